@@ -1,0 +1,43 @@
+# The only entry point: people and .ci/run call the same targets.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/ready ## make the environment in .venv
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+format: setup ## rewrite the code in the house format
+	$(BIN)/ruff check --fix --quiet pipeline tests
+	$(BIN)/ruff format --quiet pipeline tests
+
+lint: setup ## style, and the contracts on who may import whom
+	$(BIN)/ruff check pipeline tests
+	$(BIN)/ruff format --check --quiet pipeline tests
+	$(BIN)/lint-imports
+
+type: setup ## mypy, strict, on package and tests
+	$(BIN)/mypy
+
+test: setup ## the tests
+	$(BIN)/pytest
+
+lock: ## renew requirements.lock from pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --group dev --upgrade pyproject.toml --output-file requirements.lock
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) run-output build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: help setup format lint type test lock clean

@@ -1,0 +1,71 @@
+"""JSON text to Python values and back, without losing a character.
+
+msgspec does the work. The one thing that it refuses and that services and users do send is a lone
+surrogate (``"\\ud83d"``): UTF-8 can't hold it, JSON escapes can. Such text takes the standard
+library's way, so that what was escaped stays escaped.
+"""
+
+import json
+import math
+from typing import NoReturn
+
+import msgspec
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+
+
+class NotJson(ValueError):
+    """The bytes are not one JSON value in UTF-8; the message says why in a few words."""
+
+
+def decode(data: bytes) -> Json:
+    """Read one JSON value.
+
+    Raises:
+        NotJson: not UTF-8, not JSON, or a number that no float can hold.
+
+    """
+    try:
+        value: Json = _decoder.decode(data)
+    except UnicodeDecodeError:
+        raise NotJson("not UTF-8") from None
+    except msgspec.DecodeError as error:
+        if b"\\u" not in data:
+            raise NotJson(f"not JSON ({error})") from None
+        return _decode_surrogates(data)
+    return value
+
+
+def encode(value: object) -> bytes:
+    """Write one JSON value as UTF-8 on one line, Cyrillic as Cyrillic."""
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        # What UTF-8 can't hold are lone surrogates only, and Python's own escape of one is JSON's.
+        return text.encode("utf-8", "backslashreplace")
+
+
+def _decode_surrogates(data: bytes) -> Json:
+    try:
+        text = data.decode()
+        value: Json = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+    except UnicodeDecodeError:
+        raise NotJson("not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise NotJson(f"not JSON ({error})") from None
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("number out of range")
+    return number

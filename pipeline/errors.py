@@ -1,0 +1,76 @@
+"""What ends a run: each end with its exit code and one sentence of advice.
+
+A row's failure is data (`records.Failure`) and never stands here.
+
+    RunError
+    ├── BadData       65  the input, or files that don't belong together
+    ├── Unreachable   69  an outage longer than --patience
+    ├── StorageFailed 74  a write or sync failed
+    ├── Busy          75  another process has this run
+    ├── NoPermission  77  credential missing, refused, or without the right role
+    └── BadSettings   78  folder, model or hosts are wrong
+"""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The exit codes that scripts rely on; a signal's is 128 plus its number."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    SOME_HELD = 4
+    BAD_DATA = 65
+    UNREACHABLE = 69
+    STORAGE = 74
+    BUSY = 75
+    NO_PERMISSION = 77
+    SETTINGS = 78
+
+
+class RunError(Exception):
+    """Ends the run. ``str()`` says what happened and where; `advice` says what to do next."""
+
+    exit_code: Exit = Exit.UNEXPECTED
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(what)
+        self.advice = advice
+
+
+class BadData(RunError):
+    """The input as a whole can't be used, or the run's files don't fit each other."""
+
+    exit_code = Exit.BAD_DATA
+
+
+class Unreachable(RunError):
+    """The service could not be reached for longer than the user's patience."""
+
+    exit_code = Exit.UNREACHABLE
+
+
+class StorageFailed(RunError):
+    """A write or sync failed. Never retried: after a failed sync the disk's state is unknown."""
+
+    exit_code = Exit.STORAGE
+
+
+class Busy(RunError):
+    """Another process holds the run's lock."""
+
+    exit_code = Exit.BUSY
+
+
+class NoPermission(RunError):
+    """There is no credential, or the service does not accept it."""
+
+    exit_code = Exit.NO_PERMISSION
+
+
+class BadSettings(RunError):
+    """The service says that the folder, the model or the host is wrong."""
+
+    exit_code = Exit.SETTINGS
