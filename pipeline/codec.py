@@ -1,7 +1,7 @@
-"""JSON text to Python values and back, without losing a character.
+r"""JSON text to Python values and back, without losing a character.
 
 msgspec does the work. The one thing that it refuses and that services and users do send is a lone
-surrogate (``"\\ud83d"``): UTF-8 can't hold it, JSON escapes can. Such text takes the standard
+surrogate (``"\ud83d"``): UTF-8 can't hold it, JSON escapes can. Such text takes the standard
 library's way, so that what was escaped stays escaped.
 """
 
@@ -32,6 +32,8 @@ def decode(data: bytes) -> Json:
         value: Json = _decoder.decode(data)
     except UnicodeDecodeError:
         raise NotJson("not UTF-8") from None
+    except RecursionError:
+        raise NotJson("not JSON (too deep)") from None
     except msgspec.DecodeError as error:
         if b"\\u" not in data:
             raise NotJson(f"not JSON ({error})") from None
@@ -44,7 +46,7 @@ def encode(value: object) -> bytes:
     try:
         return _encoder.encode(value)
     except UnicodeEncodeError:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         # What UTF-8 can't hold are lone surrogates only, and Python's own escape of one is JSON's.
         return text.encode("utf-8", "backslashreplace")
 

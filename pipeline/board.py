@@ -1,0 +1,60 @@
+"""What the parts of one running process share: how it ends, and what a watching person sees.
+
+The counts are for display; totals are folded from the disk.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from pipeline.errors import RunError
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Every row has its line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A signal asked for the end."""
+
+    signal: int
+
+
+End = Complete | Stopped | RunError
+
+
+class Ending:
+    """The first reason to end, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self._set = asyncio.Event()
+        self.reason: End | None = None
+
+    def set(self, reason: End) -> None:
+        if self.reason is None:
+            self.reason = reason
+            self._set.set()
+
+    async def wait(self) -> End:
+        await self._set.wait()
+        assert self.reason is not None  # noqa: S101 - set before the event
+        return self.reason
+
+
+@dataclass(slots=True)
+class Counts:
+    """Rows by where they stand, now. `total` is None while the input has not been counted."""
+
+    total: int | None = None
+    ok: int = 0
+    failed: int = 0
+    held: int = 0
+    open: int = 0
+    posting: int = 0
+    running: int = 0
+    doubts: int = 0
+
+    @property
+    def finished(self) -> int:
+        return self.ok + self.failed + self.held

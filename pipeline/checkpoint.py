@@ -1,0 +1,370 @@
+"""The SQLite store of what must not be forgotten: every row begun, and where each one stands.
+
+One transaction holds whatever was ready when the one before it was synced. The database is WAL
+with synchronous=FULL, so a committed fact survives a power cut. Sums of usage are kept in the
+transaction of the rows that they sum, so that totals never have to read all rows.
+
+All calls block; they are made on one thread at a time.
+"""
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import assert_never
+
+from pipeline.errors import BadData, StorageFailed
+from pipeline.facts import (
+    Begin,
+    Cursor,
+    Ended,
+    Fact,
+    Finish,
+    Move,
+    Pending,
+    Replaced,
+    Sent,
+    Signature,
+    Span,
+    columns_of,
+    state_of,
+)
+from pipeline.item import Doubtful, State
+from pipeline.pace import LONGEST_WINDOW
+from pipeline.records import Known
+from pipeline.totals import DoubtTally, Sums, Tally, Totals
+from pipeline.wire import Usage
+
+_APPLICATION = 0x79614762  # "yaGb", so that no other program's database is taken for ours
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE files (name TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID;
+CREATE TABLE rows (
+    line INTEGER PRIMARY KEY,
+    offset INTEGER NOT NULL, size INTEGER NOT NULL, seal BLOB NOT NULL,
+    id TEXT, model TEXT, kept BLOB, input_bound INTEGER, output_bound INTEGER,
+    state TEXT NOT NULL, at REAL, submits INTEGER NOT NULL, spent INTEGER NOT NULL,
+    operation_id TEXT,
+    place INTEGER, place_size INTEGER, place_seal BLOB
+);
+CREATE UNIQUE INDEX own_ids ON rows (id) WHERE id IS NOT NULL;
+CREATE INDEX pending ON rows (state) WHERE place IS NULL;
+CREATE TABLE sends (number INTEGER PRIMARY KEY, at REAL NOT NULL, ended REAL);
+CREATE TABLE doubts (line INTEGER, at REAL, model TEXT, input_bound INTEGER, output_bound INTEGER);
+CREATE TABLE tally (
+    outcome TEXT, model TEXT, finish TEXT,
+    rows INTEGER, unknown INTEGER,
+    input INTEGER, completion INTEGER, reasoning INTEGER, total INTEGER,
+    PRIMARY KEY (outcome, model, finish)
+) WITHOUT ROWID;
+"""
+_FORGET_EVERY = 1000
+_LINE_ID = re.compile(r"line-([1-9]\d{0,17})")
+
+
+class Checkpoint:
+    """The open database: StorageFailed where the disk fails, BadData where it is not ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known_line_ids = False
+        with self._failures("open"):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        application = self._db.execute("PRAGMA application_id").fetchone()[0]
+        if application == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            self._db.executescript(
+                f"BEGIN; {_SCHEMA} PRAGMA application_id={_APPLICATION};"
+                f"PRAGMA user_version={_VERSION}; COMMIT;"
+            )
+        elif application != _APPLICATION:
+            raise BadData(f"{self._path} is no checkpoint of yagpt-batch.", "Move it elsewhere.")
+        elif self._db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+            raise BadData(
+                f"{self._path} was written by another version of yagpt-batch.",
+                "Finish the run with that version, or start afresh with --fresh.",
+            )
+        found = "SELECT 1 FROM rows WHERE id >= 'line-' AND id < 'line.' LIMIT 1"
+        self._known_line_ids = self._db.execute(found).fetchone() is not None
+
+    @contextmanager
+    def _failures(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StorageFailed(
+                f"can't {doing} the checkpoint {self._path}: {error}.",
+                "Make space or mend the permission, then run the same command again.",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise BadData(
+                f"the checkpoint {self._path} is damaged: {error}.",
+                "Restore it from a copy, or start afresh with --fresh.",
+            ) from error
+        except OSError as error:
+            raise StorageFailed(f"can't {doing} the checkpoint: {error}.") from error
+
+    def close(self) -> None:
+        with self._failures("close"):
+            self._db.close()
+
+    # What a run is, and the files that belong to it.
+
+    def meta(self, key: str) -> str | None:
+        with self._failures("read"):
+            found = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def set_meta(self, values: dict[str, str]) -> None:
+        with self._failures("write"):
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+            self._db.execute("COMMIT")
+
+    def signature(self, name: str) -> Signature | None:
+        with self._failures("read"):
+            found = self._db.execute(
+                "SELECT size, mtime_ns FROM files WHERE name = ?", (name,)
+            ).fetchone()
+        return None if found is None else Signature(*found)
+
+    def cursor(self) -> Cursor:
+        with self._failures("read"):
+            found = self._db.execute("SELECT value FROM meta WHERE key = 'cursor'").fetchone()
+        if found is None:
+            return Cursor()
+        offset, line, rows, is_open = map(int, str(found[0]).split())
+        return Cursor(offset, line, rows, bool(is_open))
+
+    # Rows.
+
+    def record(self, facts: Iterable[Fact], files: dict[str, Signature]) -> set[int]:
+        """Write all facts in one transaction; return the lines whose id another row has.
+
+        Such a row is stored as one that is not fit.
+        """
+        repeated: set[int] = set()
+        with self._failures("write"):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for fact in facts:
+                    if isinstance(fact, Begin):
+                        if not self._begin(fact):
+                            repeated.add(fact.line)
+                    else:
+                        self._write(fact)
+                for name, known in files.items():
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO files VALUES (?, ?, ?)",
+                        (name, known.size, known.mtime_ns),
+                    )
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        return repeated
+
+    def _write(self, fact: Move | Sent | Ended | Replaced | Finish) -> None:
+        match fact:
+            case Move(line, state):
+                self._move(line, state)
+            case Sent(number, at):
+                self._db.execute("INSERT INTO sends VALUES (?, ?, NULL)", (number, at))
+                if number % _FORGET_EVERY == 0:
+                    self._forget_sends(at - 2 * LONGEST_WINDOW)
+            case Ended(number, at):
+                self._db.execute("UPDATE sends SET ended = ? WHERE number = ?", (at, number))
+            case Replaced(line):
+                self._add("replaced", line, None, Sums(rows=1, unknown=1))
+            case Finish():
+                self._finish(fact)
+            case _:
+                assert_never(fact)
+
+    def _begin(self, row: Begin) -> bool:
+        repeated = self._is_repeated(row.line, row.own_id)
+        own_id = None if repeated else row.own_id
+        fit = None if repeated else row.state
+        self._db.execute(
+            "INSERT INTO rows (line, offset, size, seal, id, model, kept, input_bound,"
+            " output_bound, state, at, submits, spent, operation_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(row.line, row.span.offset, row.span.size, row.span.seal, own_id, row.model),
+                *(row.kept, row.input_bound, row.output_bound, *columns_of(fit)),
+            ),
+        )
+        if own_id is not None and own_id.startswith("line-"):
+            self._known_line_ids = True
+        cursor = row.cursor
+        place = f"{cursor.offset} {cursor.line} {cursor.rows} {int(cursor.open)}"
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (place,))
+        return not repeated
+
+    def _is_repeated(self, line: int, own_id: str | None) -> bool:
+        if own_id is None and not self._known_line_ids:
+            return False
+        row_id = f"line-{line}" if own_id is None else own_id
+        if self._db.execute("SELECT 1 FROM rows WHERE id = ?", (row_id,)).fetchone():
+            return True
+        named = _LINE_ID.fullmatch(row_id)
+        if own_id is None or named is None or int(named[1]) == line:
+            return False
+        unnamed = "SELECT 1 FROM rows WHERE line = ? AND id IS NULL"
+        return self._db.execute(unnamed, (int(named[1]),)).fetchone() is not None
+
+    def _move(self, line: int, state: State) -> None:
+        self._db.execute(
+            "UPDATE rows SET state = ?, at = ?, submits = ?, spent = ?, operation_id = ?"
+            " WHERE line = ?",
+            (*columns_of(state), line),
+        )
+        if isinstance(state, Doubtful):
+            # A doubt that is forgiven moves from Doubtful to Doubtful: still the same doubt.
+            self._db.execute(
+                "INSERT INTO doubts SELECT line, ?1, model, input_bound, output_bound FROM rows"
+                " WHERE line = ?2 AND NOT EXISTS"
+                " (SELECT 1 FROM doubts WHERE line = ?2 AND at = ?1)",
+                (state.at, line),
+            )
+
+    def _finish(self, end: Finish) -> None:
+        row = self._db.execute("SELECT operation_id FROM rows WHERE line = ?", (end.line,))
+        billed = row.fetchone()[0] is not None
+        self._db.execute(
+            "UPDATE rows SET state = ?, place = ?, place_size = ?, place_seal = ? WHERE line = ?",
+            (end.outcome, end.place.offset, end.place.size, end.place.seal, end.line),
+        )
+        usage = end.usage or Usage(0, 0, 0, 0)
+        sums = Sums(
+            1,
+            int(billed and end.usage is None),
+            usage.input_tokens,
+            usage.completion_tokens,
+            usage.reasoning_tokens,
+            usage.total_tokens,
+        )
+        self._add(end.outcome, end.line, end.finish, sums)
+
+    def _add(self, outcome: str, line: int, finish: str | None, sums: Sums) -> None:
+        # NULL is not equal to NULL in a key, so no model (the run's own) and no finish are ''.
+        self._db.execute(
+            "INSERT INTO tally SELECT ?, coalesce(model, ''), ?, ?, ?, ?, ?, ?, ?"
+            " FROM rows WHERE line = ?"
+            " ON CONFLICT DO UPDATE SET rows = rows + excluded.rows,"
+            " unknown = unknown + excluded.unknown, input = input + excluded.input,"
+            " completion = completion + excluded.completion,"
+            " reasoning = reasoning + excluded.reasoning, total = total + excluded.total",
+            (
+                *(outcome, finish or "", sums.rows, sums.unknown, sums.input_tokens),
+                *(sums.completion_tokens, sums.reasoning_tokens, sums.total_tokens, line),
+            ),
+        )
+
+    def pending(self) -> Iterator[Pending]:
+        """Every row begun and not finished, in order of the input."""
+        with self._failures("read"):
+            for line, offset, size, seal, *columns in self._db.execute(
+                "SELECT line, offset, size, seal, state, at, submits, spent, operation_id"
+                " FROM rows INDEXED BY pending WHERE place IS NULL ORDER BY line"
+            ):
+                yield Pending(line, Span(offset, size, seal), state_of(*columns))
+
+    def spans(self, lines: Iterable[int]) -> dict[int, Span]:
+        """Where rows begun stand in the input."""
+        with self._failures("read"):
+            found = {
+                line: self._db.execute(
+                    "SELECT offset, size, seal FROM rows WHERE line = ?", (line,)
+                ).fetchone()
+                for line in lines
+            }
+        return {line: Span(*columns) for line, columns in found.items() if columns}
+
+    def begun(self, after_line: int = 0) -> Iterator[tuple[int, Span]]:
+        """Every row begun, in order of the input, as (line, span)."""
+        with self._failures("read"):
+            for line, *columns in self._db.execute(
+                "SELECT line, offset, size, seal FROM rows WHERE line > ? ORDER BY line",
+                (after_line,),
+            ):
+                yield line, Span(*columns)
+
+    def last_begun(self) -> tuple[int, Span] | None:
+        with self._failures("read"):
+            found = self._db.execute(
+                "SELECT line, offset, size, seal FROM rows ORDER BY line DESC LIMIT 1"
+            ).fetchone()
+        return None if found is None else (found[0], Span(*found[1:]))
+
+    def known(self, line: int, model: str) -> Known | None:
+        """What a row's line needs; `model` is the run's, for rows that name none."""
+        with self._failures("read"):
+            found = self._db.execute(
+                "SELECT id, model, kept, operation_id, submits FROM rows WHERE line = ?", (line,)
+            ).fetchone()
+        if found is None:
+            return None
+        own_id, own_model, kept, operation_id, submits = found
+        return Known(
+            line, own_id or f"line-{line}", own_model or model, kept, operation_id, submits
+        )
+
+    def place(self, line: int) -> Span | None:
+        """Where a finished row's line stands in its file; None for a row that has none."""
+        with self._failures("read"):
+            found = self._db.execute(
+                "SELECT place, place_size, place_seal FROM rows"
+                " WHERE line = ? AND place IS NOT NULL",
+                (line,),
+            ).fetchone()
+        return None if found is None else Span(*found)
+
+    # Pace and money.
+
+    def sends_since(self, moment: float) -> list[tuple[int, float, float | None]]:
+        """POSTs that had not ended by `moment`, as (number, at, ended), oldest first."""
+        with self._failures("read"):
+            return self._db.execute(
+                "SELECT number, at, ended FROM sends WHERE ended > ? OR ended IS NULL"
+                " ORDER BY number",
+                (moment,),
+            ).fetchall()
+
+    def _forget_sends(self, before: float) -> None:
+        self._db.execute("DELETE FROM sends WHERE coalesce(ended, at) < ?", (before,))
+
+    def last_send(self) -> int:
+        with self._failures("read"):
+            return int(
+                self._db.execute("SELECT coalesce(max(number), 0) FROM sends").fetchone()[0]
+            )
+
+    def totals(self, model: str) -> Totals:
+        """The fold over everything finished; `model` is the run's, for rows that name none."""
+        with self._failures("read"):
+            tallies = [
+                Tally(outcome, own or model, finish or None, Sums(*sums))
+                for outcome, own, finish, *sums in self._db.execute("SELECT * FROM tally")
+            ]
+            doubts = [
+                DoubtTally(own or model, input_bound, output_bound, count)
+                for own, input_bound, output_bound, count in self._db.execute(
+                    "SELECT model, input_bound, output_bound, count(*) FROM doubts"
+                    " GROUP BY model, input_bound, output_bound"
+                )
+            ]
+        return Totals(tallies, doubts)

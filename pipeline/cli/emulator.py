@@ -1,0 +1,62 @@
+"""``yagpt-batch emulator``: the API on this machine."""
+
+from pathlib import Path
+
+import click
+
+from pipeline.cli.kinds import RateKind
+from pipeline.pace import Rate
+
+_EXAMPLES = """Serve the text generation API on this machine: no account, no money.
+
+\b
+  yagpt-batch emulator --port 8080
+  YC_API_KEY=any yagpt-batch run prompts.jsonl -o results.jsonl \\
+      --endpoint http://127.0.0.1:8080 --folder-id b1gemulator0000000000
+
+It is as strict as the real service: requests are validated, quotas are enforced, and
+GET /emulator/ledger tells what was accepted, polled and rejected. Stop it with Ctrl-C.
+"""
+
+
+@click.command(help=_EXAMPLES, short_help="the API on this machine")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
+@click.option("--folder-id", help="The only folder there is; b1gemulator0000000000 by default.")
+@click.option("--api-key", multiple=True, help="A key that is accepted; any will do if none is.")
+@click.option(
+    "--rate", type=RateKind(), multiple=True, help="Submits: 10/s and 5000/h by default."
+)
+@click.option("--poll-rate", type=RateKind(), multiple=True, help="Polls: 50/s by default.")
+@click.option("--latency", type=float, default=4.0, show_default=True, help="Seconds, the median.")
+@click.option("--seed", default=0, show_default=True, help="What chance decides follows from it.")
+@click.option("--store", type=click.Path(path_type=Path), help="Keep operations in this file.")
+def emulator(
+    *,
+    host: str,
+    port: int,
+    folder_id: str | None,
+    api_key: tuple[str, ...],
+    rate: tuple[Rate | None, ...],
+    poll_rate: tuple[Rate | None, ...],
+    latency: float,
+    seed: int,
+    store: Path | None,
+) -> None:
+    from pipeline.emulator.model import Config  # noqa: PLC0415
+    from pipeline.emulator.server import serve  # noqa: PLC0415
+
+    default = Config()
+    config = Config(
+        folder=folder_id or default.folder,
+        api_keys=frozenset(api_key),
+        submit_rates=_rates(rate, default.submit_rates),
+        poll_rates=_rates(poll_rate, default.poll_rates),
+        latency_median=latency,
+        seed=seed,
+    )
+    serve(host, port, config, store, lambda url: click.echo(f"Serving on {url}"))
+
+
+def _rates(given: tuple[Rate | None, ...], default: tuple[Rate, ...]) -> tuple[Rate, ...]:
+    return tuple(r for r in given if r is not None) if given else default

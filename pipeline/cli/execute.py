@@ -1,0 +1,277 @@
+"""Makes a run of resolved options: finds what it needs, carries it, says how it went."""
+
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline import log
+from pipeline.board import Complete, Ending, Stopped
+from pipeline.clock import Clock
+from pipeline.codec import encode
+from pipeline.credentials import Credential, CredentialSource, Fixed, find_credential
+from pipeline.emulator.model import Config
+from pipeline.emulator.server import embedded
+from pipeline.errors import BadSettings, RunError
+from pipeline.facts import Cursor
+from pipeline.item import Policy
+from pipeline.pace import Rate
+from pipeline.preflight import Report, look
+from pipeline.prices import PriceTable, money
+from pipeline.progress import Bar, JsonLines, Plain, Silent, View
+from pipeline.recovery import Paths, opened
+from pipeline.rows import Recipe, Template, model_uri
+from pipeline.run import Outcome, Run, Tools
+from pipeline.service import Account, Endpoints, HttpxCarrier, Service
+from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
+from pipeline.signals import Signals, die_by
+from pipeline.source import Source
+
+_EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
+# POSTs and polls have connections of their own to spare.
+_SPARE_CONNECTIONS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of `run`, resolved."""
+
+    input: Path
+    paths: Paths
+    settings: Settings
+    endpoints: Endpoints
+    credentials: CredentialSource
+    data_logging: bool
+    fresh: bool
+    progress: str
+    log_file: Path | None
+    verbose: int
+    as_json: bool
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Call":
+        """Check what can be checked before anything is opened.
+
+        Raises:
+            click.UsageError: an option's value makes no sense.
+            RunError: there is no credential, or no folder for the model.
+
+        """
+        if options["input_path"] == "-":
+            raise click.UsageError("run can't read standard input: a resume must read it again.")
+        output = Path(options["output"])
+        if output.suffix in {".gz", ".zst"} or output.is_dir():
+            raise click.UsageError(f"-o {output}: name a plain file; results are appended to it.")
+        return cls(
+            input=Path(options["input_path"]),
+            paths=Paths(output),
+            settings=_settings(options),
+            endpoints=_endpoints(options["endpoint"], environment),
+            credentials=_EMULATOR if options["emulator"] else find_credential(environment),
+            data_logging=not options["no_data_logging"],
+            fresh=options["fresh"],
+            progress=options["progress"],
+            log_file=options["log_file"],
+            verbose=options["verbose"],
+            as_json=options["as_json"],
+        )
+
+
+def _settings(options: Mapping[str, Any]) -> Settings:
+    return Settings(
+        recipe=_recipe(options),
+        rates=_rates(options["rate"], DEFAULT_RATES),
+        poll_rates=_rates(options["poll_rate"], DEFAULT_POLL_RATES),
+        policy=Policy(
+            options["attempts"],
+            resubmit_doubts=options["on_doubt"] == "resubmit",
+            resubmit_lost=options["on_lost"] == "resubmit",
+        ),
+        concurrency=options["concurrency"],
+        max_in_flight=options["max_in_flight"],
+        limit=options["limit"],
+        patience=options["patience"],
+        raw=options["raw"],
+        totals=not options["no_totals"],
+        emulator=options["emulator"],
+    )
+
+
+def _recipe(options: Mapping[str, Any]) -> Recipe:
+    template = None
+    if options["template"] is not None:
+        try:
+            template = Template.parse(options["template"])
+        except ValueError as error:
+            raise click.UsageError(f"--template: {error}.") from None
+    folder = options["folder_id"]
+    if options["emulator"] and folder is None:
+        folder = Config().folder
+    try:
+        model_uri(options["model"], folder)
+    except ValueError as error:
+        raise BadSettings(f"{error}.", "Set --folder-id or YC_FOLDER_ID.") from None
+    return Recipe(
+        model=options["model"],
+        folder=folder,
+        system=options["system"],
+        template=template,
+        temperature=options["temperature"],
+        max_tokens=options["max_tokens"],
+        keep=tuple(options["keep"]),
+    )
+
+
+def _rates(given: tuple[Rate | None, ...], default: tuple[Rate, ...]) -> tuple[Rate, ...]:
+    """None among them lifts the limit."""
+    if not given:
+        return default
+    return tuple(rate for rate in given if rate is not None)
+
+
+def _endpoints(endpoint: str | None, environment: Mapping[str, str]) -> Endpoints:
+    default = Endpoints()
+    llm = environment.get("YAGPT_LLM_URL") or endpoint or default.llm
+    operations = environment.get("YAGPT_OPERATIONS_URL") or endpoint or default.operations
+    for url in (llm, operations):
+        if not url.startswith(("http://", "https://")):
+            raise BadSettings(f"{url!r} is no URL.", "Write it with http:// or https://.")
+    return Endpoints(llm.rstrip("/"), operations.rstrip("/"))
+
+
+def execute(call: Call, signals: Signals, resume_command: str) -> int:
+    """Carry the run; return the exit code, or die by the signal that stopped it."""
+    log.set_up(call.verbose, call.log_file)
+    with _hosts(call) as endpoints:
+        outcome = asyncio.run(_carry(call, endpoints, signals))
+    _conclude(call, outcome, resume_command)
+    if isinstance(outcome.end, Stopped):
+        sys.stdout.flush()
+        die_by(outcome.end.signal)
+    return outcome.exit_code
+
+
+@contextmanager
+def _hosts(call: Call) -> Iterator[Endpoints]:
+    if not call.settings.emulator:
+        yield call.endpoints
+        return
+    config = Config(folder=call.settings.recipe.folder or Config().folder)
+    with embedded(config, call.paths.emulator) as url:
+        yield Endpoints(url, url)
+
+
+async def _carry(call: Call, endpoints: Endpoints, signals: Signals) -> Outcome:
+    ending = Ending()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        loop.call_soon_threadsafe(ending.set, Stopped(number))
+
+    signals.tell(stop)
+    clock = Clock()
+    source = Source(call.input)
+    carrier = HttpxCarrier(
+        call.settings.concurrency + _SPARE_CONNECTIONS,
+        trust_environment=not call.settings.emulator,
+    )
+    account = Account(call.credentials, call.settings.recipe.folder, call.data_logging)
+    service = Service(carrier, endpoints, account, clock)
+    tools = Tools(service, clock, prices(), _view(call.progress), _say)
+    try:
+        return await carry(call.paths, source, call.settings, tools, ending, fresh=call.fresh)
+    finally:
+        await carrier.close()
+        source.close()
+
+
+async def carry(
+    paths: Paths,
+    source: Source,
+    settings: Settings,
+    tools: Tools,
+    ending: Ending,
+    *,
+    fresh: bool = False,
+) -> Outcome:
+    """Look at the rows, open or resume the run, and carry it to its end.
+
+    Raises:
+        RunError: it could not begin.
+
+    """
+    recipe, limit = settings.recipe, settings.limit
+    begins = fresh or not paths.checkpoint.exists()
+    # A file that is no input must not leave files of a run behind.
+    report = await look(source, recipe, Cursor(), limit) if begins else Report()
+    now = tools.clock.now()
+    with opened(paths, source, settings.identity(), now=now, fresh=fresh) as files:
+        cursor = files.checkpoint.cursor()
+        if not begins:
+            report = await look(source, recipe, cursor, limit)
+        for sentence in report.sentences():
+            tools.say(sentence)
+        total = cursor.rows + report.rows if report.complete else None
+        return await Run(files, settings, tools, ending).carry(total)
+
+
+def prices() -> PriceTable:
+    """The price table that comes with the package."""
+    return PriceTable.parse(package_files("pipeline").joinpath("prices.toml").read_text("utf-8"))
+
+
+def _view(progress: str) -> View:
+    if progress == "auto":
+        progress = "bar" if sys.stderr.isatty() else "plain"
+    views: dict[str, type[View]] = {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}
+    return views[progress]()
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
+    """The summary on standard output; what to do next on standard error."""
+    if call.as_json:
+        totals = outcome.totals.to_json(prices())
+        click.echo(encode(totals | {"exit": outcome.exit_code}))
+    else:
+        for line in _summary(call, outcome):
+            click.echo(line)
+    match outcome.end:
+        case RunError() as error:
+            _say(f"yagpt-batch: {error} {error.advice}".rstrip())
+        case Stopped():
+            _say(f"Stopped. To continue: {resume_command}")
+        case Complete():
+            pass
+
+
+def _summary(call: Call, outcome: Outcome) -> list[str]:
+    totals, table = outcome.totals, prices()
+    sums = totals.to_json(table)
+    usage, cost = sums["usage"], sums["cost"]
+    assert isinstance(usage, dict)  # noqa: S101 - as totals writes it
+    assert isinstance(cost, dict)  # noqa: S101 - as totals writes it
+    lines = [
+        f"{totals.rows('ok'):,} rows ok, {totals.rows('failed'):,} failed, "
+        f"{totals.rows('held'):,} held in doubt: {call.paths.output}",
+        f"{usage['input_tokens']:,} tokens in, {usage['completion_tokens']:,} out, "
+        f"cost {cost['amount'] or 'unknown'} {cost['currency']} (prices of {cost['prices']})",
+    ]
+    if totals.rows("failed") or totals.rows("held"):
+        lines.append(f"What failed, and why: {call.paths.errors}")
+    if totals.doubt_count:
+        worst = money(totals.doubt_cost(table)) or "an unknown sum of"
+        lines.append(
+            f"{totals.doubt_count:,} submits whose acceptance can't be known; "
+            f"at worst they cost {worst} {table.currency}."
+        )
+    return lines

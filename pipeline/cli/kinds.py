@@ -1,0 +1,44 @@
+"""Kinds of option values that click does not know."""
+
+import re
+
+import click
+
+from pipeline.pace import Rate
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class RateKind(click.ParamType):  # type: ignore[type-arg] # not generic in older clicks
+    """``10/s``, ``5000/h``, ``100/20s``, or ``none`` for no limit at all."""
+
+    name = "N/time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Rate | None:
+        if isinstance(value, Rate):
+            return value
+        if value == "none":
+            return None
+        try:
+            return Rate.parse(str(value))
+        except ValueError as error:
+            self.fail(f"{error}, or none.", param, ctx)
+
+
+class DurationKind(click.ParamType):  # type: ignore[type-arg] # as above
+    """``90s``, ``12h`` or ``3d``, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        match = _DURATION.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is no duration: write 90s, 10m, 12h or 3d.", param, ctx)
+        return float(match[1]) * _SECONDS[match[2]]

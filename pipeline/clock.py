@@ -1,0 +1,31 @@
+"""The only door to time: seconds since 1970 that never run backwards while the process lives.
+
+The wall clock is read once. From there on time advances with a clock that no administrator and no
+time server can set, and that goes on counting while a laptop sleeps (Linux's CLOCK_BOOTTIME).
+Simulations hand in their own reading.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+
+def _steady() -> float:
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
+class Clock:
+    """Wall time in seconds, steady within one process."""
+
+    def __init__(self, read: Callable[[], float] = _steady, start: float | None = None) -> None:
+        self._read = read
+        self._offset = (time.time() if start is None else start) - read()  # noqa: TID251
+
+    def now(self) -> float:
+        return self._offset + self._read()
+
+
+def stamp(moment: float) -> str:
+    """A moment as ISO 8601 in UTC, to the second: ``2026-11-20T23:10:01Z``."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

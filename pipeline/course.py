@@ -1,0 +1,94 @@
+"""The course of rows through one process: where each goes next, and when all have arrived.
+
+Rows that another process left behind take the same way as rows that move now.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from pipeline.bell import Bell
+from pipeline.board import Complete, Counts, Ending
+from pipeline.clock import Clock
+from pipeline.facts import Move
+from pipeline.intake import Intake
+from pipeline.item import (
+    Doubted,
+    GiveUp,
+    Policy,
+    Poll,
+    Settle,
+    State,
+    Submit,
+    after,
+    next_step,
+)
+from pipeline.polling import Agenda, Asking, next_at
+from pipeline.recorder import End, Recorder
+from pipeline.records import Failure
+
+_log = logging.getLogger("yagpt-batch")
+NEVER = math.inf
+
+
+def nothing() -> None:
+    """What happens at a change that nobody waits for."""
+
+
+@dataclass(slots=True)
+class Course:
+    """What the lanes share. `on_change` hears of everything that may let a POST through."""
+
+    policy: Policy
+    recorder: Recorder
+    intake: Intake
+    clock: Clock
+    ending: Ending
+    counts: Counts
+    agenda: Agenda = field(default_factory=Agenda)
+    poll_bell: Bell = field(default_factory=Bell)
+    on_change: Callable[[], None] = nothing
+
+    async def advance(self, line: int, state: State, *, resumed: bool = False) -> None:
+        """Put a row that no call is under way for where its next step is taken."""
+        match next_step(state, self.policy):
+            case Submit(again):
+                self.intake.again(line, state, first=not again)
+            case Poll(running):
+                now = self.clock.now()
+                asking = Asking(line, running)
+                self.agenda.put(asking, now if resumed else next_at(asking, now))
+                self.counts.running = len(self.agenda)
+                self.poll_bell.ring()
+            case Settle():
+                doubtful = after(state, Doubted(self.clock.now()))
+                self.counts.doubts += 1
+                await self.recorder.record(Move(line, doubtful))
+                await self.advance(line, doubtful)
+            case GiveUp(failure):
+                await self.finish(End(line, failure))
+            case step:
+                assert_never(step)
+
+    async def finish(self, end: End) -> None:
+        """Write a row's line; its course is over."""
+        await self.recorder.write(end)
+        match end.end:
+            case Failure(stage="doubt"):
+                self.counts.held += 1
+            case Failure(stage, code, message):
+                self.counts.failed += 1
+                _log.info("! line %d failed: %s %s: %s", end.line, stage, code, message)
+            case _:
+                self.counts.ok += 1
+                _log.info("✓ line %d written", end.line)
+        self.counts.open -= 1
+        self.on_change()
+        self.end_if_complete()
+
+    def end_if_complete(self) -> None:
+        """End the run once every row has its line and no other can come."""
+        if self.intake.exhausted and self.counts.open == 0:
+            self.ending.set(Complete())

@@ -1,0 +1,166 @@
+"""What the service's answers look like as JSON: keys in the recorded order, int64 as strings.
+
+Operations are printed as the REST documentation prints them, which is not one way: a pending one
+shows ``done`` and ``metadata``, a finished one begins with ``done`` and has no ``metadata``.
+Errors have three shapes: the AI services nest them, their gateway prints the text twice, the
+operation service prints a bare ``google.rpc.Status``.
+"""
+
+from collections.abc import Iterable
+
+from pipeline.clock import stamp
+from pipeline.codec import Json
+from pipeline.emulator.answers import Answer, Call, Text, Usage
+from pipeline.emulator.model import Accepted, Finished, Running, Service
+from pipeline.emulator.refusals import Refusal
+from pipeline.emulator.tokens import Token
+
+_DESCRIPTION = "Async GPT Completion"
+_RESPONSE = "type.googleapis.com/yandex.cloud.ai.foundation_models.v1.CompletionResponse"
+_REQUEST_INFO = "type.googleapis.com/google.rpc.RequestInfo"
+_PHRASES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    429: "Too Many Requests",
+    501: "Not Implemented",
+}
+
+
+def pending(operation: Running, created_by: str) -> Json:
+    """Print an operation that is not done."""
+    created = stamp(operation.created)
+    return {
+        "id": operation.operation_id,
+        "description": _DESCRIPTION,
+        "createdAt": created,
+        "createdBy": created_by,
+        "modifiedAt": created,
+        "done": False,
+        "metadata": None,
+    }
+
+
+def finished(operation: Finished, created_by: str) -> Json:
+    """Print an operation that is done."""
+    return {
+        "done": True,
+        "response": {"@type": _RESPONSE, **completion(operation.answer)},
+        "id": operation.operation_id,
+        "description": _DESCRIPTION,
+        "createdAt": stamp(operation.created),
+        "createdBy": created_by,
+        "modifiedAt": stamp(operation.finished),
+    }
+
+
+def completion(answer: Answer) -> dict[str, Json]:
+    """Print a CompletionResponse."""
+    return {
+        "alternatives": [
+            {"message": _message(answer.said), "status": f"ALTERNATIVE_STATUS_{answer.status}"}
+        ],
+        "usage": _usage(answer.usage),
+        "modelVersion": answer.version,
+    }
+
+
+def tokenized(tokens: Iterable[Token], version: str) -> Json:
+    """Print what the tokenizer found."""
+    return {"tokens": [_token(token) for token in tokens], "modelVersion": version}
+
+
+def nested(refusal: Refusal, message: str) -> Json:
+    """Print an error as the AI services do."""
+    return {
+        "error": {
+            "grpcCode": refusal.code,
+            "httpCode": refusal.status,
+            "message": message,
+            "httpStatus": _PHRASES[refusal.status],
+            "details": [],
+        }
+    }
+
+
+def doubled(refusal: Refusal) -> Json:
+    """Print an error as the gateway before the AI services does: ``error`` is a string."""
+    message = str(refusal)
+    return {"error": message, "code": refusal.code, "message": message, "details": []}
+
+
+def flat(refusal: Refusal, request_id: str) -> Json:
+    """Print an error as the operation service does."""
+    details: list[Json] = [{"@type": _REQUEST_INFO, "requestId": request_id}]
+    return {"code": refusal.code, "message": str(refusal), "details": details}
+
+
+def ledger(service: Service, *, summary: bool) -> Json:
+    """Print what the service has counted; without `summary` also every operation and time."""
+    book = service.ledger
+    counts: dict[str, Json] = {
+        "submits": len(book.accepted),
+        "polls": len(service.poll_times),
+        "operations_polled": len(book.polls),
+        "tokenizer_calls": len(service.tokenizer_times),
+        "completions": book.completions,
+        "refused_submits": {str(status): n for status, n in book.refused_submits.items()},
+        "refused_polls": {str(status): n for status, n in book.refused_polls.items()},
+        "refused_others": {str(status): n for status, n in book.refused_others.items()},
+        "quota_violations": dict(service.violations),
+        "usage": _billed(record.usage for record in book.accepted.values()),
+    }
+    if summary:
+        return counts
+    operations: list[Json] = [_entry(service, record) for record in book.accepted.values()]
+    times: dict[str, Json] = {
+        "submit_times": list(service.submit_times),
+        "poll_times": list(service.poll_times),
+    }
+    return counts | {"operations": operations} | times
+
+
+def _message(said: Text | Call) -> Json:
+    match said:
+        case Text(text=text):
+            return {"role": "assistant", "text": text}
+        case Call(name=name, arguments=arguments):
+            call: Json = {"functionCall": {"name": name, "arguments": arguments}}
+            return {"role": "assistant", "toolCallList": {"toolCalls": [call]}}
+
+
+def _usage(usage: Usage) -> Json:
+    return {
+        "inputTextTokens": str(usage.input),
+        "completionTokens": str(usage.completion),
+        "totalTokens": str(usage.total),
+        "completionTokensDetails": {"reasoningTokens": str(usage.reasoning)},
+    }
+
+
+def _token(token: Token) -> Json:
+    shown: dict[str, Json] = {"id": str(token.id), "text": token.text}
+    return shown | {"special": True} if token.special else shown
+
+
+def _entry(service: Service, record: Accepted) -> Json:
+    return {
+        "operation_id": record.operation_id,
+        "at": record.at,
+        "finishes_at": service.finish_time(record),
+        "client_request_id": record.client_request_id,
+        "digest": record.digest,
+        "usage": _billed([record.usage]),
+        "polls": service.ledger.polls[record.operation_id],
+    }
+
+
+def _billed(usages: Iterable[Usage]) -> Json:
+    used = list(usages)
+    return {
+        "input_tokens": sum(usage.input for usage in used),
+        "completion_tokens": sum(usage.completion for usage in used),
+        "reasoning_tokens": sum(usage.reasoning for usage in used),
+        "total_tokens": sum(usage.total for usage in used),
+    }

@@ -1,0 +1,115 @@
+"""Which row is submitted next: first all that never were, in order; then those submitted in vain.
+
+A row is read from the input when its turn comes and not before, so memory holds the rows that are
+under way and no others. Rows to be submitted again are remembered by their line number alone and
+read anew.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from pipeline.bell import Bell
+from pipeline.facts import Cursor, Span
+from pipeline.item import State, Waiting
+from pipeline.output import seal
+from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
+from pipeline.source import Source
+
+_READ_TOGETHER = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row whose turn it is. `cursor` is None where it was begun before."""
+
+    row: Row | BadRow
+    span: Span
+    state: State | None
+    cursor: Cursor | None = None
+
+
+class Intake:
+    """Hands out rows until no more can come."""
+
+    def __init__(
+        self,
+        source: Source,
+        spans: Callable[[list[int]], Awaitable[dict[int, Span]]],
+        recipe: Recipe,
+        start: Cursor,
+        limit: int | None,
+    ) -> None:
+        self._spans = spans
+        self._source = source
+        self._recipe = recipe
+        self._limit = limit
+        self._fresh = self._fresh_entries(start)
+        self._back: deque[Entry] = deque()
+        self._before: dict[int, State | None] = {}
+        self._after: dict[int, State | None] = {}
+        self._read: deque[tuple[Row | BadRow, Span]] = deque()
+        self.bell = Bell()
+        self.exhausted = False
+
+    def put_back(self, entry: Entry) -> None:
+        """A row that was not accepted for now goes before all others."""
+        self._back.append(entry)
+        self.bell.ring()
+
+    def again(self, line: int, state: State | None, *, first: bool) -> None:
+        """A row begun before: goes before the rest of the input, or after everything else.
+
+        State None: it was begun, and found not fit.
+        """
+        (self._before if first else self._after)[line] = state
+        self.bell.ring()
+
+    def replace(self, line: int, state: State) -> bool:
+        """Change the state of a row that waits to go after everything else, if it still does."""
+        waits = line in self._after
+        if waits:
+            self._after[line] = state
+        return waits
+
+    async def next(self) -> Entry | None:
+        """The next row; None while there is none."""
+        if self._back:
+            return self._back.popleft()
+        entry = await self._next_of(self._before)
+        if entry is None and not self.exhausted:
+            entry = await anext(self._fresh, None)
+            self.exhausted = entry is None
+        return entry or await self._next_of(self._after)
+
+    async def _next_of(self, waiting: dict[int, State | None]) -> Entry | None:
+        if not waiting:
+            return None
+        if not self._read or self._read[0][0].line not in waiting:
+            self._read = deque(await self._read_rows(list(waiting)[:_READ_TOGETHER]))
+        row, span = self._read.popleft()
+        return Entry(row, span, waiting.pop(row.line))
+
+    async def _fresh_entries(self, start: Cursor) -> AsyncIterator[Entry]:
+        if self._limit is not None and start.rows >= self._limit:
+            return
+        async for line in self._source.lines(start):
+            if is_blank(line.data):
+                continue
+            row = parse_row(line.number, line.data, self._recipe)
+            span = Span(line.offset, len(line.data), seal(line.data))
+            yield Entry(row, span, Waiting(), line.next)
+            if self._limit is not None and line.next.rows >= self._limit:
+                return
+
+    async def _read_rows(self, lines: list[int]) -> list[tuple[Row | BadRow, Span]]:
+        spans = dict(sorted((await self._spans(lines)).items()))
+        return await asyncio.get_running_loop().run_in_executor(None, self._fetch, spans)
+
+    def _fetch(self, spans: dict[int, Span]) -> list[tuple[Row | BadRow, Span]]:
+        fetched = self._source.fetch(spans.values())
+        return [
+            (parse_row(line, data, self._recipe), span)
+            for (line, span), data in zip(spans.items(), fetched, strict=True)
+        ]

@@ -1,0 +1,56 @@
+"""Events for people who want to know more: on standard error, and as JSON lines in a file.
+
+The vocabulary is short: → sent, ← accepted, ✓ written, ↻ back in line, ? in doubt, ! trouble.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipeline import codec
+from pipeline.clock import stamp
+from pipeline.errors import StorageFailed
+
+_LEVELS = {0: logging.WARNING, 1: logging.INFO}
+
+
+def set_up(verbose: int, log_file: Path | None) -> None:
+    """Show what is asked for.
+
+    Raises:
+        StorageFailed: the log file can't be opened.
+
+    """
+    logger = logging.getLogger("yagpt-batch")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    screen = _Screen(_LEVELS.get(verbose, logging.DEBUG))
+    logger.handlers = [screen]
+    if log_file is not None:
+        try:
+            file = logging.FileHandler(log_file, encoding="utf-8")
+        except OSError as error:
+            raise StorageFailed(f"can't open {log_file}: {error.strerror}.") from error
+        file.setFormatter(_JsonLine())
+        file.setLevel(logging.INFO)
+        logger.addHandler(file)
+
+
+class _Screen(logging.Handler):
+    """Writes above the progress bar, never into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in record.getMessage())
+        tqdm.write(line, file=sys.stderr)
+
+
+class _JsonLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        event = {
+            "at": stamp(record.created),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        return codec.encode(event).decode()

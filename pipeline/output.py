@@ -1,0 +1,159 @@
+"""Append-only JSONL files: locked, repaired at the end, synced, and refused where damaged.
+
+Nothing that was ever committed is rewritten: lines are only appended, in one piece each, and
+synced before anybody is told. What else happens to a file of lines, `recovery` decides.
+
+All calls block; they are made on one thread at a time.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from pipeline.errors import BadData, Busy, StorageFailed
+from pipeline.facts import Signature, Span
+
+_BLOCK = 1 << 20
+
+
+def seal(line: bytes) -> bytes:
+    """The 8-byte digest by which a line is known again."""
+    return blake2b(line, digest_size=8).digest()
+
+
+class Lines:
+    """One open file of lines.
+
+    Raises StorageFailed at the first write or sync that fails; after that nothing is tried again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self.size = os.fstat(self._fd).st_size
+            self._last_line_at: int | None = None
+            if self.size == 0:
+                _sync_folder(path.parent)
+        except OSError as error:
+            raise _failed("open", path, error) from error
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def lock(self) -> None:
+        """Take the run's lock; the kernel gives it back however this process ends.
+
+        Raises:
+            Busy: another process has it.
+
+        """
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                f"another process is running {self.path}.",
+                "Wait for it, or stop it first; this command then continues the run.",
+            ) from None
+        except OSError as error:
+            raise _failed("lock", self.path, error) from error
+
+    def is_at_path(self) -> bool:
+        """Whether the path still leads to the file that is open (and locked) here."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), self.path.stat())
+        except FileNotFoundError:
+            return False
+
+    def append(self, lines: Sequence[bytes]) -> list[Span]:
+        """Write whole lines in one piece and sync them; return where each stands."""
+        if self._last_line_at is not None:
+            self.cut(self._last_line_at)
+        spans = []
+        for line in lines:
+            spans.append(Span(self.size, len(line), seal(line)))
+            self.size += len(line) + 1
+        data = b"".join(part for line in lines for part in (line, b"\n"))
+        try:
+            written = os.write(self._fd, data)
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+            os.fdatasync(self._fd)
+        except OSError as error:
+            raise _failed("write", self.path, error) from error
+        return spans
+
+    def append_last(self, line: bytes) -> None:
+        """Write a line that stands at the end only: whatever is appended next takes its place."""
+        (span,) = self.append([line])
+        self._last_line_at = span.offset
+
+    def keep_last(self, offset: int) -> None:
+        """The line at `offset` is one that `append_last` wrote in an earlier process."""
+        self._last_line_at = offset
+
+    def last(self) -> bytes | None:
+        """The line that the next one takes the place of, if there is one."""
+        if self._last_line_at is None:
+            return None
+        return os.pread(self._fd, self.size - self._last_line_at - 1, self._last_line_at)
+
+    def cut(self, size: int) -> None:
+        """Take back everything from byte `size` on."""
+        self._last_line_at = None
+        try:
+            os.ftruncate(self._fd, size)
+            os.fsync(self._fd)
+        except OSError as error:
+            raise _failed("cut", self.path, error) from error
+        self.size = size
+
+    def signature(self) -> Signature:
+        status = os.fstat(self._fd)
+        return Signature(status.st_size, status.st_mtime_ns)
+
+    def line_before(self, end: int) -> tuple[int, bytes]:
+        """The line that ends, newline included, at byte `end`, and where it begins."""
+        start, data = end, b""
+        while start > 0 and b"\n" not in data[:-1]:
+            start = max(start - _BLOCK, 0)
+            data = os.pread(self._fd, end - start, start)
+        line = data[:-1].rpartition(b"\n")[2]
+        return end - len(line) - 1, line
+
+    def lines_from(self, offset: int) -> Iterator[tuple[int, bytes, bool]]:
+        """Every line from a byte on, as (offset, line without newline, whether it is whole)."""
+        rest = b""
+        while block := os.pread(self._fd, _BLOCK, offset + len(rest)):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                yield offset, line, True
+                offset += len(line) + 1
+        if rest:
+            yield offset, rest, False
+
+
+def changed(path: Path, number: int, offset: int) -> BadData:
+    """The refusal of a file whose committed part is not what was written."""
+    return BadData(
+        f"{path}: line {number:,} (byte {offset:,}) is not what this run wrote.",
+        "Restore the file from a copy, or start afresh with --fresh (old files are kept).",
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name durable: a synced file in an unsynced folder can vanish."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _failed(doing: str, path: Path, error: OSError) -> StorageFailed:
+    return StorageFailed(
+        f"can't {doing} {path}: {error.strerror}.",
+        "Make space or mend the permission, then run the same command again.",
+    )

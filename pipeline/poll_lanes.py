@@ -1,0 +1,130 @@
+"""The lanes in which operations are asked for: one schedule over all of them, few GETs in flight.
+
+in turn:  the operation due first → permission      (one lane at a time)
+alone:    GET → verdict → asked again later, or the row's line written
+"""
+
+import asyncio
+import logging
+from typing import assert_never
+
+from pipeline import wire
+from pipeline.course import NEVER, Course
+from pipeline.facts import Move
+from pipeline.item import Lost, after
+from pipeline.pace import Pace
+from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, Verdict, after_poll
+from pipeline.reach import Reach
+from pipeline.recorder import End
+from pipeline.service import Service
+from pipeline.submitting import forbidden, misdirected, refused_credential
+from pipeline.wire import PollOutcome
+
+_log = logging.getLogger("yagpt-batch")
+# So many polls in a row, of several operations and without a good one between, are no accident.
+_FORBIDDEN_LIMIT = 3
+
+
+class PollLanes:
+    """Asks for every operation on the agenda until it is over."""
+
+    def __init__(self, course: Course, service: Service, pace: Pace, reach: Reach) -> None:
+        self._course = course
+        self._service = service
+        self._pace = pace
+        self._reach = reach
+        self._turn = asyncio.Lock()
+        self._under_way = 0
+        self._answered_once = False
+        self._forbidden: list[int] = []
+
+    async def lane(self) -> None:
+        """Ask for one operation after another, for ever."""
+        while True:
+            async with self._turn:
+                asking = await self._due()
+                self._pace.begin()
+                self._under_way += 1
+            try:
+                await self._ask(asking)
+            finally:
+                self._under_way -= 1
+                self._course.poll_bell.ring()
+
+    async def _due(self) -> Asking:
+        while True:
+            now = self._course.clock.now()
+            ready_at = self._ready_at(now)
+            if ready_at <= now:
+                return self._course.agenda.pop()
+            await self._course.poll_bell.wait(None if ready_at == NEVER else ready_at - now)
+
+    def _ready_at(self, now: float) -> float:
+        due_at = self._course.agenda.due_at()
+        if due_at is None or not self._reach.admits(self._under_way):
+            return NEVER
+        return max(due_at, self._pace.opens_at(now))
+
+    async def _ask(self, asking: Asking) -> None:
+        begun = self._course.clock.now()
+        outcome = await self._service.poll(asking.operation_id)
+        self._settle_pace(outcome, begun)
+        if isinstance(outcome, wire.NotSent | wire.Unsure):
+            self._reach.failed()
+        else:
+            self._reach.answered()
+        self._heed_refusal(asking, outcome)
+        await self._heed(asking, after_poll(asking, outcome, self._course.clock.now()))
+
+    def _settle_pace(self, outcome: PollOutcome, begun: float) -> None:
+        now = self._course.clock.now()
+        if isinstance(outcome, wire.NotSent):
+            self._pace.undo(begun)
+            return
+        self._pace.end(now)
+        match outcome:
+            case wire.Throttled(throttle, problem):
+                if self._pace.gate.throttled(throttle, begun, now):
+                    _log.warning("! polls slowed down: %s", problem.message)
+            case wire.NotSent() | wire.Unsure() | wire.Unauthorized() | wire.Conflict():
+                self._pace.gate.undecided(begun)
+            case _:
+                self._pace.gate.passed(begun)
+
+    def _heed_refusal(self, asking: Asking, outcome: PollOutcome) -> None:
+        """End the run where every operation is refused for the same reason."""
+        match outcome:
+            case wire.Unauthorized(problem, renewed) if not renewed:
+                self._course.ending.set(refused_credential(problem))
+            case wire.Misdirected(problem):
+                self._course.ending.set(misdirected(problem))
+            case wire.Forbidden(problem):
+                self._forbidden.append(asking.line)
+                among_others = self._answered_once and len(set(self._forbidden)) < 2
+                if len(self._forbidden) >= _FORBIDDEN_LIMIT and not among_others:
+                    self._course.ending.set(forbidden(problem))
+            case wire.StillRunning() | wire.Answer() | wire.Failed() | wire.NotFound():
+                self._answered_once = True
+                self._forbidden.clear()
+            case _:
+                pass
+
+    async def _heed(self, asking: Asking, verdict: Verdict) -> None:
+        course, line = self._course, asking.line
+        match verdict:
+            case AskAgain(seen, at):
+                course.agenda.put(seen, at)
+            case Conclude(end, usage):
+                course.counts.running = len(course.agenda)
+                await course.finish(End(line, end, usage))
+            case GiveUpLost():
+                course.counts.running = len(course.agenda)
+                _log.warning("! line %d: operation %s is lost", line, asking.operation_id)
+                await self._lose(asking)
+            case _:
+                assert_never(verdict)
+
+    async def _lose(self, asking: Asking) -> None:
+        gone = after(asking.state, Lost(self._course.clock.now()))
+        await self._course.recorder.record(Move(asking.line, gone))
+        await self._course.advance(asking.line, gone)

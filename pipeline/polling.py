@@ -1,0 +1,154 @@
+"""When to ask for an operation again, and when to stop asking.
+
+`Agenda` orders all operations by the time at which each is due: a heap, so that waiting costs an
+entry and nothing else. `after_poll` decides what an answer means for one operation, given what was
+heard of it before. Both are pure: time arrives as an argument.
+"""
+
+import heapq
+from dataclasses import dataclass, replace
+
+from pipeline import wire
+from pipeline.item import Running
+from pipeline.records import Failure
+from pipeline.wire import Answer, PollOutcome, Problem
+
+RETENTION = 3 * 86400.0
+_DENIALS_APART = 60.0
+_DENIED_FOR = 600.0
+_GARBLED_LIMIT = 5
+_REFUSED_LIMIT = 3
+_SHORTEST = 1.0
+_LONGEST = 60.0
+_SHARE_OF_AGE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """An operation being asked for, and what came of it so far.
+
+    Its age counts from `accepted_at` by our own clock, so that a skewed clock of the service does
+    not expire it.
+    """
+
+    line: int
+    state: Running
+    denied_at: float | None = None
+    garbled: int = 0
+    refused: int = 0
+
+    @property
+    def operation_id(self) -> str:
+        return self.state.operation_id
+
+    @property
+    def accepted_at(self) -> float:
+        return self.state.at
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Not before `at`."""
+
+    asking: Asking
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """The operation is over: with an answer, or with a failure that is the row's."""
+
+    end: Answer | Failure
+    usage: wire.Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUpLost:
+    """The service has forgotten the operation."""
+
+
+Verdict = AskAgain | Conclude | GiveUpLost
+
+
+def after_poll(asking: Asking, outcome: PollOutcome, now: float) -> Verdict:
+    """What an answer means for its operation."""
+    match outcome:
+        case Answer():
+            return Conclude(outcome, outcome.usage)
+        case wire.Failed(problem, stage, usage):
+            return Conclude(_failure(stage, problem), usage)
+        case wire.NotFound(problem) | wire.Forbidden(problem):
+            return _denied(asking, problem, now)
+        case wire.Garbled(problem):
+            seen = replace(asking, garbled=asking.garbled + 1)
+            return _unless(seen, problem, now, seen.garbled >= _GARBLED_LIMIT)
+        case wire.Refused(problem):
+            seen = replace(asking, refused=asking.refused + 1)
+            return _unless(seen, problem, now, seen.refused >= _REFUSED_LIMIT)
+        case wire.StillRunning():
+            return _running(replace(asking, denied_at=None, garbled=0, refused=0), now)
+        case _:
+            return AskAgain(asking, next_at(asking, now))
+
+
+def next_at(asking: Asking, now: float) -> float:
+    """Ask again after half the operation's age: a wait grows by at most that share."""
+    age = max(now - asking.accepted_at, 0.0)
+    return now + min(max(age * _SHARE_OF_AGE, _SHORTEST), _LONGEST)
+
+
+def _running(asking: Asking, now: float) -> Verdict:
+    if now - asking.accepted_at < RETENTION:
+        return AskAgain(asking, next_at(asking, now))
+    message = "the operation was still running 3 days after it was created"
+    return Conclude(Failure("operation", "never_done", message), None)
+
+
+def _unless(asking: Asking, problem: Problem, now: float, final: bool) -> Verdict:
+    if final:
+        return Conclude(_failure("operation", problem), None)
+    return AskAgain(asking, next_at(asking, now))
+
+
+def _denied(asking: Asking, problem: Problem, now: float) -> Verdict:
+    """Lost: past retention and denied twice, a minute apart. Else asked for 10 minutes more."""
+    first = now if asking.denied_at is None else asking.denied_at
+    past_retention = now - asking.accepted_at >= RETENTION
+    if past_retention and now - first >= _DENIALS_APART:
+        return GiveUpLost()
+    if not past_retention and now - first >= _DENIED_FOR:
+        message = f"the service denied the operation for 10 minutes: {problem.message}"
+        return Conclude(Failure("lost", "denied", message, problem.request_id), None)
+    return AskAgain(replace(asking, denied_at=first), now + _DENIALS_APART)
+
+
+def _failure(stage: str, problem: Problem) -> Failure:
+    return Failure(stage, problem.code, problem.message, problem.request_id)
+
+
+class Agenda:
+    """All operations that wait, the one due first on top; of those due together, the oldest."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, float, int]] = []
+        self._asking: dict[int, Asking] = {}
+
+    def __len__(self) -> int:
+        return len(self._asking)
+
+    def put(self, asking: Asking, at: float) -> None:
+        self._asking[asking.line] = asking
+        heapq.heappush(self._heap, (at, asking.accepted_at, asking.line))
+
+    def due_at(self) -> float | None:
+        return self._heap[0][0] if self._heap else None
+
+    def first(self) -> Asking | None:
+        return self._asking[self._heap[0][2]] if self._heap else None
+
+    def pop(self) -> Asking:
+        _, _, line = heapq.heappop(self._heap)
+        return self._asking.pop(line)
+
+    def oldest(self) -> Asking | None:
+        return min(self._asking.values(), key=lambda a: a.accepted_at, default=None)

@@ -1,0 +1,99 @@
+"""What a watching person, or a program, sees on standard error while a run goes on."""
+
+import sys
+from dataclasses import asdict
+from typing import Never, Protocol, TextIO
+
+from tqdm import tqdm
+
+from pipeline import codec
+from pipeline.board import Counts
+
+
+class View(Protocol):
+    """Shows where a run stands, every `interval` seconds."""
+
+    interval: float
+
+    def show(self, counts: Counts, note: str) -> None:
+        """`note` is a few words on the pace: the end in sight, and what binds."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    interval = 3600.0
+
+    def show(self, counts: Counts, note: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Bar:
+    """One line on a terminal, redrawn in place; the rate counts this process's rows only."""
+
+    interval = 0.5
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Never] | None = None
+
+    def show(self, counts: Counts, note: str) -> None:
+        if self._bar is None:
+            self._bar = tqdm(
+                initial=counts.finished,
+                dynamic_ncols=True,
+                bar_format="{percentage:3.0f}% {bar:10} {n_fmt}/{total_fmt} rows{postfix}",
+            )
+        self._bar.total = counts.total
+        self._bar.n = counts.finished
+        self._bar.set_postfix_str(f"· {_state(counts)}{note}".rstrip(), refresh=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Plain:
+    """A line a minute, for logs."""
+
+    interval = 60.0
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def show(self, counts: Counts, note: str) -> None:
+        total = "?" if counts.total is None else f"{counts.total:,}"
+        print(
+            f"{counts.finished:,}/{total} rows · {_state(counts)}{note}",
+            file=self._stream,
+            flush=True,
+        )
+
+    def close(self) -> None: ...
+
+
+class JsonLines:
+    """A JSON object a line, for machines."""
+
+    interval = 10.0
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def show(self, counts: Counts, note: str) -> None:
+        line = asdict(counts) | {"finished": counts.finished, "note": note.strip(" ·")}
+        print(codec.encode(line).decode(), file=self._stream, flush=True)
+
+    def close(self) -> None: ...
+
+
+def _state(counts: Counts) -> str:
+    parts = [f"{counts.running:,} running"]
+    if counts.failed:
+        parts.append(f"{counts.failed:,} failed")
+    if counts.doubts:
+        parts.append(f"{counts.doubts:,} in doubt")
+    return " · ".join(parts)

@@ -1,0 +1,106 @@
+"""Whether a host can be reached: hears of every call, and probes while it can't."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from pipeline import outage
+from pipeline.bell import Bell
+from pipeline.clock import Clock
+from pipeline.errors import Unreachable
+from pipeline.outage import Down, Health, Trial, Up
+
+_log = logging.getLogger("yagpt-batch")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What is watched: its name for people, and a cheap call that tells whether it answers.
+
+    The probe returns None where there is nothing to ask for now.
+    """
+
+    name: str
+    probe: Callable[[], Awaitable[bool | None]]
+
+
+class Reach:
+    """One host's health. `on_change` is called whenever it may let other calls through."""
+
+    def __init__(
+        self, host: Host, clock: Clock, patience: float, on_change: Callable[[], None]
+    ) -> None:
+        self._host = host
+        self._clock = clock
+        self._patience = patience
+        self._on_change = on_change
+        self._bell = Bell()
+        self.health: Health = Up()
+
+    @property
+    def is_up(self) -> bool:
+        return isinstance(self.health, Up)
+
+    def admits(self, under_way: int) -> bool:
+        """Whether a call may start while so many are under way."""
+        match self.health:
+            case Up():
+                return True
+            case Trial():
+                return under_way == 0
+            case Down():
+                return False
+
+    def answered(self) -> None:
+        """A call was answered, whatever the answer."""
+        self._become(outage.after_answer(self.health))
+
+    def failed(self) -> None:
+        """A call failed as it does when the host is away."""
+        self._become(outage.after_failure(self.health, self._clock.now()))
+
+    def hurry(self) -> None:
+        """There is reason to think that the host is back: probe at once."""
+        if isinstance(self.health, Down):
+            self.health = replace(self.health, probe_at=self._clock.now())
+            self._bell.ring()
+
+    async def watch(self) -> None:
+        """Probe while the host is away; for ever.
+
+        Raises:
+            Unreachable: it has been away for longer than the user's patience.
+
+        """
+        while True:
+            health = self.health
+            if isinstance(health, Up):
+                await self._bell.wait()
+            elif self._clock.now() - health.since > self._patience:
+                raise Unreachable(
+                    f"{self._host.name} could not be reached for {self._patience / 3600:g} hours.",
+                    "Nothing is lost: run the same command again when it is back.",
+                )
+            elif isinstance(health, Trial):
+                await self._bell.wait(health.since + self._patience - self._clock.now() + 1)
+            elif health.probe_at > self._clock.now():
+                await self._bell.wait(health.probe_at - self._clock.now())
+            else:
+                await self._probe()
+
+    async def _probe(self) -> None:
+        answered = await self._host.probe()
+        now = self._clock.now()
+        # Nothing to ask for: the next real call tells.
+        self._become(outage.after_probe(self.health, now, answered=answered is not False))
+
+    def _become(self, health: Health) -> None:
+        before, self.health = self.health, health
+        if type(before) is type(health):
+            return
+        if isinstance(before, Up):
+            _log.warning("! %s can't be reached; asking until it is back", self._host.name)
+        elif isinstance(health, Up):
+            _log.warning("%s is back", self._host.name)
+        self._bell.ring()
+        self._on_change()

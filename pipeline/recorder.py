@@ -1,0 +1,226 @@
+"""The one writer: makes facts and lines durable, in the order in which promises need them.
+
+A round takes all that is ready. First its facts are committed, in one transaction: intents and
+operation ids, which POSTs and polls wait for. Then the lines of finished rows are written and
+synced, and only then does a second transaction call those rows finished. While one round is on its
+way to the disk, the next one gathers: no window of time to tune.
+
+The disk's calls block, so they are made in a thread; nothing else touches the files meanwhile.
+After the first failure nothing is written any more: everybody who waits is told.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from pipeline.checkpoint import Checkpoint
+from pipeline.errors import RunError
+from pipeline.facts import Fact, Finish, Signature, Span
+from pipeline.output import Lines
+from pipeline.records import Failure, failed_line, result_line
+from pipeline.source import Source
+from pipeline.wire import Answer, Usage
+
+_A = TypeVar("_A")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A row is over. `shown_id` where its id could not be kept, being another row's too."""
+
+    line: int
+    end: Answer | Failure
+    usage: Usage | None = None
+    shown_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How lines are written."""
+
+    model: str
+    raw: bool = False
+    emulator: bool = False
+
+
+@dataclass(slots=True)
+class _Round:
+    facts: list[Fact] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
+    recorded: list[tuple[asyncio.Future[bool], int | None]] = field(default_factory=list)
+    written: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.facts or self.ends)
+
+
+class Recorder:
+    """Takes facts and ends; answers when they are on disk."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        source: Source,
+        output: Lines,
+        errors: Callable[[], Lines],
+        style: Style,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._source = source
+        self._output = output
+        self._open_errors = errors
+        self._style = style
+        self._next = _Round()
+        self._ready = asyncio.Event()
+        self._closing = False
+        self._failure: RunError | None = None
+        self._disk = asyncio.Lock()
+
+    async def record(self, *facts: Fact, line: int | None = None) -> bool:
+        """Return when the facts are durable; false where `line`, begun here, repeats an id.
+
+        Raises:
+            RunError: they could not be written, nor can anything be from now on.
+
+        """
+        return await self.post(*facts, line=line)
+
+    def post(self, *facts: Fact, line: int | None = None) -> asyncio.Future[bool]:
+        """Queue facts now, in this order after all that was queued before; as `record`."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self._refuses(future):
+            return future
+        self._next.facts.extend(facts)
+        self._next.recorded.append((future, line))
+        self._ready.set()
+        return future
+
+    async def write(self, end: End) -> None:
+        """Return when the row's line is synced and the checkpoint calls it finished.
+
+        Raises:
+            RunError: as `record`.
+
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self._refuses(future):
+            self._next.ends.append(end)
+            self._next.written.append(future)
+            self._ready.set()
+        await future
+
+    async def spans(self, lines: list[int]) -> dict[int, Span]:
+        """Where rows begun stand in the input."""
+        async with self._disk:
+            return await _in_thread(self._checkpoint.spans, lines)
+
+    def close(self) -> None:
+        """Let `run` return once all that is queued has been written."""
+        self._closing = True
+        self._ready.set()
+
+    async def run(self) -> None:
+        """Write round after round until closed.
+
+        Raises:
+            RunError: the disk failed; everybody who waits or comes later is told the same.
+
+        """
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            current, self._next = self._next, _Round()
+            if not current:
+                if self._closing:
+                    return
+                continue
+            try:
+                async with self._disk:
+                    await self._write_round(current)
+            except RunError as error:
+                self._fail(current, error)
+                raise
+            if self._closing:
+                self._ready.set()
+
+    async def _write_round(self, current: _Round) -> None:
+        if current.facts:
+            repeated = await _in_thread(self._commit_facts, current.facts)
+            for future, line in current.recorded:
+                if not future.done():
+                    future.set_result(line not in repeated)
+        if current.ends:
+            await _in_thread(self._write_ends, current.ends)
+            for written in current.written:
+                if not written.done():
+                    written.set_result(None)
+
+    def _commit_facts(self, facts: list[Fact]) -> set[int]:
+        return self._checkpoint.record(facts, {})
+
+    def _write_ends(self, ends: list[End]) -> None:
+        finishes: list[Finish] = []
+        signatures: dict[str, Signature] = {}
+        answered = [end for end in ends if isinstance(end.end, Answer)]
+        failed = [end for end in ends if isinstance(end.end, Failure)]
+        for name, group in (("output", answered), ("errors", failed)):
+            if group:
+                file = self._output if name == "output" else self._open_errors()
+                places = file.append(self._lines(group))
+                finishes.extend(_finish(*pair) for pair in zip(group, places, strict=True))
+                signatures[name] = file.signature()
+        self._checkpoint.record(finishes, signatures)
+
+    def _lines(self, ends: list[End]) -> list[bytes]:
+        sources = self._sources(e.line for e in ends if isinstance(e.end, Failure))
+        return [self._line(end, sources) for end in ends]
+
+    def _line(self, end: End, sources: dict[int, bytes]) -> bytes:
+        known = self._checkpoint.known(end.line, self._style.model)
+        assert known is not None, f"line {end.line} ends without having begun"  # noqa: S101
+        if end.shown_id is not None:
+            known = replace(known, id=end.shown_id)
+        if isinstance(end.end, Answer):
+            style = self._style
+            return result_line(known, end.end, raw=style.raw, emulator=style.emulator)
+        return failed_line(
+            known, end.end, end.usage, sources[end.line], emulator=self._style.emulator
+        )
+
+    def _sources(self, lines: Iterable[int]) -> dict[int, bytes]:
+        spans = sorted(self._checkpoint.spans(lines).items())
+        fetched = self._source.fetch(span for _, span in spans)
+        return {line: data for (line, _), data in zip(spans, fetched, strict=True)}
+
+    def _refuses(self, future: asyncio.Future[Any]) -> bool:
+        # Nobody need wait for a future of ours; an error that no one fetches is no bug.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if self._failure is None:
+            return False
+        future.set_exception(self._failure)
+        return True
+
+    def _fail(self, current: _Round, error: RunError) -> None:
+        self._failure = error
+        waiting: list[asyncio.Future[Any]] = []
+        for lot in (current, self._next):
+            waiting += [*(future for future, _ in lot.recorded), *lot.written]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(error)
+
+
+def _finish(end: End, place: Span) -> Finish:
+    match end.end:
+        case Answer(finish=finish):
+            return Finish(end.line, "ok", finish, end.usage, place)
+        case Failure(stage="doubt"):
+            return Finish(end.line, "held", None, end.usage, place)
+        case Failure():
+            return Finish(end.line, "failed", None, end.usage, place)
+
+
+async def _in_thread(call: Callable[[_A], _R], argument: _A) -> _R:
+    return await asyncio.get_running_loop().run_in_executor(None, call, argument)

@@ -1,0 +1,265 @@
+"""From the files on disk to a run that can go on, or a refusal that says why it can't.
+
+    lock → same run? → input unchanged? → output and errors file unchanged? → tail repaired
+
+What is compared at every start is cheap: lengths, times and the last line. Only where these differ
+is everything read. A tail that a dead process wrote is adopted line by line; a torn line is cut;
+anything else behind the committed length was written by somebody else and is refused.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import msgspec
+
+from pipeline import codec
+from pipeline.checkpoint import Checkpoint
+from pipeline.clock import stamp
+from pipeline.errors import BadData, RunError
+from pipeline.facts import Finish, Signature, Span
+from pipeline.output import Lines, changed, seal
+from pipeline.source import Source
+from pipeline.wire import Usage
+
+_NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
+_FRESH = "Restore what was there, or start afresh with --fresh (old files are moved aside)."
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The files of one run, all named after its output."""
+
+    output: Path
+
+    @property
+    def errors(self) -> Path:
+        return self.output.with_name(self.output.name.removesuffix(".jsonl") + ".errors.jsonl")
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.output.with_name(self.output.name + ".checkpoint")
+
+    @property
+    def emulator(self) -> Path:
+        return self.output.with_name(self.output.name + ".emulator")
+
+    def all(self) -> list[Path]:
+        """The checkpoint first: without it the others are only files."""
+        logs = [self.checkpoint.with_name(self.checkpoint.name + s) for s in ("-wal", "-shm")]
+        return [self.checkpoint, *logs, self.output, self.errors, self.emulator]
+
+
+@dataclass(slots=True)
+class Files:
+    """The open files of a run; the errors file appears with its first line."""
+
+    paths: Paths
+    source: Source
+    output: Lines
+    checkpoint: Checkpoint
+    run_id: UUID
+    resumed: bool
+    _errors: Lines | None = field(default=None)
+
+    def errors(self) -> Lines:
+        if self._errors is None:
+            self._errors = Lines(self.paths.errors)
+        return self._errors
+
+    def close(self) -> None:
+        if self._errors is not None:
+            self._errors.close()
+
+
+@contextmanager
+def opened(
+    paths: Paths, source: Source, identity: dict[str, str], *, now: float, fresh: bool = False
+) -> Iterator[Files]:
+    """Open, lock, check and repair the files of a run.
+
+    Raises:
+        RunError: another process has the run, its files don't fit, or the disk fails.
+
+    """
+    with ExitStack() as stack:
+        if fresh:
+            _move_aside(paths, now)
+        output = _locked(paths, stack)
+        existed = paths.checkpoint.exists()
+        if not existed and output.size > 0:
+            raise BadData(f"{paths.output} is there, but not its checkpoint.", _FRESH)
+        checkpoint = Checkpoint(paths.checkpoint)
+        stack.callback(checkpoint.close)
+        run_id = _same_run(checkpoint, identity, paths)
+        files = Files(paths, source, output, checkpoint, run_id, resumed=existed)
+        stack.callback(files.close)
+        check_input(source, checkpoint)
+        _repair(checkpoint, "output", output)
+        if paths.errors.exists() or _committed(checkpoint, "errors"):
+            _repair(checkpoint, "errors", files.errors())
+        yield files
+
+
+def _locked(paths: Paths, stack: ExitStack) -> Lines:
+    while True:
+        output = Lines(paths.output)
+        try:
+            output.lock()
+            if output.is_at_path():
+                stack.callback(output.close)
+                return output
+        except RunError:
+            output.close()
+            raise
+        # Somebody moved the file aside between our opening and locking it.
+        output.close()
+
+
+def _move_aside(paths: Paths, now: float) -> None:
+    """Rename what an earlier run left, under the lock of that run."""
+    with ExitStack() as stack:
+        if paths.output.exists():
+            _locked(paths, stack)
+        suffix = f".old-{stamp(now).replace('-', '').replace(':', '')}"
+        for path in paths.all():
+            if path.exists():
+                path.rename(path.with_name(path.name + suffix))
+
+
+def _same_run(checkpoint: Checkpoint, identity: dict[str, str], paths: Paths) -> UUID:
+    stored = checkpoint.meta("run")
+    if stored is None:
+        run_id = uuid4()
+        settings = codec.encode(identity).decode()
+        checkpoint.set_meta({"run": str(run_id), "settings": settings})
+        return run_id
+    before = codec.decode((checkpoint.meta("settings") or "{}").encode())
+    assert isinstance(before, dict)  # noqa: S101 - written above
+    differing = [name for name, value in identity.items() if before.get(name) != value]
+    if differing:
+        raise BadData(
+            f"{paths.output} was begun with other settings: "
+            + "; ".join(f"--{n} was {before.get(n)}, is now {identity[n]}" for n in differing)
+            + ".",
+            "Use the old settings, another output, or --fresh.",
+        )
+    return UUID(stored)
+
+
+def check_input(source: Source, checkpoint: Checkpoint) -> None:
+    """Refuse an input whose rows begun are not what they were; more rows are welcome."""
+    now, before = source.signature(), checkpoint.signature("input")
+    if now != before:
+        for line, span in _mismatches(source, checkpoint):
+            raise BadData(
+                f"{source.path}:{line}: the line is not what it was when this run began it "
+                f"(byte {span.offset:,}).",
+                "Put the input back as it was, or start afresh with --fresh.",
+            )
+        checkpoint.record([], {"input": now})
+        return
+    last = checkpoint.last_begun()
+    if last is not None and not source.is_compressed:
+        (data,) = source.fetch([last[1]])
+        if seal(data) != last[1].seal:
+            raise BadData(f"{source.path}:{last[0]}: the line was changed.", _FRESH)
+
+
+def _mismatches(source: Source, checkpoint: Checkpoint) -> Iterator[tuple[int, Span]]:
+    spans = (span for _, span in checkpoint.begun())
+    for (line, span), data in zip(checkpoint.begun(), source.fetch(spans), strict=False):
+        if seal(data) != span.seal:
+            yield line, span
+
+
+def _committed(checkpoint: Checkpoint, name: str) -> int:
+    known = checkpoint.signature(name)
+    return 0 if known is None else known.size
+
+
+def _repair(checkpoint: Checkpoint, name: str, lines: Lines) -> None:
+    """Check the committed part of a file, adopt whole lines behind it, cut a torn one."""
+    known = checkpoint.signature(name) or Signature(0, 0)
+    if lines.size < known.size:
+        raise BadData(
+            f"{lines.path} was cut: it has {lines.size:,} bytes, this run wrote {known.size:,}.",
+            _FRESH,
+        )
+    if lines.signature().mtime_ns != known.mtime_ns:
+        check_lines(lines, checkpoint, known.size)
+    else:
+        _check_last(lines, checkpoint, known.size)
+    adopted = list(_tail(lines, checkpoint, known.size))
+    committed = adopted[-1].place if adopted else Span(known.size, -1, b"")
+    size = committed.offset + committed.size + 1
+    checkpoint.record(adopted, {name: Signature(size, lines.signature().mtime_ns)})
+
+
+def check_lines(lines: Lines, checkpoint: Checkpoint, size: int) -> None:
+    """Read everything up to byte `size`; refuse the first line that is not the one written."""
+    for number, (offset, line, whole) in enumerate(lines.lines_from(0), start=1):
+        if offset >= size:
+            return
+        found = _NUMBER.match(line)
+        place = checkpoint.place(int(found[1])) if found else None
+        if not whole or place != Span(offset, len(line), seal(line)):
+            raise changed(lines.path, number, offset)
+
+
+def _check_last(lines: Lines, checkpoint: Checkpoint, size: int) -> None:
+    start, line = lines.line_before(size)
+    found = _NUMBER.match(line)
+    place = checkpoint.place(int(found[1])) if found else None
+    if size > 0 and place != Span(start, len(line), seal(line)):
+        check_lines(lines, checkpoint, size)
+
+
+def _tail(lines: Lines, checkpoint: Checkpoint, size: int) -> Iterator[Finish]:
+    taken: set[int] = set()
+    for offset, line, whole in lines.lines_from(size):
+        if not whole:
+            lines.cut(offset)
+            return
+        if line.startswith(b'{"totals":') and offset + len(line) + 1 == lines.size:
+            lines.keep_last(offset)
+            return
+        finish = _adopted(line, Span(offset, len(line), seal(line)), checkpoint)
+        if finish is None or finish.line in taken:
+            raise BadData(
+                f"{lines.path}: what stands at byte {offset:,} was not written by this run.",
+                _FRESH,
+            )
+        taken.add(finish.line)
+        yield finish
+
+
+def _adopted(line: bytes, place: Span, checkpoint: Checkpoint) -> Finish | None:
+    """A line of ours as the fact that its row is finished; None where it is not of ours."""
+    try:
+        value = codec.decode(line)
+    except codec.NotJson:
+        return None
+    number = value.get("line") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(number, int):
+        return None
+    known = checkpoint.known(number, "")
+    if known is None or checkpoint.place(number) is not None:
+        return None
+    error, finish, usage = value.get("error"), value.get("finish"), _usage(value.get("usage"))
+    if value.get("status") == "ok" and value.get("operation_id") == known.operation_id:
+        return Finish(number, "ok", str(finish), usage, place)
+    if value.get("status") == "failed" and isinstance(error, dict):
+        outcome = "held" if error.get("stage") == "doubt" else "failed"
+        return Finish(number, outcome, None, usage, place)
+    return None
+
+
+def _usage(value: codec.Json) -> Usage | None:
+    try:
+        return msgspec.convert(value, Usage | None)
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,301 @@
+"""A line of the input as a row with its request, or why it can't be one.
+
+Pure: the same line and the same recipe give the same bytes, so that a row which is read again
+after a crash is the row that was read before. No line raises; what is wrong with one is a
+`BadRow`. Whether an id was seen before is the checkpoint's to know.
+"""
+
+import re
+from dataclasses import dataclass
+
+from pipeline.codec import Json, NotJson, decode, encode
+from pipeline.messages import Fields, LineError, has_system, name_of, shown
+from pipeline.shapes import FIELDS_LISTED, IDS, Asked, asked_by, failed_row, user
+
+_BOM = b"\xef\xbb\xbf"
+# The one recorded chat template takes 14 tokens around a message; these are far above it.
+_TOKENS_AROUND_A_MESSAGE = 64
+_TOKENS_AROUND_TOOLS_AND_SCHEMA = 512
+_BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_NOT_IN_A_NAME = frozenset(".[]!:\"'")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place in a template where a field's value goes."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A prompt with slots, as ``--template`` gives it."""
+
+    parts: tuple[str | Slot, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Template":
+        """Read ``Translate to {language}: {text}``; ``{{`` and ``}}`` stand for the braces.
+
+        Raises:
+            ValueError: a brace without its pair, a slot that is no plain name, or no slot at all.
+
+        """
+        parts: list[str | Slot] = []
+        end = 0
+        for found in _BRACES.finditer(text):
+            parts += [text[end : found.start()], _part(found)]
+            end = found.end()
+        parts.append(text[end:])
+        if not any(isinstance(part, Slot) for part in parts):
+            raise ValueError("The template names no field: write one in braces, like {text}")
+        return cls(tuple(part for part in parts if part))
+
+    @property
+    def text(self) -> str:
+        """The template as it was given."""
+        return "".join(
+            f"{{{part.field}}}"
+            if isinstance(part, Slot)
+            else part.replace("{", "{{").replace("}", "}}")
+            for part in self.parts
+        )
+
+    def fill(self, fields: Fields) -> str:
+        """Put the values in: strings as they are, anything else as JSON.
+
+        Raises:
+            LineError: a field is missing or null.
+
+        """
+        return "".join(
+            part if isinstance(part, str) else _value(fields, part.field) for part in self.parts
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What the command says of every row."""
+
+    model: str
+    folder: str | None
+    system: str | None = None
+    template: Template | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line that can be asked.
+
+    `line` counts from 1, blank lines too. `model` is as asked for, a name or a URI. `kept` is a
+    JSON object. `input_bound` and `output_bound` are tokens: the first can't be passed since no
+    token is shorter than a byte, the second is what the request allows, None without a limit.
+    """
+
+    line: int
+    id: str
+    own_id: bool
+    model: str
+    own_model: bool
+    body: bytes
+    kept: bytes | None
+    input_bound: int
+    output_bound: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A line that can't be asked: `code` is stable, `message` is one sentence for people."""
+
+    line: int
+    id: str
+    own_id: bool
+    code: str
+    message: str
+
+
+def is_blank(data: bytes) -> bool:
+    """Whether a line is to be skipped; it counts as a line all the same."""
+    return not data.strip() or not data.removeprefix(_BOM).strip()
+
+
+def parse_row(line: int, data: bytes, recipe: Recipe) -> Row | BadRow:
+    """Read a line without its LF; it may end in CR and start with a BOM."""
+    own: str | None = None
+    try:
+        outer = _object(data)
+        own = _own_id(outer)
+        fields = _row_in(outer)
+        if own is None and fields is not outer:
+            own = _own_id(fields)
+        return _row(line, own, fields, recipe)
+    except LineError as error:
+        code, message = error.code, str(error)
+    except RecursionError:
+        code, message = "too_deep", "The line is nested too deeply to be read"
+    return BadRow(line, own or f"line-{line}", own is not None, code, message)
+
+
+def model_uri(model: str, folder: str | None) -> str:
+    """Give a model's URI; one that is a URI already stays as it is.
+
+    Raises:
+        ValueError: a name needs the folder, and there is none.
+
+    """
+    if "://" in model:
+        return model
+    if folder is None:
+        raise ValueError(f"The model {shown(model)} needs a folder: set one with --folder-id")
+    return f"gpt://{folder}/{model}"
+
+
+def _part(found: re.Match[str]) -> str | Slot:
+    match found[0]:
+        case "{{":
+            return "{"
+        case "}}":
+            return "}"
+        case "{" | "}" as brace:
+            raise ValueError(f"The template has a single {brace}: write {brace * 2} for the brace")
+        case slot:
+            name = found[1]
+    if not name or name != name.strip() or not _NOT_IN_A_NAME.isdisjoint(name):
+        why = f"{slot} in the template is not the plain name of a field"
+        raise ValueError(f"{why}: write {{{{ and }}}} for braces that are text")
+    return Slot(name)
+
+
+def _value(fields: Fields, name: str) -> str:
+    value = fields.get(name)
+    if isinstance(value, str):
+        return value
+    if value is not None:
+        return encode(value).decode()
+    if name in fields:
+        raise LineError("missing_field", f'The field "{name}" that the template names is null')
+    there = ", ".join(shown(other) for other in list(fields)[:FIELDS_LISTED]) or "none"
+    why = f'The template names the field "{name}", which the line does not have'
+    raise LineError("missing_field", f"{why} (its fields: {there})")
+
+
+def _object(data: bytes) -> Fields:
+    data = data.removeprefix(_BOM)
+    try:
+        value = decode(data)
+    except NotJson as error:
+        raise _unreadable(data, error) from None
+    return _the_object(value)
+
+
+def _the_object(value: Json) -> Fields:
+    if isinstance(value, dict):
+        return value
+    why = f"The line must be a JSON object, got {shown(value)}"
+    raise LineError("not_object", why + ': write {"prompt": "…"}')
+
+
+def _unreadable(data: bytes, error: NotJson) -> LineError:
+    try:
+        data.decode()
+    except UnicodeDecodeError as bad:
+        where = f"byte {data[bad.start]:#04x} at position {bad.start}"
+        why = f"The line is not UTF-8 ({where}): save the file as UTF-8"
+        return LineError("not_utf8", why)
+    return LineError("not_json", f"The line is {error}: write one whole object on each line")
+
+
+def _row_in(outer: Fields) -> Fields:
+    inner = failed_row(outer)
+    if isinstance(inner, str):
+        # An errors file holds a line that is no JSON as a string: perhaps it was mended by now.
+        return _object(inner.encode("utf-8", "surrogatepass"))
+    return _the_object(inner)
+
+
+def _own_id(fields: Fields) -> str | None:
+    for name in IDS:
+        value = fields.get(name)
+        match value:
+            case None:
+                continue
+            case str():
+                return name_of(value, name, code="bad_id")
+            case bool() | list() | dict():
+                why = f'"{name}" must be a string or a number, got {shown(value)}'
+                raise LineError("bad_id", why)
+            case _:
+                return encode(value).decode()
+    return None
+
+
+def _row(line: int, own: str | None, fields: Fields, recipe: Recipe) -> Row:
+    asked = _asked(fields, recipe.template)
+    model = asked.model or recipe.model
+    messages = _with_system(asked, recipe.system)
+    max_tokens = asked.max_tokens or recipe.max_tokens
+    return Row(
+        line=line,
+        id=own or f"line-{line}",
+        own_id=own is not None,
+        model=model,
+        own_model=asked.model is not None,
+        body=encode(
+            {
+                "modelUri": _uri(model, recipe.folder),
+                "completionOptions": _options(asked, recipe.temperature, max_tokens),
+                "messages": messages,
+                **asked.extra,
+            }
+        ),
+        kept=encode({name: fields.get(name) for name in recipe.keep}) if recipe.keep else None,
+        input_bound=_input_bound(messages, asked.extra),
+        output_bound=max_tokens,
+    )
+
+
+def _asked(fields: Fields, template: Template | None) -> Asked:
+    if template is None:
+        return asked_by(fields)
+    text = template.fill(fields)
+    if not text or text.isspace():
+        raise LineError("empty_text", "The template's fields are empty: there is nothing to send")
+    return Asked(user(text))
+
+
+def _uri(model: str, folder: str | None) -> str:
+    try:
+        return model_uri(model, folder)
+    except ValueError as error:
+        raise LineError("no_folder", str(error)) from None
+
+
+def _with_system(asked: Asked, command: str | None) -> list[Json]:
+    system = asked.system
+    if system is None and not has_system(asked.messages):
+        system = command
+    if system is None:
+        return asked.messages
+    return [{"role": "system", "text": system}, *asked.messages]
+
+
+def _options(asked: Asked, temperature: float | None, max_tokens: int | None) -> Fields:
+    options: Fields = {"stream": False}
+    if asked.temperature is not None:
+        temperature = asked.temperature
+    if temperature is not None:
+        options["temperature"] = temperature
+    if max_tokens is not None:
+        options["maxTokens"] = str(max_tokens)
+    return options | asked.options
+
+
+def _input_bound(messages: list[Json], extra: Fields) -> int:
+    # JSON is never shorter than the text that it holds.
+    bound = len(encode(messages)) + _TOKENS_AROUND_A_MESSAGE * len(messages)
+    if extra:
+        bound += len(encode(extra)) + _TOKENS_AROUND_TOOLS_AND_SCHEMA
+    return bound

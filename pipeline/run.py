@@ -1,0 +1,262 @@
+"""One run in one process: open, recover, carry every row, drain, close.
+
+    intake ──row──▶ submit lanes ──operation──▶ agenda ──▶ poll lanes ──answer──▶ recorder
+       ▲                 │ intent, id                          │                     │ lines
+       └── doubt, lost ──┴─────────────── checkpoint ──────────┴─────────────────────┘
+
+Everything that ends a run ends it the same way: no new calls, the POSTs in flight awaited for a
+while, what they brought recorded, the files closed. What differs is the reason.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pipeline.board import Complete, Counts, End, Ending
+from pipeline.clock import Clock
+from pipeline.codec import encode
+from pipeline.course import Course
+from pipeline.errors import Exit, RunError
+from pipeline.facts import Signature
+from pipeline.intake import Intake
+from pipeline.pace import Pace
+from pipeline.poll_lanes import PollLanes
+from pipeline.prices import PriceTable
+from pipeline.progress import View
+from pipeline.reach import Host, Reach
+from pipeline.recorder import Recorder, Style
+from pipeline.recovery import Files
+from pipeline.rows import model_uri
+from pipeline.service import Service
+from pipeline.settings import Settings
+from pipeline.submit_lanes import SubmitLanes
+from pipeline.totals import Totals
+
+_log = logging.getLogger("yagpt-batch")
+_POLL_LANES = 32
+_DRAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended, and its totals so far."""
+
+    end: End
+    totals: Totals
+
+    @property
+    def exit_code(self) -> int:
+        match self.end:
+            case RunError() as error:
+                return error.exit_code
+            case Complete() if self.totals.rows("held"):
+                return Exit.SOME_HELD
+            case Complete() if self.totals.rows("failed"):
+                return Exit.SOME_FAILED
+            case Complete():
+                return Exit.OK
+            case stopped:
+                return 128 + stopped.signal
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a run is given from outside, so that a simulation can give something else."""
+
+    service: Service
+    clock: Clock
+    prices: PriceTable
+    view: View
+    say: Callable[[str], None]
+
+
+class Run:
+    """One run over open files."""
+
+    def __init__(self, files: Files, settings: Settings, tools: Tools, ending: Ending) -> None:
+        self._files = files
+        self._settings = settings
+        self._tools = tools
+        self._ending = ending
+        self._counts = Counts()
+        style = Style(settings.recipe.model, settings.raw, settings.emulator)
+        self._recorder = Recorder(
+            files.checkpoint, files.source, files.output, files.errors, style
+        )
+        cursor = files.checkpoint.cursor()
+        self._intake = Intake(
+            files.source, self._recorder.spans, settings.recipe, cursor, settings.limit
+        )
+        self._course = Course(
+            settings.policy,
+            self._recorder,
+            self._intake,
+            tools.clock,
+            ending,
+            self._counts,
+        )
+        self._submit_pace, self._poll_pace = self._paces()
+        self._submit_reach, self._poll_reach = self._reaches()
+        self._submits = SubmitLanes(
+            self._course,
+            tools.service,
+            self._submit_pace,
+            self._submit_reach,
+            files.run_id,
+            last_number=files.checkpoint.last_send(),
+            max_in_flight=settings.max_in_flight,
+        )
+        self._polls = PollLanes(self._course, tools.service, self._poll_pace, self._poll_reach)
+        self._course.on_change = self._submits.bell.ring
+
+    def _paces(self) -> tuple[Pace, Pace]:
+        """Windows that remember what the processes before this one sent."""
+        now = self._tools.clock.now()
+        submits, polls = Pace(self._settings.rates), Pace(self._settings.poll_rates)
+        sends = self._files.checkpoint.sends_since(now - submits.horizon)
+        # A POST that its process did not see the end of can have arrived as late as now.
+        submits.restore(sorted(now if ended is None else ended for _, _, ended in sends))
+        if self._files.resumed:
+            polls.fill(now)
+        return submits, polls
+
+    def _reaches(self) -> tuple[Reach, Reach]:
+        clock, patience = self._tools.clock, self._settings.patience
+        submits = Reach(
+            Host("the text generation service", self._probe_submits),
+            *(clock, patience, self._submits_changed),
+        )
+        polls = Reach(
+            Host("the operation service", self._probe_polls),
+            *(clock, patience, self._polls_changed),
+        )
+        return submits, polls
+
+    def _submits_changed(self) -> None:
+        self._submits.bell.ring()
+
+    def _polls_changed(self) -> None:
+        self._course.poll_bell.ring()
+        if self._poll_reach.admits(0):
+            self._submit_reach.hurry()
+
+    async def _probe_submits(self) -> bool | None:
+        if not self._poll_reach.admits(0) and len(self._course.agenda):
+            # One probe at a time: the GET that asks for the other host tells of both.
+            return False
+        recipe = self._settings.recipe
+        return await self._tools.service.probe_submits(model_uri(recipe.model, recipe.folder))
+
+    async def _probe_polls(self) -> bool | None:
+        asking = self._course.agenda.first()
+        if asking is None:
+            return None
+        return await self._tools.service.probe_polls(asking.operation_id)
+
+    async def carry(self, total: int | None) -> Outcome:
+        """Carry every row to its line, or as far as the reason to end allows."""
+        self._counts.total = total
+        async with asyncio.TaskGroup() as group:
+            recording = group.create_task(self._guarded(self._recorder.run()))
+            await self._guarded(self._take_over())
+            lanes = self._start_lanes(group)
+            others = self._start_watchers(group)
+            end = await self._ending.wait()
+            await self._drain(lanes)
+            self._recorder.close()
+            await recording
+            for task in others:
+                task.cancel()
+        self._tools.view.close()
+        if isinstance(self._ending.reason, Complete):
+            await self._guarded(self._write_totals())
+        model = self._settings.recipe.model
+        return Outcome(self._ending.reason or end, self._files.checkpoint.totals(model))
+
+    async def _guarded(self, part: Awaitable[None]) -> None:
+        """What ends a run may arise in any part of it."""
+        try:
+            await part
+        except RunError as error:
+            self._ending.set(error)
+
+    async def _take_over(self) -> None:
+        """Bring rows that an earlier process began to where this one goes on with them."""
+        checkpoint = self._files.checkpoint
+        totals = checkpoint.totals(self._settings.recipe.model)
+        counts = self._counts
+        counts.ok, counts.failed = totals.rows("ok"), totals.rows("failed")
+        counts.held, counts.doubts = totals.rows("held"), totals.doubt_count
+        pending = list(checkpoint.pending())
+        counts.open = len(pending)
+        for row in pending:
+            if row.state is None:
+                self._intake.again(row.line, None, first=True)
+            else:
+                await self._course.advance(row.line, row.state, resumed=True)
+        if self._files.resumed:
+            self._tools.say(
+                f"Continuing: {counts.finished:,} rows done, {counts.running:,} operations "
+                f"to fetch, {counts.doubts:,} in doubt so far."
+            )
+
+    def _start_lanes(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        submits = range(self._settings.concurrency)
+        return [
+            *(group.create_task(self._guarded(self._submits.lane())) for _ in submits),
+            *(group.create_task(self._guarded(self._polls.lane())) for _ in range(_POLL_LANES)),
+        ]
+
+    def _start_watchers(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        parts = [self._submit_reach.watch(), self._poll_reach.watch(), self._show(), self._count()]
+        return [group.create_task(self._guarded(part)) for part in parts]
+
+    async def _drain(self, lanes: list[asyncio.Task[None]]) -> None:
+        """Await the POSTs in flight for a while; everything else can be done again."""
+        sending = self._submits.sending
+        for lane in lanes:
+            if lane not in sending:
+                lane.cancel()
+        if sending:
+            await asyncio.wait(list(sending), timeout=_DRAIN_SECONDS)
+        for lane in list(sending):
+            lane.cancel()
+        await asyncio.wait(lanes)
+
+    async def _show(self) -> None:
+        view = self._tools.view
+        while True:
+            view.show(self._counts, self._note())
+            await asyncio.sleep(view.interval)
+
+    async def _count(self) -> None:
+        """Learn how many rows there are, where that was not seen at the start."""
+        if self._counts.total is None:
+            loop = asyncio.get_running_loop()
+            lines = await loop.run_in_executor(None, self._files.source.count_lines)
+            limit = self._settings.limit
+            self._counts.total = lines if limit is None else min(lines, limit)
+
+    def _note(self) -> str:
+        """When all rows can be submitted at the earliest, and what binds."""
+        counts, rate = self._counts, self._submit_pace.slowest
+        if counts.total is None or rate is None:
+            return ""
+        seconds = (counts.total - counts.finished - counts.open) * rate.seconds / rate.limit
+        if seconds < 60:
+            return ""
+        return f" · {seconds / 3600:.1f} h to submit, bound by {rate}"
+
+    async def _write_totals(self) -> None:
+        if not self._settings.totals:
+            return
+        output, checkpoint = self._files.output, self._files.checkpoint
+        totals = checkpoint.totals(self._settings.recipe.model)
+        line = encode({"totals": totals.to_json(self._tools.prices)})
+        if output.last() == line:
+            return
+        known = checkpoint.signature("output")
+        output.append_last(line)
+        size = 0 if known is None else known.size
+        checkpoint.record([], {"output": Signature(size, output.signature().mtime_ns)})

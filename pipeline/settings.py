@@ -1,0 +1,44 @@
+"""What a run is to do: resolved once, from flags, environment and file, and frozen."""
+
+from dataclasses import dataclass, field
+
+from pipeline.codec import encode
+from pipeline.item import Policy
+from pipeline.pace import Rate
+from pipeline.rows import Recipe
+
+DEFAULT_RATES = (Rate(10, 1.0), Rate(5000, 3600.0))
+DEFAULT_POLL_RATES = (Rate(50, 1.0),)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything but the files, the account and the hosts."""
+
+    recipe: Recipe
+    rates: tuple[Rate, ...] = DEFAULT_RATES
+    poll_rates: tuple[Rate, ...] = DEFAULT_POLL_RATES
+    policy: Policy = field(default_factory=Policy)
+    concurrency: int = 8
+    max_in_flight: int | None = None
+    limit: int | None = None
+    patience: float = 12 * 3600.0
+    raw: bool = False
+    totals: bool = True
+    emulator: bool = False
+
+    def identity(self) -> dict[str, str]:
+        """What makes two calls the same run: option names and their values, as JSON text."""
+        recipe = self.recipe
+        values: dict[str, object] = {
+            "model": recipe.model,
+            "folder-id": recipe.folder,
+            "system": recipe.system,
+            "template": None if recipe.template is None else recipe.template.text,
+            "temperature": recipe.temperature,
+            "max-tokens": recipe.max_tokens,
+            "keep": list(recipe.keep),
+            "raw": self.raw,
+            "emulator": self.emulator,
+        }
+        return {name: encode(value).decode() for name, value in values.items()}

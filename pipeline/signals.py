@@ -1,0 +1,47 @@
+"""Signals: the first asks the run to end, the second ends it at once.
+
+A signal that was ignored when the program started (nohup) stays ignored. After the run has ended
+in order, the process dies by the signal, so that shells and supervisors see the truth.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Signals:
+    """Listens from its creation on; `on_first` hears of the first, if need be afterwards."""
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._on_first: Callable[[int], None] | None = None
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._heard)
+
+    def tell(self, on_first: Callable[[int], None]) -> None:
+        self._on_first = on_first
+        if self._first is not None:
+            on_first(self._first)
+
+    def _heard(self, number: int, _frame: FrameType | None) -> None:
+        if self._first is not None:
+            die_by(number)
+        self._first = number
+        # Not print: the signal may have come in the middle of one.
+        os.write(
+            sys.stderr.fileno(),
+            b"\nStopping: waiting for requests in flight (again to leave at once).\n",
+        )
+        if self._on_first is not None:
+            self._on_first(number)
+
+
+def die_by(number: int) -> None:
+    """End this process by the signal's default action."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -1,0 +1,297 @@
+"""The lanes in which rows are submitted: as many POSTs in flight as there are lanes.
+
+    in turn:  next row → permission → intent queued for the disk      (one lane at a time)
+    alone:    intent durable → POST → verdict → recorded → where the row goes next
+
+Turns keep the input's order on disk: rows begun are always a beginning of the input. A lane is
+free for its next row only when the operation id of this one is durable, so that a crash leaves no
+more rows in doubt than there are lanes.
+"""
+
+import asyncio
+import logging
+import uuid
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from pipeline.bell import Bell
+from pipeline.course import NEVER, Course
+from pipeline.errors import StorageFailed
+from pipeline.facts import Begin, Ended, Fact, Move, Replaced, Sent
+from pipeline.intake import Entry
+from pipeline.item import (
+    Accepted,
+    Announced,
+    Doubted,
+    Doubtful,
+    Forgiven,
+    Gone,
+    Intended,
+    State,
+    Withdrawn,
+    after,
+)
+from pipeline.pace import Pace, Throttle
+from pipeline.reach import Reach
+from pipeline.recorder import End
+from pipeline.records import Failure
+from pipeline.rows import BadRow, Row
+from pipeline.service import Service
+from pipeline.submitting import Doubt, Fail, Retry, Run, Stop, Verdict, after_submit
+from pipeline.wire import OperationId
+
+_log = logging.getLogger("yagpt-batch")
+
+
+@dataclass(frozen=True, slots=True)
+class _Posting:
+    """A POST of one row, announced and not yet recorded as ended."""
+
+    entry: Entry
+    row: Row
+    state: Intended
+    number: int
+    begun: float
+    recorded: asyncio.Future[bool]
+
+
+class SubmitLanes:
+    """Submits what the intake hands out."""
+
+    def __init__(
+        self,
+        course: Course,
+        service: Service,
+        pace: Pace,
+        reach: Reach,
+        run_id: uuid.UUID,
+        *,
+        last_number: int = 0,
+        max_in_flight: int | None = None,
+    ) -> None:
+        self._course = course
+        self._service = service
+        self._pace = pace
+        self._reach = reach
+        self._run_id = run_id
+        self._number = last_number
+        self._max_in_flight = max_in_flight
+        self._turn = asyncio.Lock()
+        self._proven = False
+        self._recent_doubts: dict[int, Doubtful] = {}
+        self.sending: set[asyncio.Task[None]] = set()
+        self.bell = Bell()
+
+    async def lane(self) -> None:
+        """Carry one row after another up to its operation, until the run ends."""
+        while self._course.ending.reason is None:
+            async with self._turn:
+                entry = await self._next()
+                posting = None
+                if isinstance(entry.row, Row) and entry.state is not None:
+                    await self._permission()
+                    posting = self._announce(entry, entry.row, entry.state)
+                else:
+                    self._begin_unfit(entry)
+            if posting is None:
+                await self._course.finish(_unfit_end(entry))
+            else:
+                await self._carry(posting)
+
+    async def _next(self) -> Entry:
+        intake = self._course.intake
+        while (entry := await intake.next()) is None:
+            self._course.end_if_complete()
+            await intake.bell.wait()
+        return entry
+
+    async def _permission(self) -> None:
+        while True:
+            now = self._course.clock.now()
+            opens_at = self._pace.opens_at(now) if self._admitted() else NEVER
+            if opens_at <= now:
+                return
+            await self.bell.wait(None if opens_at == NEVER else opens_at - now)
+
+    def _admitted(self) -> bool:
+        counts = self._course.counts
+        # The first row goes alone: what refuses it may be what every row shares.
+        if counts.posting and not self._proven:
+            return False
+        if self._max_in_flight is not None:
+            in_flight = len(self._course.agenda) + counts.posting
+            if in_flight >= self._max_in_flight:
+                return False
+        return self._reach.admits(counts.posting)
+
+    def _begin_unfit(self, entry: Entry) -> None:
+        if entry.cursor is not None:
+            self._course.counts.open += 1
+            self._course.recorder.post(_begin(entry, None))
+
+    def _announce(self, entry: Entry, row: Row, before: State) -> _Posting:
+        now = self._course.clock.now()
+        state = after(before, Announced(now))
+        assert isinstance(state, Intended)  # noqa: S101 - that is what Announced leads to
+        self._number += 1
+        self._pace.begin()
+        facts: list[Fact] = [Sent(self._number, now), Move(row.line, state)]
+        if entry.cursor is not None:
+            self._course.counts.open += 1
+            facts[1] = _begin(entry, state)
+        elif isinstance(before, Gone):
+            facts.append(Replaced(row.line))
+        recorded = self._course.recorder.post(*facts, line=row.line)
+        self._course.counts.posting += 1
+        return _Posting(entry, row, state, self._number, now, recorded)
+
+    async def _carry(self, posting: _Posting) -> None:
+        lane = asyncio.current_task()
+        assert lane is not None  # noqa: S101 - lanes are tasks
+        self.sending.add(lane)
+        try:
+            await self._post(posting)
+        finally:
+            self.sending.discard(lane)
+            self._course.counts.posting -= 1
+            self.bell.ring()
+
+    async def _post(self, posting: _Posting) -> None:
+        row = posting.row
+        if not await posting.recorded:
+            self._unsent(posting)
+            await self._course.finish(_repeated_end(row))
+            return
+        if self._course.ending.reason is not None:
+            self._unsent(posting)
+            await self._withdraw(posting)
+            return
+        request_id = uuid.uuid5(self._run_id, f"{row.line}/{posting.state.submits}")
+        _log.info("→ line %d, request %s", row.line, request_id)
+        outcome = await self._service.submit(row.body, str(request_id))
+        verdict = after_submit(outcome, own_model=row.own_model)
+        self._settle_pace(posting, verdict)
+        await self._heed(posting, verdict)
+
+    def _unsent(self, posting: _Posting) -> None:
+        """Take the POST out of the windows: it did not reach the service."""
+        self._pace.undo(posting.begun)
+        self._course.recorder.post(Ended(posting.number, 0.0))
+
+    def _settle_pace(self, posting: _Posting, verdict: Verdict) -> None:
+        if isinstance(verdict, Retry) and not verdict.sent:
+            self._unsent(posting)
+            return
+        now = self._course.clock.now()
+        self._pace.end(now)
+        self._course.recorder.post(Ended(posting.number, now))
+        gate = self._pace.gate
+        match verdict:
+            case Retry(problem, throttle=Throttle() as throttle):
+                if gate.throttled(throttle, posting.begun, now):
+                    _log.warning("! submits slowed down: %s", problem.message)
+            case Run():
+                gate.passed(posting.begun)
+            case _:
+                gate.undecided(posting.begun)
+
+    async def _heed(self, posting: _Posting, verdict: Verdict) -> None:
+        line = posting.row.line
+        match verdict:
+            case Run(operation_id):
+                self._answered()
+                await self._run(posting, operation_id)
+            case Fail(failure):
+                self._answered()
+                await self._withdraw(posting)
+                await self._course.finish(End(line, failure))
+            case Retry(problem, sent):
+                _log.info("↻ line %d: %s", line, problem.message)
+                self._answered() if sent else self._failed()
+                waiting = await self._withdraw(posting)
+                self._course.intake.put_back(replace(posting.entry, state=waiting, cursor=None))
+            case Doubt(problem, is_outage):
+                _log.warning("? line %d is in doubt: %s", line, problem.message)
+                await self._doubt(posting, is_outage=is_outage)
+            case Stop(error):
+                self._answered()
+                self._course.ending.set(error)
+                await self._withdraw(posting)
+            case _:
+                assert_never(verdict)
+
+    def _answered(self) -> None:
+        self._recent_doubts.clear()
+        self._reach.answered()
+
+    def _failed(self) -> None:
+        """Once an outage is noticed, the doubts that it began with cost no attempt."""
+        self._reach.failed()
+        if self._reach.is_up:
+            return
+        for line, doubt in self._recent_doubts.items():
+            forgiven = after(doubt, Forgiven())
+            if self._course.intake.replace(line, forgiven):
+                self._course.recorder.post(Move(line, forgiven))
+        self._recent_doubts.clear()
+
+    async def _run(self, posting: _Posting, operation_id: OperationId) -> None:
+        line = posting.row.line
+        self._proven = True
+        state = after(posting.state, Accepted(operation_id, self._course.clock.now()))
+        try:
+            await self._course.recorder.record(Move(line, state))
+        except StorageFailed:
+            _log.critical(
+                "line %d: operation %s was accepted but could not be stored; "
+                "its row is in doubt from now on",
+                *(line, operation_id),
+            )
+            raise
+        _log.info("← line %d, operation %s", line, operation_id)
+        await self._course.advance(line, state)
+
+    async def _withdraw(self, posting: _Posting) -> State:
+        state = after(posting.state, Withdrawn())
+        await self._course.recorder.record(Move(posting.row.line, state))
+        return state
+
+    async def _doubt(self, posting: _Posting, *, is_outage: bool) -> None:
+        line = posting.row.line
+        state = after(posting.state, Doubted(self._course.clock.now()))
+        assert isinstance(state, Doubtful)  # noqa: S101 - that is what Doubted leads to
+        self._course.counts.doubts += 1
+        if is_outage:
+            self._failed()
+            if self._reach.is_up:
+                self._recent_doubts[line] = state
+            else:
+                state = after(state, Forgiven())
+        await self._course.recorder.record(Move(line, state))
+        await self._course.advance(line, state)
+
+
+def _begin(entry: Entry, state: State | None) -> Begin:
+    row, cursor = entry.row, entry.cursor
+    assert cursor is not None  # noqa: S101 - only rows never begun come here
+    own_id = row.id if row.own_id else None
+    if isinstance(row, BadRow):
+        return Begin(row.line, entry.span, cursor, own_id, None, None, 0, None, None)
+    model = row.model if row.own_model else None
+    return Begin(
+        *(row.line, entry.span, cursor, own_id, model, row.kept),
+        *(row.input_bound, row.output_bound, state),
+    )
+
+
+def _unfit_end(entry: Entry) -> End:
+    row = entry.row
+    if isinstance(row, Row):
+        return _repeated_end(row)
+    shown_id = row.id if row.own_id else None
+    return End(row.line, Failure("input", row.code, row.message), shown_id=shown_id)
+
+
+def _repeated_end(row: Row) -> End:
+    message = f'the id "{row.id}" is that of an earlier row: every row needs its own'
+    return End(row.line, Failure("input", "repeated_id", message), shown_id=row.id)

@@ -1,0 +1,112 @@
+"""What the answer to a POST means for its row, its run and the pace. Pure."""
+
+from dataclasses import dataclass
+
+from pipeline import wire
+from pipeline.errors import BadSettings, NoPermission, RunError
+from pipeline.pace import Throttle
+from pipeline.records import Failure
+from pipeline.wire import OperationId, Problem, SubmitOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The row runs as this operation."""
+
+    operation_id: OperationId
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The row failed for good."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Certainly not accepted: the row goes back and no attempt is spent.
+
+    `sent` false: the service did not even see it, so no quota counted it.
+    """
+
+    problem: Problem
+    sent: bool = True
+    throttle: Throttle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """It can't be known whether it was accepted. `outage`: the host failed to answer."""
+
+    problem: Problem
+    outage: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Not accepted, for a reason that every row shares: the run ends, the row waits."""
+
+    error: RunError
+
+
+Verdict = Run | Fail | Retry | Doubt | Stop
+
+
+def after_submit(outcome: SubmitOutcome, *, own_model: bool) -> Verdict:
+    """What to do; a row that names its own model answers for it alone."""
+    match outcome:
+        case wire.Accepted(operation_id):
+            return Run(operation_id)
+        case wire.Throttled(throttle, problem):
+            return Retry(problem, throttle=throttle)
+        case wire.Conflict(problem):
+            # No quota, but as little use in asking at once.
+            return Retry(problem, throttle=Throttle())
+        case wire.Unauthorized(problem, renewed):
+            return Retry(problem) if renewed else Stop(refused_credential(problem))
+        case wire.NotSent(problem):
+            return Retry(problem, sent=False)
+        case wire.Unsure(problem, outage):
+            return Doubt(problem, outage)
+        case wire.Misdirected(problem):
+            return Stop(misdirected(problem))
+        case wire.Refused(problem, shared) if own_model or not shared:
+            return Fail(_failure(problem))
+        case wire.Refused(problem):
+            return Stop(misdirected(problem))
+        case wire.Forbidden(problem) | wire.NotFound(problem) if own_model:
+            return Fail(_failure(problem))
+        case wire.Forbidden(problem):
+            return Stop(forbidden(problem))
+        case wire.NotFound(problem):
+            return Stop(misdirected(problem))
+
+
+def refused_credential(problem: Problem) -> NoPermission:
+    """The end of a run whose credential is not accepted and can't be renewed."""
+    return NoPermission(
+        f"the service does not accept the credential: {problem.message}",
+        "Get a new one, or check its scope and expiry, then run the same command again.",
+    )
+
+
+def forbidden(problem: Problem) -> NoPermission:
+    """The end of a run whose credential is accepted, but not for this."""
+    return NoPermission(
+        f"the service forbids it: {problem.message}",
+        "Check that the account has the role ai.languageModels.user on the folder, that "
+        "--folder-id is right and that its cloud has active billing; then run it again.",
+    )
+
+
+def misdirected(problem: Problem) -> BadSettings:
+    """The end of a run whose folder, model or hosts are wrong."""
+    return BadSettings(
+        f"the service refuses what all rows share: {problem.message}",
+        "Check --model, --folder-id and --endpoint, then run the same command again.",
+    )
+
+
+def _failure(problem: Problem) -> Failure:
+    return Failure("submit", problem.code, problem.message, problem.request_id)

@@ -1,0 +1,427 @@
+"""What the service says, as outcomes: status, headers and body in; one of a few types out.
+
+This is the project's reading of the API: what each answer to a POST means for money (accepted,
+certainly not accepted, or unknown), and what each answer to a GET means for the operation. When it
+is unsure whether money was spent, it says `Unsure`. Every documented shape is read: int64 as
+strings or numbers, absent fields as their defaults, three shapes of error bodies, and pages that
+are no JSON at all.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import NewType
+
+from pipeline import codec
+from pipeline.codec import Json
+from pipeline.pace import Throttle
+
+OperationId = NewType("OperationId", str)
+Headers = Mapping[str, str]
+
+_GRPC_NAMES = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+]
+# As in: ai.someRequestsPerHour.rate rate quota limit exceed: allowed 100 requests
+_QUOTA = re.compile(r"([\w.-]+)\.(?:rate|count)\b.*?allowed (\d+) requests")
+# 400s that speak of what all rows share, as the service words them.
+_SHARED = re.compile(r"model_?\s?uri|folder id", re.IGNORECASE)
+_INT64 = 2**63
+_LONGEST_MESSAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why the service said no: a code (gRPC's name, else ``HTTP_nnn``), its words, its id."""
+
+    code: str
+    message: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The POST created an operation."""
+
+    operation_id: OperationId
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not accepted, and never will be. `shared`: for a reason that is not the row's own."""
+
+    problem: Problem
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """Refused for now: a quota."""
+
+    throttle: Throttle
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthorized:
+    """The credential was not accepted. `renewed`: the next call will bring another one."""
+
+    problem: Problem
+    renewed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """The credential was accepted, the call was not."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """For a POST the model or path, for a GET the operation."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Refused for now, by the service's own account."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Misdirected:
+    """The host does not offer the call, or points elsewhere."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """No byte of the call left this machine."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """Sent, and what became of it is unknown. `outage`: the host failed rather than answered."""
+
+    problem: Problem
+    outage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StillRunning:
+    """The operation is not done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the service counted them."""
+
+    input_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a finished operation says. Times are the operation's own words."""
+
+    text: str | None
+    finish: str
+    tool_calls: Json
+    usage: Usage | None
+    model_version: str | None
+    created_at: str | None
+    finished_at: str | None
+    response: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The operation ended with an error, or with nothing that could be an answer."""
+
+    problem: Problem
+    stage: str = "operation"
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """A 200 that can't be read as this operation."""
+
+    problem: Problem
+
+
+SubmitOutcome = (
+    Accepted
+    | Refused
+    | Throttled
+    | Unauthorized
+    | Forbidden
+    | NotFound
+    | Conflict
+    | Misdirected
+    | NotSent
+    | Unsure
+)
+PollOutcome = (
+    StillRunning
+    | Answer
+    | Failed
+    | Garbled
+    | Refused
+    | Throttled
+    | Unauthorized
+    | Forbidden
+    | NotFound
+    | Conflict
+    | Misdirected
+    | NotSent
+    | Unsure
+)
+
+
+def read_submit(status: int, headers: Headers, body: bytes, now: float) -> SubmitOutcome:
+    """What the answer to a POST of `completionAsync` means."""
+    if 200 <= status < 300:
+        operation = _object(body)
+        operation_id = operation.get("id") if operation is not None else None
+        if isinstance(operation_id, str) and operation_id:
+            return Accepted(OperationId(operation_id))
+        what = f"HTTP {status} without an operation id: {_shown(body)}"
+        return Unsure(Problem("no_id", what, headers.get("x-request-id")), outage=False)
+    return _read_refusal(status, headers, body, now)
+
+
+def read_poll(asked: str, status: int, headers: Headers, body: bytes, now: float) -> PollOutcome:
+    """What the answer to a GET of operation `asked` means."""
+    if not 200 <= status < 300:
+        return _read_refusal(status, headers, body, now)
+    operation = _object(body)
+    if operation is None:
+        what = f"HTTP {status} that is no JSON object: {_shown(body)}"
+        return Garbled(Problem("undecodable", what, headers.get("x-request-id")))
+    if operation.get("id", asked) != asked:
+        what = f"the answer speaks of another operation: {_shown(body)}"
+        return Garbled(Problem("undecodable", what, headers.get("x-request-id")))
+    return read_operation(operation, headers.get("x-request-id"))
+
+
+def read_operation(operation: dict[str, Json], request_id: str | None) -> PollOutcome:
+    """What an Operation message means. An error before `done` is an operation still running."""
+    if operation.get("done") is not True:
+        return StillRunning()
+    error, response = operation.get("error"), operation.get("response")
+    usage = _usage(response)
+    if isinstance(error, dict) and error.get("code") not in (None, 0, "0"):
+        return Failed(_status_problem(error, request_id), usage=usage)
+    if not isinstance(response, dict):
+        what = "the operation is done, with neither a response nor an error"
+        return Failed(Problem("no_answer", what, request_id))
+    return _read_answer(operation, response, usage, request_id)
+
+
+def _read_answer(
+    operation: dict[str, Json],
+    response: dict[str, Json],
+    usage: Usage | None,
+    request_id: str | None,
+) -> Answer | Failed:
+    alternatives = response.get("alternatives")
+    first = alternatives[0] if isinstance(alternatives, list) and alternatives else None
+    message = first.get("message") if isinstance(first, dict) else None
+    if not isinstance(first, dict) or not isinstance(message, dict):
+        what = "the response holds no alternative with a message"
+        return Failed(Problem("no_alternative", what, request_id), "answer", usage)
+    return Answer(
+        text=_text(message.get("text")),
+        finish=_finish(first.get("status")),
+        tool_calls=_tool_calls(message),
+        usage=usage,
+        model_version=_text(response.get("modelVersion")),
+        created_at=_moment(operation.get("createdAt")),
+        finished_at=_moment(operation.get("modifiedAt")),
+        response=response,
+    )
+
+
+_FINISH = {
+    "ALTERNATIVE_STATUS_FINAL": "final",
+    "ALTERNATIVE_STATUS_TRUNCATED_FINAL": "truncated",
+    "ALTERNATIVE_STATUS_CONTENT_FILTER": "content_filter",
+    "ALTERNATIVE_STATUS_TOOL_CALLS": "tool_calls",
+}
+
+
+def _finish(status: Json) -> str:
+    if not isinstance(status, str):
+        return "ALTERNATIVE_STATUS_UNSPECIFIED"
+    return _FINISH.get(status, status)
+
+
+def _tool_calls(message: dict[str, Json]) -> Json:
+    listed = message.get("toolCallList")
+    return listed.get("toolCalls") if isinstance(listed, dict) else None
+
+
+def _usage(response: Json) -> Usage | None:
+    """Tokens, or None where they are missing or make no sense: unknown is not zero."""
+    usage = response.get("usage") if isinstance(response, dict) else None
+    if not isinstance(usage, dict) or not usage:
+        return None
+    details = usage.get("completionTokensDetails")
+    given = _int64(usage.get("inputTextTokens")), _int64(usage.get("completionTokens"))
+    reasoning = _int64(details.get("reasoningTokens") if isinstance(details, dict) else None)
+    if given[0] is None or given[1] is None or reasoning is None:
+        return None
+    total = _int64(usage.get("totalTokens", given[0] + given[1]))
+    return None if total is None else Usage(given[0], given[1], reasoning, total)
+
+
+def _int64(value: Json) -> int | None:
+    """An int64 of proto JSON, absent meaning 0; None where it is none, or no count."""
+    if value is None:
+        return 0
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value < _INT64 else None
+
+
+def _read_refusal(
+    status: int, headers: Headers, body: bytes, now: float
+) -> Refused | Throttled | Unauthorized | Forbidden | NotFound | Conflict | Misdirected | Unsure:
+    problem = read_problem(status, headers, body)
+    match status:
+        case 401:
+            return Unauthorized(problem)
+        case 403:
+            return Forbidden(problem)
+        case 404:
+            return NotFound(problem)
+        case 409:
+            return Conflict(problem)
+        case 429:
+            return Throttled(_throttle(headers, problem.message, now), problem)
+        case 408 | 499:
+            return Unsure(problem)
+        case 501:
+            return Misdirected(problem)
+        case _ if 400 <= status < 500:
+            return Refused(problem, shared=status == 400 and bool(_SHARED.search(problem.message)))
+        case _ if 500 <= status < 600:
+            return Unsure(problem)
+        case _:
+            return Misdirected(problem)
+
+
+def read_problem(status: int, headers: Headers, body: bytes) -> Problem:
+    """Code, words and request id from any of the documented error bodies, or from a page."""
+    request_id = headers.get("x-request-id")
+    parsed = _object(body)
+    if parsed is None:
+        return Problem(f"HTTP_{status}", f"HTTP {status}: {_shown(body)}", request_id)
+    nested = parsed.get("error")
+    inner = nested if isinstance(nested, dict) else parsed
+    words = inner.get("message") or (nested if isinstance(nested, str) else None)
+    code = _grpc_name(inner.get("grpcCode", inner.get("code"))) or f"HTTP_{status}"
+    message = words if isinstance(words, str) else f"HTTP {status}: {_shown(body)}"
+    return Problem(code, _shortened(message), request_id or _named_request(inner))
+
+
+def _status_problem(error: dict[str, Json], request_id: str | None) -> Problem:
+    code = _grpc_name(error.get("code")) or f"code_{error.get('code')}"
+    message = error.get("message")
+    words = message if isinstance(message, str) and message else "the operation failed"
+    return Problem(code, _shortened(words), _named_request(error) or request_id)
+
+
+def _grpc_name(code: Json) -> str | None:
+    if isinstance(code, bool) or not isinstance(code, int):
+        return None
+    return _GRPC_NAMES[code] if 0 < code < len(_GRPC_NAMES) else None
+
+
+def _named_request(error: dict[str, Json]) -> str | None:
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict) and isinstance(detail.get("requestId"), str):
+            return str(detail["requestId"])
+    return None
+
+
+def _throttle(headers: Headers, message: str, now: float) -> Throttle:
+    named = _QUOTA.search(message)
+    return Throttle(
+        retry_after=_retry_after(headers.get("retry-after"), now),
+        quota=named[1] if named else None,
+        allowed=int(named[2]) if named and len(named[2]) < 19 else None,
+    )
+
+
+def _retry_after(value: str | None, now: float) -> float | None:
+    """Seconds from now, from either form that RFC 9110 allows; None for anything else."""
+    if value is None:
+        return None
+    if value.strip().isascii() and value.strip().isdigit():
+        return float(value)
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - now, 0.0)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _object(body: bytes) -> dict[str, Json] | None:
+    try:
+        value = codec.decode(body)
+    except codec.NotJson:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _text(value: Json) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _moment(value: Json) -> str | None:
+    """A timestamp as the service wrote it, if it is one."""
+    if not isinstance(value, str):
+        return None
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return value
+
+
+def _shown(body: bytes) -> str:
+    return repr(body[:200].decode("utf-8", "replace")) if body else "an empty body"
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "…"

@@ -1,0 +1,143 @@
+"""Whatever stands in a line, it becomes a row or a bad row, and a row's request is a request."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.codec import NotJson, decode, encode
+from pipeline.rows import BadRow, Recipe, Row, Template, parse_row
+
+NAMES = [
+    *("id", "custom_id", "prompt", "system", "model", "temperature", "max_tokens", "json_schema"),
+    *("messages", "request", "body", "status", "input", "modelUri", "completionOptions"),
+    *("tools", "jsonObject", "jsonSchema", "toolChoice", "parallelToolCalls", "maxTokens"),
+    *("role", "text", "content", "toolCallList", "toolResultList", "tool_calls", "tool_call_id"),
+    *("function", "name", "arguments", "type", "schema", "response_format", "tool_choice"),
+]
+WORDS = ["user", "system", "assistant", "developer", "tool", "failed", "function", "text", "{}"]
+RECIPES = [
+    Recipe("yandexgpt-lite", "b1g"),
+    Recipe("yandexgpt-lite", None, system="s", keep=("id", "text")),
+    Recipe("gpt://f/m", None, temperature=1, max_tokens=5),
+    Recipe("yandexgpt", "b1g", template=Template.parse("{text}: {id}")),
+]
+
+texts = st.text(st.characters())  # lone surrogates too: JSON can escape them
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts
+)
+values = st.recursive(
+    scalars | st.sampled_from(WORDS),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(NAMES) | texts, inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+objects = st.dictionaries(st.sampled_from(NAMES) | texts, values, max_size=8)
+message = st.fixed_dictionaries(
+    {"role": st.sampled_from(WORDS)},
+    optional={"text": texts, "content": texts | values, "tool_calls": values, "name": texts},
+)
+likely = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": scalars,
+        "prompt": texts,
+        "system": texts,
+        "model": texts,
+        "temperature": st.floats(0, 1) | scalars,
+        "max_tokens": st.integers(1) | scalars,
+        "messages": st.lists(message, max_size=3),
+        "completionOptions": objects,
+        "tools": values,
+    },
+)
+
+
+def check(data: bytes, recipe: Recipe) -> None:
+    row = parse_row(3, data, recipe)
+    row.id.encode()
+    assert row.own_id or row.id == "line-3"
+    if isinstance(row, BadRow):
+        assert row.code.isidentifier()
+        assert row.message.encode()
+        assert "\n" not in row.message
+        return
+    check_request(row, recipe)
+
+
+def check_request(row: Row, recipe: Recipe) -> None:
+    sent: Any = decode(row.body)
+    assert list(sent)[:3] == ["modelUri", "completionOptions", "messages"]
+    assert "://" in sent["modelUri"]
+    assert sent["modelUri"].endswith(row.model)
+    assert sent["completionOptions"]["stream"] is False
+    assert sent["completionOptions"].get("maxTokens") == (
+        None if row.output_bound is None else str(row.output_bound)
+    )
+    assert 0 <= sent["completionOptions"].get("temperature", 0) <= 1
+    assert sent["messages"]
+    assert all(m["role"] in {"system", "user", "assistant"} for m in sent["messages"])
+    assert row.input_bound > len(encode(sent["messages"]))
+    assert (row.kept is None) == (not recipe.keep)
+    assert b"\n" not in row.body
+
+
+@given(data=st.binary(), recipe=st.sampled_from(RECIPES))
+def test_any_bytes_are_a_row_or_a_bad_row(data: bytes, recipe: Recipe) -> None:
+    check(data, recipe)
+
+
+@given(fields=objects | likely, recipe=st.sampled_from(RECIPES))
+def test_any_object_is_a_row_or_a_bad_row(fields: dict[str, Any], recipe: Recipe) -> None:
+    check(encode(fields), recipe)
+
+
+@given(fields=objects | likely, cut=st.integers(0, 200), recipe=st.sampled_from(RECIPES))
+def test_a_line_that_was_cut_anywhere_is_a_row_or_a_bad_row(
+    fields: dict[str, Any], cut: int, recipe: Recipe
+) -> None:
+    check(encode(fields)[:cut], recipe)
+
+
+@given(row=objects | likely | texts, recipe=st.sampled_from(RECIPES))
+def test_any_failed_row_is_a_row_or_a_bad_row_under_its_id(row: object, recipe: Recipe) -> None:
+    data = encode({"id": "line-9", "status": "failed", "input": row})
+    check(data, recipe)
+    assert parse_row(3, data, recipe).id == "line-9"
+
+
+@given(text=texts.filter(lambda text: text.strip()))
+def test_any_prompt_reaches_the_request_unchanged(text: str) -> None:
+    row = parse_row(1, encode({"prompt": text}), RECIPES[0])
+    assert isinstance(row, Row)
+    sent: Any = decode(row.body)
+    assert sent["messages"] == [{"role": "user", "text": text}]
+
+
+@given(text=texts)
+def test_any_template_parses_or_says_why(text: str) -> None:
+    try:
+        Template.parse(text)
+    except ValueError as error:
+        assert str(error).startswith(("The template", "{"))  # noqa: PT017 - either way is right
+
+
+@given(text=texts, value=texts)
+def test_doubled_braces_make_any_text_a_template(text: str, value: str) -> None:
+    template = Template.parse(text.replace("{", "{{").replace("}", "}}") + "{v}")
+    assert template.fill({"v": value}) == text + value
+
+
+@given(data=st.binary())
+def test_what_is_no_json_is_never_a_row(data: bytes) -> None:
+    try:
+        decode(data)
+    except NotJson:
+        assert isinstance(parse_row(1, data, RECIPES[0]), BadRow)
