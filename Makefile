@@ -16,6 +16,14 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@
 
+run: setup ## send samples/prompts.jsonl through the emulator and show what comes back
+	rm -rf run-output && mkdir run-output
+	$(BIN)/yagpt-batch run samples/prompts.jsonl -o run-output/results.jsonl --emulator
+	@echo && echo "The first answers, in run-output/results.jsonl:"
+	@head -n 3 run-output/results.jsonl
+	@echo && echo "The totals, its last line:"
+	@tail -n 1 run-output/results.jsonl | $(BIN)/python -m json.tool --no-ensure-ascii
+
 format: setup ## rewrite the code in the house format
 	$(BIN)/ruff check --fix --quiet pipeline tests
 	$(BIN)/ruff format --quiet pipeline tests
@@ -31,6 +39,8 @@ type: setup ## mypy, strict, on package and tests
 test: setup ## the tests
 	$(BIN)/pytest
 
+check: lint type test ## what a merge needs
+
 lock: ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
@@ -40,4 +50,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup format lint type test lock clean
+.PHONY: help setup run format lint type test check lock clean

@@ -25,7 +25,7 @@ from pipeline.item import (
     after,
     next_step,
 )
-from pipeline.polling import Agenda, Asking, next_at
+from pipeline.polling import Agenda, Asking, Latencies, next_at
 from pipeline.recorder import End, Recorder
 from pipeline.records import Failure
 
@@ -48,6 +48,7 @@ class Course:
     ending: Ending
     counts: Counts
     agenda: Agenda = field(default_factory=Agenda)
+    latencies: Latencies = field(default_factory=Latencies)
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing
 
@@ -59,8 +60,9 @@ class Course:
             case Poll(running):
                 now = self.clock.now()
                 asking = Asking(line, running)
-                self.agenda.put(asking, now if resumed else next_at(asking, now))
-                self.counts.running = len(self.agenda)
+                first = next_at(asking, now, self.latencies.typical())
+                self.agenda.put(asking, now if resumed else first)
+                self.counts.running += 1
                 self.poll_bell.ring()
             case Settle():
                 doubtful = after(state, Doubted(self.clock.now()))

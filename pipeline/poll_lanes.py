@@ -18,7 +18,7 @@ from pipeline.reach import Reach
 from pipeline.recorder import End
 from pipeline.service import Service
 from pipeline.submitting import forbidden, misdirected, refused_credential
-from pipeline.wire import PollOutcome
+from pipeline.wire import Answer, PollOutcome
 
 _log = logging.getLogger("yagpt-batch")
 # So many polls in a row, of several operations and without a good one between, are no accident.
@@ -74,7 +74,8 @@ class PollLanes:
         else:
             self._reach.answered()
         self._heed_refusal(asking, outcome)
-        await self._heed(asking, after_poll(asking, outcome, self._course.clock.now()))
+        now, typical = self._course.clock.now(), self._course.latencies.typical()
+        await self._heed(asking, after_poll(asking, outcome, now, typical))
 
     def _settle_pace(self, outcome: PollOutcome, begun: float) -> None:
         now = self._course.clock.now()
@@ -115,10 +116,12 @@ class PollLanes:
             case AskAgain(seen, at):
                 course.agenda.put(seen, at)
             case Conclude(end, usage):
-                course.counts.running = len(course.agenda)
+                if isinstance(end, Answer):
+                    course.latencies.observe(end)
+                course.counts.running -= 1
                 await course.finish(End(line, end, usage))
             case GiveUpLost():
-                course.counts.running = len(course.agenda)
+                course.counts.running -= 1
                 _log.warning("! line %d: operation %s is lost", line, asking.operation_id)
                 await self._lose(asking)
             case _:

@@ -6,7 +6,10 @@ heard of it before. Both are pure: time arrives as an argument.
 """
 
 import heapq
+from bisect import bisect_left, insort
+from collections import deque
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pipeline import wire
 from pipeline.item import Running
@@ -21,6 +24,9 @@ _REFUSED_LIMIT = 3
 _SHORTEST = 1.0
 _LONGEST = 60.0
 _SHARE_OF_AGE = 0.5
+_SHARE_OF_TYPICAL = 0.1
+_LEARNED_FROM = 8
+_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,11 @@ class GiveUpLost:
 Verdict = AskAgain | Conclude | GiveUpLost
 
 
-def after_poll(asking: Asking, outcome: PollOutcome, now: float) -> Verdict:
-    """What an answer means for its operation."""
+def after_poll(
+    asking: Asking, outcome: PollOutcome, now: float, typical: float | None = None
+) -> Verdict:
+    """What an answer means for its operation; `typical` as in `next_at`."""
+    again = next_at(asking, now, typical)
     match outcome:
         case Answer():
             return Conclude(outcome, outcome.usage)
@@ -81,33 +90,39 @@ def after_poll(asking: Asking, outcome: PollOutcome, now: float) -> Verdict:
             return _denied(asking, problem, now)
         case wire.Garbled(problem):
             seen = replace(asking, garbled=asking.garbled + 1)
-            return _unless(seen, problem, now, seen.garbled >= _GARBLED_LIMIT)
+            return _unless(seen, problem, again, final=seen.garbled >= _GARBLED_LIMIT)
         case wire.Refused(problem):
             seen = replace(asking, refused=asking.refused + 1)
-            return _unless(seen, problem, now, seen.refused >= _REFUSED_LIMIT)
+            return _unless(seen, problem, again, final=seen.refused >= _REFUSED_LIMIT)
         case wire.StillRunning():
-            return _running(replace(asking, denied_at=None, garbled=0, refused=0), now)
+            return _running(replace(asking, denied_at=None, garbled=0, refused=0), now, again)
         case _:
-            return AskAgain(asking, next_at(asking, now))
+            return AskAgain(asking, again)
 
 
-def next_at(asking: Asking, now: float) -> float:
-    """Ask again after half the operation's age: a wait grows by at most that share."""
+def next_at(asking: Asking, now: float, typical: float | None = None) -> float:
+    """When to ask next: first at the typical age, then after half the operation's age each time.
+
+    `typical` is the median age at which operations of late were done, in seconds, once known.
+    """
     age = max(now - asking.accepted_at, 0.0)
-    return now + min(max(age * _SHARE_OF_AGE, _SHORTEST), _LONGEST)
+    if typical is not None and age < typical:
+        return max(asking.accepted_at + typical, now + _SHORTEST)
+    longest = max(_LONGEST, (typical or 0.0) * _SHARE_OF_TYPICAL)
+    return now + min(max(age * _SHARE_OF_AGE, _SHORTEST), longest)
 
 
-def _running(asking: Asking, now: float) -> Verdict:
+def _running(asking: Asking, now: float, again: float) -> Verdict:
     if now - asking.accepted_at < RETENTION:
-        return AskAgain(asking, next_at(asking, now))
+        return AskAgain(asking, again)
     message = "the operation was still running 3 days after it was created"
     return Conclude(Failure("operation", "never_done", message), None)
 
 
-def _unless(asking: Asking, problem: Problem, now: float, final: bool) -> Verdict:
+def _unless(asking: Asking, problem: Problem, again: float, *, final: bool) -> Verdict:
     if final:
         return Conclude(_failure("operation", problem), None)
-    return AskAgain(asking, next_at(asking, now))
+    return AskAgain(asking, again)
 
 
 def _denied(asking: Asking, problem: Problem, now: float) -> Verdict:
@@ -124,6 +139,31 @@ def _denied(asking: Asking, problem: Problem, now: float) -> Verdict:
 
 def _failure(stage: str, problem: Problem) -> Failure:
     return Failure(stage, problem.code, problem.message, problem.request_id)
+
+
+class Latencies:
+    """How long operations took of late, by the service's own account."""
+
+    def __init__(self) -> None:
+        self._latest: deque[float] = deque()
+        self._sorted: list[float] = []
+
+    def observe(self, answer: Answer) -> None:
+        """Learn from an answer that says when its operation was created and done."""
+        if answer.created_at is None or answer.finished_at is None:
+            return
+        created = datetime.fromisoformat(answer.created_at)
+        finished = datetime.fromisoformat(answer.finished_at)
+        seconds = max((finished - created).total_seconds(), 0.0)
+        self._latest.append(seconds)
+        insort(self._sorted, seconds)
+        if len(self._latest) > _REMEMBERED:
+            del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
+
+    def typical(self) -> float | None:
+        """The median in seconds, or None while too few are known."""
+        known = len(self._sorted)
+        return self._sorted[known // 2] if known >= _LEARNED_FROM else None
 
 
 class Agenda:

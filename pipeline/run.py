@@ -18,18 +18,20 @@ from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.errors import Exit, RunError
-from pipeline.facts import Signature
+from pipeline.facts import Cursor, Signature
 from pipeline.intake import Intake
 from pipeline.pace import Pace
 from pipeline.poll_lanes import PollLanes
+from pipeline.preflight import Report, look
 from pipeline.prices import PriceTable
 from pipeline.progress import View
 from pipeline.reach import Host, Reach
 from pipeline.recorder import Recorder, Style
-from pipeline.recovery import Files
+from pipeline.recovery import Files, Paths, opened
 from pipeline.rows import model_uri
 from pipeline.service import Service
 from pipeline.settings import Settings
+from pipeline.source import Source
 from pipeline.submit_lanes import SubmitLanes
 from pipeline.totals import Totals
 
@@ -69,6 +71,36 @@ class Tools:
     prices: PriceTable
     view: View
     say: Callable[[str], None]
+
+
+async def carry(
+    paths: Paths,
+    source: Source,
+    settings: Settings,
+    tools: Tools,
+    ending: Ending,
+    *,
+    fresh: bool = False,
+) -> Outcome:
+    """Look at the rows, open or resume the run, and carry it to its end.
+
+    Raises:
+        RunError: it could not begin.
+
+    """
+    recipe, limit = settings.recipe, settings.limit
+    begins = fresh or not paths.checkpoint.exists()
+    # A file that is no input must not leave files of a run behind.
+    report = await look(source, recipe, Cursor(), limit) if begins else Report()
+    now = tools.clock.now()
+    with opened(paths, source, settings.identity(), now=now, fresh=fresh) as files:
+        cursor = files.checkpoint.cursor()
+        if not begins:
+            report = await look(source, recipe, cursor, limit)
+        for sentence in report.sentences():
+            tools.say(sentence)
+        total = cursor.rows + report.rows if report.complete else None
+        return await Run(files, settings, tools, ending).carry(total)
 
 
 class Run:
@@ -196,9 +228,10 @@ class Run:
             else:
                 await self._course.advance(row.line, row.state, resumed=True)
         if self._files.resumed:
+            of_all = "" if counts.total is None else f" of {counts.total:,}"
             self._tools.say(
-                f"Continuing: {counts.finished:,} rows done, {counts.running:,} operations "
-                f"to fetch, {counts.doubts:,} in doubt so far."
+                f"Continuing: {counts.finished:,}{of_all} rows done, {counts.running:,} "
+                f"operations to fetch, {counts.doubts:,} in doubt so far."
             )
 
     def _start_lanes(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
@@ -220,6 +253,8 @@ class Run:
                 lane.cancel()
         if sending:
             await asyncio.wait(list(sending), timeout=_DRAIN_SECONDS)
+        if sending:
+            self._tools.say(f"{len(sending)} requests had no answer in time: they are in doubt.")
         for lane in list(sending):
             lane.cancel()
         await asyncio.wait(lanes)

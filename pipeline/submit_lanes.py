@@ -119,8 +119,7 @@ class SubmitLanes:
         if counts.posting and not self._proven:
             return False
         if self._max_in_flight is not None:
-            in_flight = len(self._course.agenda) + counts.posting
-            if in_flight >= self._max_in_flight:
+            if counts.running + counts.posting >= self._max_in_flight:
                 return False
         return self._reach.admits(counts.posting)
 

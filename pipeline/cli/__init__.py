@@ -17,7 +17,10 @@ _EXAMPLES = """Send a file of prompts to YandexGPT, get a file of answers, paid 
 """
 
 
-@click.group(help=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 99}
+
+
+@click.group(help=_EXAMPLES, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="yagpt-batch")
 def commands() -> None: ...
 

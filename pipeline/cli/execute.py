@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -19,15 +19,13 @@ from pipeline.credentials import Credential, CredentialSource, Fixed, find_crede
 from pipeline.emulator.model import Config
 from pipeline.emulator.server import embedded
 from pipeline.errors import BadSettings, RunError
-from pipeline.facts import Cursor
 from pipeline.item import Policy
 from pipeline.pace import Rate
-from pipeline.preflight import Report, look
 from pipeline.prices import PriceTable, money
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
-from pipeline.recovery import Paths, opened
+from pipeline.recovery import Paths
 from pipeline.rows import Recipe, Template, model_uri
-from pipeline.run import Outcome, Run, Tools
+from pipeline.run import Outcome, Tools, carry
 from pipeline.service import Account, Endpoints, HttpxCarrier, Service
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
 from pipeline.signals import Signals, die_by
@@ -68,9 +66,12 @@ class Call:
         output = Path(options["output"])
         if output.suffix in {".gz", ".zst"} or output.is_dir():
             raise click.UsageError(f"-o {output}: name a plain file; results are appended to it.")
+        paths = Paths(output)
+        if any(_same(Path(options["input_path"]), path) for path in paths.all()):
+            raise click.UsageError(f"-o {output}: the run's own files can't be its input too.")
         return cls(
             input=Path(options["input_path"]),
-            paths=Paths(output),
+            paths=paths,
             settings=_settings(options),
             endpoints=_endpoints(options["endpoint"], environment),
             credentials=_EMULATOR if options["emulator"] else find_credential(environment),
@@ -81,6 +82,10 @@ class Call:
             verbose=options["verbose"],
             as_json=options["as_json"],
         )
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def _settings(options: Mapping[str, Any]) -> Settings:
@@ -172,7 +177,9 @@ async def _carry(call: Call, endpoints: Endpoints, signals: Signals) -> Outcome:
     loop = asyncio.get_running_loop()
 
     def stop(number: int) -> None:
-        loop.call_soon_threadsafe(ending.set, Stopped(number))
+        # Too late is too late: the run has ended already.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(ending.set, Stopped(number))
 
     signals.tell(stop)
     clock = Clock()
@@ -189,36 +196,6 @@ async def _carry(call: Call, endpoints: Endpoints, signals: Signals) -> Outcome:
     finally:
         await carrier.close()
         source.close()
-
-
-async def carry(
-    paths: Paths,
-    source: Source,
-    settings: Settings,
-    tools: Tools,
-    ending: Ending,
-    *,
-    fresh: bool = False,
-) -> Outcome:
-    """Look at the rows, open or resume the run, and carry it to its end.
-
-    Raises:
-        RunError: it could not begin.
-
-    """
-    recipe, limit = settings.recipe, settings.limit
-    begins = fresh or not paths.checkpoint.exists()
-    # A file that is no input must not leave files of a run behind.
-    report = await look(source, recipe, Cursor(), limit) if begins else Report()
-    now = tools.clock.now()
-    with opened(paths, source, settings.identity(), now=now, fresh=fresh) as files:
-        cursor = files.checkpoint.cursor()
-        if not begins:
-            report = await look(source, recipe, cursor, limit)
-        for sentence in report.sentences():
-            tools.say(sentence)
-        total = cursor.rows + report.rows if report.complete else None
-        return await Run(files, settings, tools, ending).carry(total)
 
 
 def prices() -> PriceTable:

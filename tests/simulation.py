@@ -1,0 +1,122 @@
+"""A night in milliseconds: the real run on a virtual clock, against the emulator's pure face.
+
+The event loop's selector advances the clock instead of sleeping, and what would go to a thread is
+done at once, so that a run is one thread and the same each time.
+"""
+
+import asyncio
+import selectors
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from pipeline.board import Ending, Stopped
+from pipeline.cli.execute import prices
+from pipeline.clock import Clock
+from pipeline.credentials import Credential, Fixed
+from pipeline.emulator.api import Api
+from pipeline.emulator.model import Service as Model
+from pipeline.progress import Silent
+from pipeline.recovery import Paths
+from pipeline.run import Outcome, Tools, carry
+from pipeline.service import Account, Endpoints, Reply, Service
+from pipeline.settings import Settings
+from pipeline.source import Source
+
+EVENING = 1_790_000_000.0
+_TICK = 1e-6
+_Result = TypeVar("_Result")
+
+
+class _Selector(selectors.DefaultSelector):
+    """Waits by moving the clock."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("everything waits, and nothing can happen any more")
+            self.now += max(timeout, 0.0) + _TICK
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time passes only when everybody waits."""
+
+    def __init__(self) -> None:
+        self._virtual = _Selector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.now
+
+    def run_in_executor(  # type: ignore[override]
+        self, _executor: object, func: Callable[..., _Result], *args: Any
+    ) -> asyncio.Future[_Result]:
+        future: asyncio.Future[_Result] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - handed on to whoever awaits it
+            future.set_exception(error)
+        return future
+
+
+class ModelCarrier:
+    """Carries calls to the model, each way in `delay()` seconds."""
+
+    def __init__(self, model: Model, clock: Clock, delay: Callable[[], float]) -> None:
+        self._api = Api(model)
+        self._clock = clock
+        self._delay = delay
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout: float,  # noqa: ARG002 - this network always answers
+    ) -> Reply:
+        await asyncio.sleep(self._delay())
+        reply = self._api.respond(method, urlsplit(url).path, headers, body, self._clock.now())
+        await asyncio.sleep(self._delay())
+        return Reply(reply.status, reply.headers, reply.body)
+
+    async def close(self) -> None: ...
+
+
+def simulate(
+    rows: Path,
+    output: Path,
+    settings: Settings,
+    model: Model,
+    *,
+    start: float = EVENING,
+    delay: Callable[[], float] = lambda: 0.02,
+    stop_after: float | None = None,
+) -> tuple[Outcome, float]:
+    """Carry a run under virtual time; return how it ended, and when."""
+
+    async def night() -> tuple[Outcome, float]:
+        loop = asyncio.get_running_loop()
+        clock = Clock(loop.time, start)
+        carrier = ModelCarrier(model, clock, delay)
+        credential = Fixed("the test", Credential("Api-Key", "simulated", is_users=False))
+        account = Account(credential, settings.recipe.folder)
+        service = Service(carrier, Endpoints("http://llm", "http://operations"), account, clock)
+        ending, source = Ending(), Source(rows)
+        if stop_after is not None:
+            loop.call_later(stop_after, ending.set, Stopped(signal.SIGTERM))
+        tools = Tools(service, clock, prices(), Silent(), lambda _: None)
+        try:
+            outcome = await carry(Paths(output), source, settings, tools, ending)
+        finally:
+            source.close()
+        return outcome, clock.now()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(night())

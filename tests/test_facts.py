@@ -1,0 +1,46 @@
+"""States as the columns of the checkpoint, and back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import BadData
+from pipeline.facts import columns_of, state_of
+from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
+
+times = st.floats(allow_nan=False)
+counts = st.integers(0, 2**62)
+states: st.SearchStrategy[State | None] = st.one_of(
+    st.none(),
+    st.builds(Waiting, counts, counts),
+    st.builds(Intended, times, counts, counts),
+    st.builds(Doubtful, times, counts, counts),
+    st.builds(Running, st.text(), times, counts, counts),
+    st.builds(Gone, st.text(), times, counts, counts),
+)
+
+
+@given(states)
+def test_a_state_is_read_back_from_its_columns(state: State | None) -> None:
+    name, at, submits, spent, operation_id = columns_of(state)
+    assert state_of(name, 0.0 if at is None else at, submits, spent, operation_id) == state
+
+
+@given(states, states)
+def test_two_states_have_the_same_columns_only_if_they_are_the_same(
+    one: State | None, other: State | None
+) -> None:
+    assert (columns_of(one) == columns_of(other)) == (one == other)
+
+
+@pytest.mark.parametrize("name", ["", "Waiting", "ok", "failed", "held", "replaced"])
+def test_a_name_that_no_state_has_is_refused(name: str) -> None:
+    with pytest.raises(BadData, match="row in state"):
+        state_of(name, 0.0, 0, 0, "op")
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("name", ["running", "gone"])
+def test_an_operation_without_its_id_is_refused(name: str) -> None:
+    with pytest.raises(BadData):
+        state_of(name, 0.0, 1, 1, None)

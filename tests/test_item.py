@@ -1,0 +1,289 @@
+"""The life of a row: what can happen to it, what can't, and how often it is submitted at most."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.checkpoint import Checkpoint
+from pipeline.facts import Begin, Cursor, Move, Span, columns_of, state_of
+from pipeline.item import (
+    Accepted,
+    Announced,
+    Doubted,
+    Doubtful,
+    Event,
+    Forgiven,
+    GiveUp,
+    Gone,
+    IllegalEventError,
+    Intended,
+    Lost,
+    Policy,
+    Poll,
+    Running,
+    Settle,
+    State,
+    Step,
+    Submit,
+    Waiting,
+    Withdrawn,
+    after,
+    next_step,
+)
+from pipeline.records import Failure
+
+AT = 7.0
+STATES: list[State] = [
+    Waiting(1, 1),
+    Intended(1.0, 2, 2),
+    Doubtful(1.0, 2, 2),
+    Running("op", 1.0, 2, 2),
+    Gone("op", 1.0, 2, 2),
+]
+EVENTS: list[Event] = [
+    Announced(AT),
+    Accepted("new", AT),
+    Withdrawn(),
+    Doubted(AT),
+    Forgiven(),
+    Lost(AT),
+]
+LEGAL: dict[tuple[type, type], State] = {
+    (Waiting, Announced): Intended(AT, 2, 2),
+    (Doubtful, Announced): Intended(AT, 3, 3),
+    (Gone, Announced): Intended(AT, 3, 3),
+    (Intended, Accepted): Running("new", AT, 2, 2),
+    (Intended, Withdrawn): Waiting(1, 1),
+    (Intended, Doubted): Doubtful(AT, 2, 2),
+    (Doubtful, Forgiven): Doubtful(1.0, 2, 1),
+    (Running, Lost): Gone("op", AT, 2, 2),
+}
+PAIRS = [(state, event) for state in STATES for event in EVENTS]
+
+
+@pytest.mark.parametrize(
+    ("state", "event"), [pair for pair in PAIRS if (type(pair[0]), type(pair[1])) in LEGAL]
+)
+def test_a_legal_event_leads_where_the_picture_says(state: State, event: Event) -> None:
+    assert after(state, event) == LEGAL[type(state), type(event)]
+
+
+@pytest.mark.parametrize(
+    ("state", "event"), [pair for pair in PAIRS if (type(pair[0]), type(pair[1])) not in LEGAL]
+)
+def test_an_illegal_event_raises_and_nothing_changed(state: State, event: Event) -> None:
+    before = columns_of(state)
+    with pytest.raises(IllegalEventError):
+        after(state, event)
+    assert columns_of(state) == before
+
+
+def test_every_pair_of_state_and_event_is_covered() -> None:
+    assert len(PAIRS) == 30
+    assert len(LEGAL) == 8
+
+
+# What to do next.
+
+
+def failure(step: Step) -> Failure:
+    assert isinstance(step, GiveUp)
+    return step.failure
+
+
+def test_a_row_never_posted_goes_before_those_that_were() -> None:
+    assert next_step(Waiting(), Policy()) == Submit(again=False)
+    assert next_step(Waiting(1, 1), Policy()) == Submit(again=True)
+
+
+@pytest.mark.promise("P5")
+def test_an_intent_whose_process_died_is_settled_first() -> None:
+    assert next_step(Intended(AT, 1, 1), Policy()) == Settle()
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("policy", [Policy(), Policy(1, False, False)])
+def test_an_operation_is_polled_however_often_its_row_was_submitted(policy: Policy) -> None:
+    running = Running("op", AT, 9, 9)
+    assert next_step(running, policy) == Poll(running)
+
+
+@pytest.mark.promise("P5")
+def test_a_doubt_is_submitted_again_after_everything_else() -> None:
+    assert next_step(Doubtful(AT, 2, 2), Policy()) == Submit(again=True)
+
+
+@pytest.mark.promise("P5")
+def test_a_doubt_is_held_where_the_user_wants_so() -> None:
+    held = failure(next_step(Doubtful(AT, 1, 1), Policy(resubmit_doubts=False)))
+    assert (held.stage, held.code) == ("doubt", "held")
+
+
+@pytest.mark.promise("P5")
+def test_a_doubt_without_attempts_left_becomes_an_error_line() -> None:
+    given_up = failure(next_step(Doubtful(AT, 4, 3), Policy(attempts=3)))
+    assert (given_up.stage, given_up.code) == ("doubt", "attempts")
+    assert "4 times" in given_up.message
+
+
+@pytest.mark.promise("P12")
+def test_a_doubt_that_is_forgiven_leaves_its_attempt() -> None:
+    doubt = Doubtful(AT, 3, 3)
+    assert isinstance(next_step(doubt, Policy(attempts=3)), GiveUp)
+    assert next_step(after(doubt, Forgiven()), Policy(attempts=3)) == Submit(again=True)
+
+
+@pytest.mark.promise("P14")
+def test_a_lost_row_is_submitted_again_or_fails_as_the_user_wants() -> None:
+    gone = Gone("op", AT, 1, 1)
+    assert next_step(gone, Policy()) == Submit(again=True)
+    lost = failure(next_step(gone, Policy(resubmit_lost=False)))
+    assert lost.stage == "lost"
+    spent = failure(next_step(Gone("op", AT, 3, 3), Policy(attempts=3)))
+    assert (spent.stage, spent.code) == ("lost", "attempts")
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.xfail(strict=True, reason="Withdrawn forgets that the row was in doubt before")
+def test_a_doubt_whose_next_post_was_refused_for_now_is_still_held_if_wanted() -> None:
+    state = after(after(Doubtful(1.0, 1, 1), Announced(AT)), Withdrawn())
+    step = next_step(state, Policy(resubmit_doubts=False))
+    assert isinstance(step, GiveUp)
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.xfail(strict=True, reason="Waiting does not look at the attempts")
+def test_no_row_is_submitted_more_often_than_the_attempts_of_this_call() -> None:
+    state = after(after(Doubtful(1.0, 3, 3), Announced(AT)), Withdrawn())
+    assert isinstance(next_step(state, Policy(attempts=3)), GiveUp)
+
+
+# Any life that the shell can lead.
+
+WORDS = st.sampled_from(["accepted", "withdrawn", "doubted", "forgiven", "lost", "died"])
+POLICIES = st.builds(Policy, st.integers(1, 4), st.booleans(), st.booleans())
+
+
+@dataclass(slots=True)
+class Life:
+    """A row as the shell carries it: only steps that were asked for, only events that fit."""
+
+    policy: Policy
+    states: list[State] = field(default_factory=lambda: [Waiting()])
+    posts: int = 0
+    uncounted: int = 0
+    now: float = 1.0
+    over: bool = False
+
+    @property
+    def state(self) -> State:
+        return self.states[-1]
+
+    def become(self, event: Event) -> None:
+        self.states.append(after(self.state, event))
+
+    def live(self, word: str) -> None:
+        self.now += 1.5
+        match next_step(self.state, self.policy):
+            case Submit():
+                self.become(Announced(self.now))
+                self.posts += 1
+                self.answered(word)
+            case Settle():
+                self.become(Doubted(self.now))
+            case Poll():
+                if word == "lost":
+                    self.become(Lost(self.now))
+            case GiveUp():
+                self.over = True
+
+    def answered(self, word: str) -> None:
+        match word:
+            case "accepted":
+                self.become(Accepted(f"op-{self.posts}", self.now))
+            case "withdrawn":
+                self.become(Withdrawn())
+                self.uncounted += 1
+            case "doubted":
+                self.become(Doubted(self.now))
+            case "forgiven":
+                self.become(Doubted(self.now))
+                self.become(Forgiven())
+                self.uncounted += 1
+
+
+def life(policy: Policy, words: list[str]) -> Life:
+    lived = Life(policy)
+    for word in words:
+        if not lived.over:
+            lived.live(word)
+    return lived
+
+
+@given(POLICIES, st.lists(WORDS, max_size=40))
+def test_every_state_that_a_row_can_reach_is_what_its_columns_say(
+    policy: Policy, words: list[str]
+) -> None:
+    for state in life(policy, words).states:
+        name, at, submits, spent, operation_id = columns_of(state)
+        assert state_of(name, at or 0.0, submits, spent, operation_id) == state
+        next_step(state, policy)
+
+
+@pytest.mark.promise("P5")
+@given(POLICIES, st.lists(WORDS, max_size=60))
+def test_no_row_is_submitted_more_often_than_its_attempts(
+    policy: Policy, words: list[str]
+) -> None:
+    lived = life(policy, words)
+    assert lived.posts - lived.uncounted <= policy.attempts
+    for state in lived.states:
+        assert 0 <= state.spent <= min(state.submits, policy.attempts)
+
+
+@pytest.mark.promise("P5")
+@given(st.lists(WORDS, max_size=60))
+def test_submits_count_every_post_that_was_or_may_have_been_accepted(words: list[str]) -> None:
+    lived = Life(Policy(attempts=3))
+    withdrawn = 0
+    for word in words:
+        if lived.over:
+            break
+        posts = lived.posts
+        lived.live(word)
+        withdrawn += lived.posts > posts and word == "withdrawn"
+    assert lived.state.submits == lived.posts - withdrawn
+
+
+@pytest.mark.promise("P4")
+@given(POLICIES, st.lists(WORDS, max_size=40))
+def test_a_row_with_an_operation_is_posted_again_only_once_that_is_lost(
+    policy: Policy, words: list[str]
+) -> None:
+    states = life(policy, words).states
+    for before, behind in zip(states, states[1:], strict=False):
+        if isinstance(before, Running):
+            assert isinstance(behind, Gone)
+            assert behind.operation_id == before.operation_id
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.lists(WORDS, max_size=12), min_size=1, max_size=8))
+def test_a_checkpoint_opened_again_knows_every_row_as_it_stood(lives: list[list[str]]) -> None:
+    ends = {line: life(Policy(), words) for line, words in enumerate(lives, start=1)}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint"
+        first = Checkpoint(path)
+        for line, lived in ends.items():
+            span, cursor = Span(line * 10, 9, b"12345678"), Cursor(line * 10 + 10, line + 1, line)
+            row = Begin(line, span, cursor, None, None, None, 100, 100, lived.states[0])
+            first.record([row, *(Move(line, state) for state in lived.states[1:])], {})
+        first.close()
+        again = Checkpoint(path)
+        pending = {row.line: row.state for row in again.pending()}
+        again.close()
+    assert pending == {line: lived.state for line, lived in ends.items()}
