@@ -29,3 +29,8 @@ class Clock:
 def stamp(moment: float) -> str:
     """A moment as ISO 8601 in UTC, to the second: ``2026-11-20T23:10:01Z``."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_time(moment: float) -> str:
+    """A moment as people here read it: weekday and time."""
+    return datetime.fromtimestamp(moment).astimezone().strftime("%a %H:%M")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_WINDOW = 86400.0
+_PERIODS = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86400.0: "a day"}
 _RATE = re.compile(r"(\d+)/(\d*)([smhd])")
 
 
@@ -33,6 +34,12 @@ class Rate:
         if seconds > LONGEST_WINDOW:
             raise ValueError(f"{text!r} is not a rate: a window is a day at most")
         return cls(int(match[1]), seconds)
+
+    @property
+    def words(self) -> str:
+        """As people say it: ``5,000 an hour``."""
+        period = _PERIODS.get(self.seconds, f"in {self.seconds:g} s")
+        return f"{self.limit:,} {period}"
 
     def __str__(self) -> str:
         for unit, seconds in reversed(_UNITS.items()):

@@ -45,11 +45,11 @@ class Bar:
             self._bar = tqdm(
                 initial=counts.finished,
                 dynamic_ncols=True,
-                bar_format="{percentage:3.0f}% {bar:10} {n_fmt}/{total_fmt} rows{postfix}",
+                bar_format="{percentage:3.0f}% {bar:10} {desc}",
             )
         self._bar.total = counts.total
         self._bar.n = counts.finished
-        self._bar.set_postfix_str(f"· {_state(counts)}{note}".rstrip(), refresh=True)
+        self._bar.set_description_str(_line(counts, note))
 
     def close(self) -> None:
         if self._bar is not None:
@@ -65,12 +65,7 @@ class Plain:
         self._stream = stream or sys.stderr
 
     def show(self, counts: Counts, note: str) -> None:
-        total = "?" if counts.total is None else f"{counts.total:,}"
-        print(
-            f"{counts.finished:,}/{total} rows · {_state(counts)}{note}",
-            file=self._stream,
-            flush=True,
-        )
+        print(_line(counts, note), file=self._stream, flush=True)
 
     def close(self) -> None: ...
 
@@ -84,16 +79,19 @@ class JsonLines:
         self._stream = stream or sys.stderr
 
     def show(self, counts: Counts, note: str) -> None:
-        line = asdict(counts) | {"finished": counts.finished, "note": note.strip(" ·")}
+        line = asdict(counts) | {"finished": counts.finished, "note": note}
         print(codec.encode(line).decode(), file=self._stream, flush=True)
 
     def close(self) -> None: ...
 
 
-def _state(counts: Counts) -> str:
-    parts = [f"{counts.running:,} running"]
+def _line(counts: Counts, note: str) -> str:
+    total = "?" if counts.total is None else f"{counts.total:,}"
+    parts = [f"{counts.finished:,}/{total} rows", f"{counts.running:,} running"]
     if counts.failed:
         parts.append(f"{counts.failed:,} failed")
     if counts.doubts:
         parts.append(f"{counts.doubts:,} in doubt")
+    if note:
+        parts.append(note)
     return " · ".join(parts)

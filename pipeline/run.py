@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pipeline.board import Complete, Counts, End, Ending
-from pipeline.clock import Clock
+from pipeline.clock import Clock, local_time
 from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.errors import Exit, RunError
@@ -200,6 +200,7 @@ class Run:
             await recording
             for task in others:
                 task.cancel()
+        self._tools.view.show(self._counts, "")
         self._tools.view.close()
         if isinstance(self._ending.reason, Complete):
             await self._guarded(self._write_totals())
@@ -281,7 +282,8 @@ class Run:
         seconds = (counts.total - counts.finished - counts.open) * rate.seconds / rate.limit
         if seconds < 60:
             return ""
-        return f" · {seconds / 3600:.1f} h to submit, bound by {rate}"
+        by = local_time(self._tools.clock.now() + seconds)
+        return f"all submitted by {by}, bound by {rate.words}"
 
     async def _write_totals(self) -> None:
         if not self._settings.totals:

@@ -118,9 +118,9 @@ class SubmitLanes:
         # The first row goes alone: what refuses it may be what every row shares.
         if counts.posting and not self._proven:
             return False
-        if self._max_in_flight is not None:
-            if counts.running + counts.posting >= self._max_in_flight:
-                return False
+        in_flight = counts.running + counts.posting
+        if self._max_in_flight is not None and in_flight >= self._max_in_flight:
+            return False
         return self._reach.admits(counts.posting)
 
     def _begin_unfit(self, entry: Entry) -> None:

@@ -147,12 +147,10 @@ def test_a_429_closes_the_gate_and_names_the_quota(own_model: bool) -> None:
 
 
 @pytest.mark.promise("P5")
-@pytest.mark.parametrize("status", range(100, 700))
 @pytest.mark.parametrize("own_model", [True, False])
-def test_no_status_can_say_both_that_money_was_spent_and_that_it_was_not(
-    status: int, own_model: bool
-) -> None:
-    got = verdict(status, recorded_bytes("sdk_submit_response"), own_model=own_model)
-    assert isinstance(got, Run) == (200 <= status < 300)
-    unsure = status in {408, 499} or (500 <= status < 600 and status != 501)
-    assert isinstance(got, Doubt) == unsure
+def test_no_status_can_say_both_that_money_was_spent_and_that_it_was_not(own_model: bool) -> None:
+    for status in range(100, 700):
+        got = verdict(status, recorded_bytes("sdk_submit_response"), own_model=own_model)
+        assert isinstance(got, Run) == (200 <= status < 300)
+        unsure = status in {408, 499} or (500 <= status < 600 and status != 501)
+        assert isinstance(got, Doubt) == unsure

@@ -30,6 +30,7 @@ from pipeline.service import Account, Endpoints, HttpxCarrier, Service
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
+from pipeline.totals import Totals
 
 _EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
 # POSTs and polls have connections of their own to spare.
@@ -237,13 +238,14 @@ def _summary(call: Call, outcome: Outcome) -> list[str]:
     usage, cost = sums["usage"], sums["cost"]
     assert isinstance(usage, dict)  # noqa: S101 - as totals writes it
     assert isinstance(cost, dict)  # noqa: S101 - as totals writes it
+    counted = [f"{totals.rows('ok'):,} rows ok"]
+    counted += [f"{n:,} {what}" for what, n in _troubles(totals) if n]
     lines = [
-        f"{totals.rows('ok'):,} rows ok, {totals.rows('failed'):,} failed, "
-        f"{totals.rows('held'):,} held in doubt: {call.paths.output}",
+        f"{', '.join(counted)}: {call.paths.output}",
         f"{usage['input_tokens']:,} tokens in, {usage['completion_tokens']:,} out, "
         f"cost {cost['amount'] or 'unknown'} {cost['currency']} (prices of {cost['prices']})",
     ]
-    if totals.rows("failed") or totals.rows("held"):
+    if any(n for _, n in _troubles(totals)):
         lines.append(f"What failed, and why: {call.paths.errors}")
     if totals.doubt_count:
         worst = money(totals.doubt_cost(table)) or "an unknown sum of"
@@ -252,3 +254,7 @@ def _summary(call: Call, outcome: Outcome) -> list[str]:
             f"at worst they cost {worst} {table.currency}."
         )
     return lines
+
+
+def _troubles(totals: Totals) -> list[tuple[str, int]]:
+    return [("failed", totals.rows("failed")), ("held in doubt", totals.rows("held"))]

@@ -1,0 +1,48 @@
+"""One process per run, by a lock that dies with its holder."""
+
+import pytest
+
+from tests.e2e.command import Shell, count_lines, until
+from tests.e2e.hostile import Hostile
+from tests.e2e.oracle import check
+
+SLOWLY = ("--rate", "20/s")
+
+
+@pytest.mark.promise("P7")
+def test_a_second_process_is_turned_away_and_the_first_goes_on(
+    shell: Shell, service: Hostile
+) -> None:
+    rows, output = shell.write_rows(60), shell.path("out.jsonl")
+    call = ["run", rows, "-o", output, *service.options, *SLOWLY]
+    with shell.started(*call) as first:
+        until(lambda: count_lines(output))
+        second = shell.call(*call, seconds=5)
+        assert second.code == 75
+        assert "another process is running" in second.err
+        assert second.out == ""
+        fresh = shell.call(*call, "--fresh", seconds=5)
+        assert fresh.code == 75
+        assert first.wait().code == 0
+    story = check(rows, output, service.ledger())
+    assert (len(story.results), story.doubts) == (60, 0)
+
+
+@pytest.mark.promise("P7")
+def test_the_lock_is_gone_once_its_holder_was_killed(shell: Shell, service: Hostile) -> None:
+    rows, output = shell.write_rows(60), shell.path("out.jsonl")
+    call = ["run", rows, "-o", output, *service.options]
+    with shell.started(*call, *SLOWLY) as first:
+        until(lambda: count_lines(output))
+        first.kill()
+    assert shell.call(*call, "--rate", "none").code == 0
+    check(rows, output, service.ledger())
+
+
+@pytest.mark.promise("P7")
+def test_another_output_is_another_run(shell: Shell, service: Hostile) -> None:
+    rows = shell.write_rows(20)
+    call = ["run", rows, *service.options, *SLOWLY]
+    with shell.started(*call, "-o", "one.jsonl") as one:
+        assert shell.call(*call, "-o", "two.jsonl").code == 0
+        assert one.wait().code == 0

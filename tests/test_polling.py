@@ -1,0 +1,320 @@
+"""From the answer to a GET to what becomes of its operation, and which one is asked for next."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import wire
+from pipeline.codec import encode
+from pipeline.item import Running
+from pipeline.polling import (
+    RETENTION,
+    Agenda,
+    AskAgain,
+    Asking,
+    Conclude,
+    GiveUpLost,
+    Verdict,
+    after_poll,
+    next_at,
+)
+from pipeline.records import Failure
+from pipeline.wire import NotFound, PollOutcome, Problem, StillRunning, read_poll
+from tests.builders import (
+    ANSWER,
+    OPERATION,
+    PROBLEM,
+    USAGE,
+    operation,
+    recorded,
+    recorded_bytes,
+    refusal,
+)
+
+BORN = 1000.0
+ASKING = Asking(7, Running(OPERATION, BORN, 1, 1))
+HTML = b"<html>the balancer's page</html>"
+DENIALS = [wire.NotFound(PROBLEM), wire.Forbidden(PROBLEM)]
+
+
+def verdict(
+    status: int, body: bytes = b"", *, asking: Asking = ASKING, now: float = BORN + 10
+) -> Verdict:
+    return after_poll(asking, read_poll(OPERATION, status, {}, body, now), now)
+
+
+def failure(verdict: Verdict) -> Failure:
+    assert isinstance(verdict, Conclude)
+    assert isinstance(verdict.end, Failure)
+    return verdict.end
+
+
+def again(verdict: Verdict) -> AskAgain:
+    assert isinstance(verdict, AskAgain)
+    return verdict
+
+
+def repeated(outcome: PollOutcome, times: int, *, asking: Asking = ASKING) -> Verdict:
+    """What the last of several such answers means, asked for whenever due."""
+    now = BORN + 10
+    for _ in range(times - 1):
+        seen = again(after_poll(asking, outcome, now))
+        asking, now = seen.asking, seen.at
+    return after_poll(asking, outcome, now)
+
+
+# The table.
+
+
+def test_an_answer_concludes() -> None:
+    got = verdict(200, recorded_bytes("sdk_operation_done"))
+    assert isinstance(got, Conclude)
+    assert isinstance(got.end, wire.Answer)
+    assert got.usage == USAGE
+
+
+def test_an_error_of_the_operation_concludes_with_the_service_s_words() -> None:
+    error = recorded("SYNTHETIC_operation_error") | {"id": OPERATION}
+    assert failure(verdict(200, encode(error))) == Failure("operation", "INTERNAL", "Internal error")
+
+
+@pytest.mark.promise("P15")
+def test_a_failure_that_was_paid_for_keeps_its_usage() -> None:
+    got = verdict(200, operation(error={"code": 13, "message": "boom"}))
+    assert failure(got).code == "INTERNAL"
+    assert isinstance(got, Conclude)
+    assert got.usage == USAGE
+
+
+def test_done_with_neither_is_an_error_line() -> None:
+    assert failure(verdict(200, operation(response=None))).code == "no_answer"
+
+
+@pytest.mark.parametrize("body", [b"{}", recorded_bytes("sdk_operation_pending")])
+def test_not_done_is_asked_again(body: bytes) -> None:
+    assert again(verdict(200, body)).asking == ASKING
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.promise("P12")
+@pytest.mark.parametrize(
+    "status", [401, 408, 409, 429, 499, 500, 501, 502, 503, 504, 599, 301, 302, 307, 308]
+)
+@pytest.mark.parametrize("body", [b"", HTML, refusal("words", 14)])
+@pytest.mark.parametrize("age", [10.0, RETENTION - 1, RETENTION * 2])
+def test_a_call_that_tells_nothing_of_the_operation_leaves_it_running(
+    status: int, body: bytes, age: float
+) -> None:
+    seen = again(verdict(status, body, now=BORN + age))
+    assert seen.asking == ASKING
+    assert BORN + age + 1 <= seen.at <= BORN + age + 60
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("outcome", [wire.NotSent(PROBLEM), wire.Unsure(PROBLEM)])
+def test_a_call_without_an_answer_leaves_the_operation_running(outcome: PollOutcome) -> None:
+    assert again(repeated(outcome, 1000)).asking == ASKING
+
+
+@pytest.mark.parametrize("status", [400, 405, 410, 413, 422])
+def test_a_refused_poll_is_asked_three_times(status: int) -> None:
+    outcome = read_poll(OPERATION, status, {"x-request-id": "r-4"}, refusal("words"), BORN)
+    again(repeated(outcome, 2))
+    assert failure(repeated(outcome, 3)) == Failure(
+        "operation", "INVALID_ARGUMENT", "words", "r-4"
+    )
+
+
+@pytest.mark.parametrize("body", [b"", HTML, b"[]", operation(id="d7qzzzzzzzzzzzzzzzzz")])
+def test_a_garbled_answer_is_asked_for_five_times(body: bytes) -> None:
+    outcome = read_poll(OPERATION, 200, {}, body, BORN)
+    again(repeated(outcome, 4))
+    got = failure(repeated(outcome, 5))
+    assert (got.stage, got.code) == ("operation", "undecodable")
+
+
+def test_a_good_answer_between_garbled_ones_starts_the_count_anew() -> None:
+    garbled = wire.Garbled(PROBLEM)
+    seen = again(repeated(garbled, 4))
+    healed = again(after_poll(seen.asking, StillRunning(), seen.at)).asking
+    assert healed == ASKING
+    again(repeated(garbled, 4, asking=healed))
+
+
+def test_garbled_and_refused_answers_count_apart() -> None:
+    seen = again(repeated(wire.Garbled(PROBLEM), 4)).asking
+    seen = again(after_poll(seen, wire.Refused(PROBLEM), BORN + 50)).asking
+    assert (seen.garbled, seen.refused) == (4, 1)
+
+
+# Denied, lost, never done.
+
+
+@pytest.mark.promise("P14")
+@pytest.mark.parametrize("denial", DENIALS)
+@pytest.mark.parametrize("age", [0.0, 10.0, RETENTION / 2, RETENTION - 601])
+def test_an_operation_denied_too_early_is_asked_again_for_10_minutes_and_never_lost(
+    denial: PollOutcome, age: float
+) -> None:
+    asking, now, asked = ASKING, BORN + age, [BORN + age]
+    while isinstance(got := after_poll(asking, denial, now), AskAgain):
+        assert got.at == now + 60
+        asking, now = got.asking, got.at
+        asked.append(now)
+    assert asked[-1] - asked[0] == 600
+    end = failure(got)
+    assert (end.stage, end.code, end.request_id) == ("lost", "denied", "r-1")
+    assert "the service's words" in end.message
+
+
+@pytest.mark.promise("P14")
+@pytest.mark.parametrize("denial", DENIALS)
+@pytest.mark.parametrize("age", [RETENTION, RETENTION + 1, RETENTION * 3])
+def test_an_operation_past_retention_is_lost_once_denied_twice_a_minute_apart(
+    denial: PollOutcome, age: float
+) -> None:
+    now = BORN + age
+    first = again(after_poll(ASKING, denial, now))
+    assert first.at == now + 60
+    assert isinstance(after_poll(first.asking, denial, now + 59.9), AskAgain)
+    assert after_poll(first.asking, denial, now + 60) == GiveUpLost()
+
+
+@pytest.mark.promise("P14")
+def test_a_denial_that_the_operation_s_return_contradicts_is_forgotten() -> None:
+    now = BORN + RETENTION - 100
+    denied = again(after_poll(ASKING, NotFound(PROBLEM), now)).asking
+    back = again(after_poll(denied, StillRunning(), now + 60)).asking
+    assert back == ASKING
+    assert isinstance(after_poll(back, NotFound(PROBLEM), now + 120), AskAgain)
+
+
+@pytest.mark.promise("P14")
+def test_an_answer_is_taken_even_after_a_denial_and_past_retention() -> None:
+    now = BORN + RETENTION * 2
+    denied = again(after_poll(ASKING, NotFound(PROBLEM), now)).asking
+    assert after_poll(denied, ANSWER, now + 60) == Conclude(ANSWER, USAGE)
+
+
+@pytest.mark.promise("P14")
+def test_an_operation_that_runs_for_3_days_becomes_an_error_line() -> None:
+    again(after_poll(ASKING, StillRunning(), BORN + RETENTION - 0.1))
+    end = failure(after_poll(ASKING, StillRunning(), BORN + RETENTION))
+    assert (end.stage, end.code) == ("operation", "never_done")
+
+
+@pytest.mark.promise("P14")
+@pytest.mark.promise("P4")
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                [
+                    *DENIALS,
+                    StillRunning(),
+                    wire.Garbled(PROBLEM),
+                    wire.Refused(PROBLEM),
+                    wire.Unsure(PROBLEM),
+                    wire.NotSent(PROBLEM),
+                    wire.Conflict(PROBLEM),
+                ]
+            ),
+            st.floats(0, 100_000),
+        ),
+        max_size=30,
+    )
+)
+def test_nothing_but_two_denials_past_retention_can_lose_an_operation(
+    answers: list[tuple[PollOutcome, float]],
+) -> None:
+    asking, now, denials = ASKING, BORN, list[float]()
+    for outcome, pause in answers:
+        now += pause
+        if isinstance(outcome, wire.NotFound | wire.Forbidden):
+            denials.append(now)
+        got = after_poll(asking, outcome, now)
+        if isinstance(got, GiveUpLost):
+            assert now - BORN >= RETENTION
+            assert isinstance(outcome, wire.NotFound | wire.Forbidden)
+            assert denials[-1] - denials[0] >= 60
+        if not isinstance(got, AskAgain):
+            return
+        assert now < got.at <= now + 60
+        asking = got.asking
+
+
+# When to ask.
+
+
+@given(st.floats(-1e6, 1e9))
+def test_the_wait_is_half_the_age_between_a_second_and_a_minute(age: float) -> None:
+    wait = next_at(ASKING, BORN + age) - (BORN + age)
+    assert wait == pytest.approx(min(max(age / 2, 1.0), 60.0), abs=1e-6)
+
+
+@pytest.mark.parametrize("typical", [None, 0.0, 5.0, 300.0, 7200.0])
+@given(age=st.floats(0, 300_000))
+def test_an_operation_is_never_forgotten_whatever_was_learned(
+    typical: float | None, age: float
+) -> None:
+    now = BORN + age
+    at = next_at(ASKING, now, typical)
+    assert now + 1 <= at
+    assert at <= max(BORN + (typical or 0.0) + 1, now + max(60.0, (typical or 0.0) / 10) + 1)
+
+
+def test_the_first_question_comes_at_the_typical_age() -> None:
+    assert next_at(ASKING, BORN, 240.0) == BORN + 240.0
+    assert next_at(ASKING, BORN + 240, 240.0) == BORN + 300.0
+
+
+# The agenda.
+
+
+def asking(line: int, accepted_at: float = BORN) -> Asking:
+    return Asking(line, Running(f"op-{line}", accepted_at, 1, 1))
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), max_size=40))
+def test_operations_come_in_the_order_in_which_they_are_due(
+    entries: list[tuple[float, float]],
+) -> None:
+    agenda = Agenda()
+    for line, (at, accepted_at) in enumerate(entries):
+        agenda.put(asking(line, accepted_at), at)
+    assert len(agenda) == len(entries)
+    came = []
+    while len(agenda):
+        at, first = agenda.due_at(), agenda.first()
+        got = agenda.pop()
+        assert first == got
+        assert at == entries[got.line][0]
+        came.append(entries[got.line])
+    assert came == sorted(entries)
+    assert agenda.due_at() is None
+    assert agenda.first() is None
+    assert agenda.oldest() is None
+
+
+@pytest.mark.promise("P14")
+def test_of_those_due_together_the_one_nearest_its_expiry_is_asked_first() -> None:
+    agenda = Agenda()
+    for line, accepted_at in (1, 300.0), (2, 100.0), (3, 200.0):
+        agenda.put(asking(line, accepted_at), 500.0)
+    oldest = agenda.oldest()
+    assert oldest is not None
+    assert oldest.line == 2
+    assert [agenda.pop().line for _ in range(3)] == [2, 3, 1]
+
+
+def test_an_operation_put_back_waits_for_its_new_time() -> None:
+    agenda = Agenda()
+    agenda.put(asking(1), 1.0)
+    agenda.put(asking(2), 2.0)
+    agenda.put(agenda.pop(), 3.0)
+    assert [agenda.pop().line, agenda.pop().line] == [2, 1]
+
+
+def test_a_problem_keeps_its_request_id() -> None:
+    outcome = wire.Failed(Problem("INTERNAL", "boom", "r-8"))
+    assert failure(after_poll(ASKING, outcome, BORN)).request_id == "r-8"
