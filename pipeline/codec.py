@@ -21,11 +21,15 @@ class NotJson(ValueError):
     """The bytes are not one JSON value in UTF-8; the message says why in a few words."""
 
 
+class TooDeep(NotJson):
+    """JSON that is nested too deeply to be read."""
+
+
 def decode(data: bytes) -> Json:
     """Read one JSON value.
 
     Raises:
-        NotJson: not UTF-8, not JSON, or a number that no float can hold.
+        NotJson: not UTF-8, not JSON, a number that no float can hold, or nested too deeply.
 
     """
     try:
@@ -33,7 +37,7 @@ def decode(data: bytes) -> Json:
     except UnicodeDecodeError:
         raise NotJson("not UTF-8") from None
     except RecursionError:
-        raise NotJson("not JSON (too deep)") from None
+        raise TooDeep("nested too deeply to be read") from None
     except msgspec.DecodeError as error:
         if b"\\u" not in data:
             raise NotJson(f"not JSON ({error})") from None
@@ -57,7 +61,9 @@ def _decode_surrogates(data: bytes) -> Json:
         value: Json = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except UnicodeDecodeError:
         raise NotJson("not UTF-8") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise TooDeep("nested too deeply to be read") from None
+    except ValueError as error:
         raise NotJson(f"not JSON ({error})") from None
     return value
 

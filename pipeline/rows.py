@@ -8,7 +8,7 @@ after a crash is the row that was read before. No line raises; what is wrong wit
 import re
 from dataclasses import dataclass
 
-from pipeline.codec import Json, NotJson, decode, encode
+from pipeline.codec import Json, NotJson, TooDeep, decode, encode
 from pipeline.messages import Fields, LineError, has_system, name_of, shown
 from pipeline.shapes import FIELDS_LISTED, IDS, Asked, asked_by, failed_row, user
 
@@ -134,8 +134,6 @@ def parse_row(line: int, data: bytes, recipe: Recipe) -> Row | BadRow:
         return _row(line, own, fields, recipe)
     except LineError as error:
         code, message = error.code, str(error)
-    except RecursionError:
-        code, message = "too_deep", "The line is nested too deeply to be read"
     return BadRow(line, own or f"line-{line}", own is not None, code, message)
 
 
@@ -199,6 +197,8 @@ def _the_object(value: Json) -> Fields:
 
 
 def _unreadable(data: bytes, error: NotJson) -> LineError:
+    if isinstance(error, TooDeep):
+        return LineError("too_deep", "The line is nested too deeply to be read")
     try:
         data.decode()
     except UnicodeDecodeError as bad:
