@@ -32,7 +32,10 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The sums of the rows that share outcome (ok, failed, held), model and finish."""
+    """The sums of the rows that share outcome (ok, failed, held), model and finish.
+
+    Outcome `replaced` sums what was paid for and superseded: these are no lines.
+    """
 
     outcome: str
     model: str
@@ -57,8 +60,12 @@ class Totals:
     tallies: Sequence[Tally]
     doubts: Sequence[DoubtTally]
 
+    @property
+    def _lines(self) -> list[Tally]:
+        return [t for t in self.tallies if t.outcome != "replaced"]
+
     def rows(self, outcome: str | None = None) -> int:
-        wanted = (t for t in self.tallies if outcome is None or t.outcome == outcome)
+        wanted = (t for t in self._lines if outcome is None or t.outcome == outcome)
         return sum(t.sums.rows for t in wanted)
 
     @property
@@ -76,13 +83,13 @@ class Totals:
 
     def to_json(self, prices: PriceTable) -> dict[str, Json]:
         """The object under ``totals``."""
-        by_model = _by_model(self.tallies)
+        by_model = _by_model(self._lines)
         costs = {model: _cost(model, sums, prices) for model, sums in by_model.items()}
         return {
             "rows": self.rows(),
             "ok": self.rows("ok"),
             "failed": self.rows("failed"),
-            "usage": _usage(_add(t.sums for t in self.tallies)),
+            "usage": _usage(_add(t.sums for t in self._lines)),
             "cost": _cost_object(_sum(costs.values()), prices),
             "by_model": [
                 {
@@ -95,8 +102,10 @@ class Totals:
             ],
             "doubts": self.doubt_count,
             "doubt_cost": money(self.doubt_cost(prices)),
-            "replaced_usage": _usage(Sums()),
-            "finish": _finishes(self.tallies),
+            "replaced_usage": _usage(
+                _add(t.sums for t in self.tallies if t.outcome == "replaced")
+            ),
+            "finish": _finishes(self._lines),
         }
 
 

@@ -7,7 +7,7 @@ done at once, so that a run is one thread and the same each time.
 import asyncio
 import selectors
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -21,13 +21,22 @@ from pipeline.emulator.model import Service as Model
 from pipeline.progress import Silent
 from pipeline.recovery import Paths
 from pipeline.run import Outcome, Tools, carry
-from pipeline.service import Account, Endpoints, Reply, Service
+from pipeline.service import (
+    Account,
+    Carrier,
+    Endpoints,
+    NoAnswerError,
+    NotSentError,
+    Reply,
+    Service,
+)
 from pipeline.settings import Settings
 from pipeline.source import Source
 
 EVENING = 1_790_000_000.0
 _TICK = 1e-6
 _Result = TypeVar("_Result")
+Fail = Callable[[float], Awaitable[Reply]]
 
 
 class _Selector(selectors.DefaultSelector):
@@ -89,6 +98,48 @@ class ModelCarrier:
     async def close(self) -> None: ...
 
 
+class AwayCarrier:
+    """The model's host is away from `begin` to `end`; how it then fails, `fail` says."""
+
+    def __init__(
+        self, inner: ModelCarrier, clock: Clock, away: tuple[float, float], fail: Fail
+    ) -> None:
+        self._inner = inner
+        self._clock = clock
+        self._begin, self._end = away
+        self._fail = fail
+        self.calls: list[tuple[float, str, str]] = []
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Reply:
+        now = self._clock.now()
+        if not self._begin <= now < self._end:
+            return await self._inner.send(method, url, headers, body, timeout)
+        self.calls.append((now, method, urlsplit(url).path))
+        return await self._fail(timeout)
+
+    async def close(self) -> None: ...
+
+
+async def refused(timeout: float) -> Reply:
+    """Nobody listens."""
+    await asyncio.sleep(min(0.001, timeout))
+    raise NotSentError("ConnectError: refused")
+
+
+async def black_hole(timeout: float) -> Reply:
+    """Calls leave and nothing ever comes back."""
+    await asyncio.sleep(timeout)
+    raise NoAnswerError(f"no answer within {timeout:g} s")
+
+
+async def bad_gateway(timeout: float) -> Reply:
+    """A proxy answers in the service's place."""
+    await asyncio.sleep(min(0.05, timeout))
+    return Reply(502, {"content-type": "text/html"}, b"<html>502 Bad Gateway</html>")
+
+
 def simulate(
     rows: Path,
     output: Path,
@@ -98,13 +149,14 @@ def simulate(
     start: float = EVENING,
     delay: Callable[[], float] = lambda: 0.02,
     stop_after: float | None = None,
+    through: Callable[[ModelCarrier, Clock], Carrier] = lambda carrier, _: carrier,
 ) -> tuple[Outcome, float]:
     """Carry a run under virtual time; return how it ended, and when."""
 
     async def night() -> tuple[Outcome, float]:
         loop = asyncio.get_running_loop()
         clock = Clock(loop.time, start)
-        carrier = ModelCarrier(model, clock, delay)
+        carrier = through(ModelCarrier(model, clock, delay), clock)
         credential = Fixed("the test", Credential("Api-Key", "simulated", is_users=False))
         account = Account(credential, settings.recipe.folder)
         service = Service(carrier, Endpoints("http://llm", "http://operations"), account, clock)

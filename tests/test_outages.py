@@ -1,0 +1,80 @@
+"""An hour without the service in the middle of a run: nobody's failure, and soon over."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipeline.clock import Clock
+from pipeline.emulator.model import Config, Service
+from pipeline.rows import Recipe
+from pipeline.settings import Settings
+from tests.simulation import (
+    EVENING,
+    AwayCarrier,
+    Fail,
+    ModelCarrier,
+    bad_gateway,
+    black_hole,
+    refused,
+    simulate,
+)
+
+HOUR = 3600.0
+_AWAY = (EVENING + 60, EVENING + 60 + HOUR)
+
+
+def _settings(patience: float = 12 * HOUR) -> Settings:
+    return Settings(Recipe(model="yandexgpt-lite", folder=Config().folder), patience=patience)
+
+
+@pytest.mark.promise("P12")
+@pytest.mark.parametrize("fail", [refused, black_hole, bad_gateway])
+def test_an_hour_away_costs_no_row_few_doubts_and_few_probes(tmp_path: Path, fail: Fail) -> None:
+    rows, output = tmp_path / "prompts.jsonl", tmp_path / "results.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": f"слово {n}"}) + "\n" for n in range(1000)))
+    model = Service(Config(latency_median=30))
+    carriers: list[AwayCarrier] = []
+
+    def through(inner: ModelCarrier, clock: Clock) -> AwayCarrier:
+        carriers.append(AwayCarrier(inner, clock, _AWAY, fail))
+        return carriers[0]
+
+    outcome, end = simulate(rows, output, _settings(), model, through=through)
+
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert outcome.exit_code == 0
+    assert Counter(line["line"] for line in lines if "line" in line) == dict.fromkeys(
+        range(1, 1001), 1
+    )
+    assert outcome.totals.doubt_count <= 20
+    assert len(model.ledger.accepted) <= 1000 + outcome.totals.doubt_count
+    noticed = _AWAY[0] + 150  # a POST into a black hole takes 120 s to fail
+    late = [
+        (moment, method, path) for moment, method, path in carriers[0].calls if moment > noticed
+    ]
+    assert len(late) <= 80
+    assert not any(path.endswith("completionAsync") for _, _, path in late)
+    first_after = min(t for t in model.submit_times if t >= _AWAY[1])
+    assert first_after - _AWAY[1] <= 60
+    assert end <= _AWAY[1] + 5 * 60
+
+
+@pytest.mark.promise("P12")
+def test_an_outage_beyond_patience_ends_with_69_and_the_run_can_be_resumed(tmp_path: Path) -> None:
+    rows, output = tmp_path / "prompts.jsonl", tmp_path / "results.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": f"слово {n}"}) + "\n" for n in range(1000)))
+    model = Service(Config(latency_median=30))
+
+    def through(inner: ModelCarrier, clock: Clock) -> AwayCarrier:
+        return AwayCarrier(inner, clock, _AWAY, refused)
+
+    outcome, end = simulate(rows, output, _settings(patience=600), model, through=through)
+    assert outcome.exit_code == 69
+    assert 600 <= end - _AWAY[0] <= 660 + 10
+
+    outcome, _ = simulate(rows, output, _settings(), model, start=_AWAY[1])
+    assert outcome.exit_code == 0
+    assert outcome.totals.rows("ok") == 1000
+    assert len(model.ledger.accepted) == 1000
