@@ -12,6 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files as package_files
 from pathlib import Path
 from typing import assert_never
 
@@ -39,28 +40,6 @@ from pipeline.wire import Usage
 
 _APPLICATION = 0x79614762  # "yaGb", so that no other program's database is taken for ours
 _VERSION = 1
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE files (name TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID;
-CREATE TABLE rows (
-    line INTEGER PRIMARY KEY,
-    offset INTEGER NOT NULL, size INTEGER NOT NULL, seal BLOB NOT NULL,
-    id TEXT, model TEXT, kept BLOB, input_bound INTEGER, output_bound INTEGER,
-    state TEXT NOT NULL, at REAL, submits INTEGER NOT NULL, spent INTEGER NOT NULL,
-    operation_id TEXT,
-    place INTEGER, place_size INTEGER, place_seal BLOB
-);
-CREATE UNIQUE INDEX own_ids ON rows (id) WHERE id IS NOT NULL;
-CREATE INDEX pending ON rows (state) WHERE place IS NULL;
-CREATE TABLE sends (number INTEGER PRIMARY KEY, at REAL NOT NULL, ended REAL);
-CREATE TABLE doubts (line INTEGER, at REAL, model TEXT, input_bound INTEGER, output_bound INTEGER);
-CREATE TABLE tally (
-    outcome TEXT, model TEXT, finish TEXT,
-    rows INTEGER, unknown INTEGER,
-    input INTEGER, completion INTEGER, reasoning INTEGER, total INTEGER,
-    PRIMARY KEY (outcome, model, finish)
-) WITHOUT ROWID;
-"""
 _FORGET_EVERY = 1000
 _LINE_ID = re.compile(r"line-([1-9]\d{0,17})")
 
@@ -85,8 +64,9 @@ class Checkpoint:
         self._db.execute("PRAGMA synchronous=FULL")
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         if application == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            schema = package_files("pipeline").joinpath("checkpoint.sql").read_text("utf-8")
             self._db.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA application_id={_APPLICATION};"
+                f"BEGIN; {schema} PRAGMA application_id={_APPLICATION};"
                 f"PRAGMA user_version={_VERSION}; COMMIT;"
             )
         elif application != _APPLICATION:
