@@ -20,6 +20,7 @@ from pipeline.errors import BadData, StorageFailed
 from pipeline.facts import (
     Begin,
     Cursor,
+    Doubt,
     Ended,
     Fact,
     Finish,
@@ -32,7 +33,7 @@ from pipeline.facts import (
     columns_of,
     state_of,
 )
-from pipeline.item import Doubtful, State
+from pipeline.item import State
 from pipeline.pace import LONGEST_WINDOW
 from pipeline.records import Known
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
@@ -157,7 +158,7 @@ class Checkpoint:
                 raise
         return repeated
 
-    def _write(self, fact: Move | Sent | Ended | Replaced | Finish) -> None:
+    def _write(self, fact: Move | Sent | Ended | Doubt | Replaced | Finish) -> None:
         match fact:
             case Move(line, state):
                 self._move(line, state)
@@ -167,6 +168,12 @@ class Checkpoint:
                     self._forget_sends(at - 2 * LONGEST_WINDOW)
             case Ended(number, at):
                 self._db.execute("UPDATE sends SET ended = ? WHERE number = ?", (at, number))
+            case Doubt(line, at):
+                self._db.execute(
+                    "INSERT INTO doubts SELECT line, ?, model, input_bound, output_bound"
+                    " FROM rows WHERE line = ?",
+                    (at, line),
+                )
             case Replaced(line):
                 self._add("replaced", line, None, Sums(rows=1, unknown=1))
             case Finish():
@@ -212,14 +219,6 @@ class Checkpoint:
             " WHERE line = ?",
             (*columns_of(state), line),
         )
-        if isinstance(state, Doubtful):
-            # A doubt that is forgiven moves from Doubtful to Doubtful: still the same doubt.
-            self._db.execute(
-                "INSERT INTO doubts SELECT line, ?1, model, input_bound, output_bound FROM rows"
-                " WHERE line = ?2 AND NOT EXISTS"
-                " (SELECT 1 FROM doubts WHERE line = ?2 AND at = ?1)",
-                (state.at, line),
-            )
 
     def _finish(self, end: Finish) -> None:
         row = self._db.execute("SELECT operation_id FROM rows WHERE line = ?", (end.line,))

@@ -12,11 +12,14 @@ from typing import assert_never
 from pipeline.bell import Bell
 from pipeline.board import Complete, Counts, Ending
 from pipeline.clock import Clock
-from pipeline.facts import Move
+from pipeline.facts import Doubt, Fact, Move, Replaced
 from pipeline.intake import Intake
 from pipeline.item import (
     Doubted,
+    Forgiven,
     GiveUp,
+    Gone,
+    Intended,
     Policy,
     Poll,
     Settle,
@@ -31,6 +34,15 @@ from pipeline.records import Failure
 
 _log = logging.getLogger("yagpt-batch")
 NEVER = math.inf
+
+
+def superseded(line: int, state: State) -> list[Fact]:
+    """What else to record when a POST of this row may have been accepted.
+
+    If the row was lost before, the money spent on it then has bought nothing.
+    """
+    lost_before = isinstance(state, Intended) and isinstance(state.before, Gone)
+    return [Replaced(line)] if lost_before else []
 
 
 def nothing() -> None:
@@ -65,14 +77,25 @@ class Course:
                 self.counts.running += 1
                 self.poll_bell.ring()
             case Settle():
-                doubtful = after(state, Doubted(self.clock.now()))
-                self.counts.doubts += 1
-                await self.recorder.record(Move(line, doubtful))
-                await self.advance(line, doubtful)
+                await self.advance(line, await self.doubt(line, state))
             case GiveUp(failure):
                 await self.finish(End(line, failure))
             case step:
                 assert_never(step)
+
+    async def doubt(self, line: int, state: State, *, forgiven: bool = False) -> State:
+        """Record that the acceptance of a row's POST can't be known; return its state then."""
+        doubtful = after(state, Doubted())
+        if forgiven:
+            doubtful = after(doubtful, Forgiven())
+        facts: list[Fact] = [
+            Move(line, doubtful),
+            Doubt(line, self.clock.now()),
+            *superseded(line, state),
+        ]
+        await self.recorder.record(*facts)
+        self.counts.doubts += 1
+        return doubtful
 
     async def finish(self, end: End) -> None:
         """Write a row's line; its course is over."""

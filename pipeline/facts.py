@@ -70,6 +70,14 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """The acceptance of this row's last POST can't be known, and can have cost money."""
+
+    line: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Replaced:
     """What was paid for this row's last operation bought nothing: it is submitted again."""
 
@@ -87,7 +95,7 @@ class Finish:
     place: Span
 
 
-Fact = Begin | Move | Sent | Ended | Replaced | Finish
+Fact = Begin | Move | Sent | Ended | Doubt | Replaced | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +115,29 @@ class Signature:
     mtime_ns: int
 
 
-def columns_of(state: State | None) -> tuple[str, float | None, int, int, str | None]:
+# A row that is intended is what it was before as well, in case its POST is refused for now.
+_INTENDED = {"waiting": "intended", "doubt": "intended again", "gone": "intended anew"}
+_BEFORE = {intended: before for before, intended in _INTENDED.items()}
+
+Columns = tuple[str, float | None, int, int, str | None]
+
+
+def columns_of(state: State | None) -> Columns:
     """A state as the columns (state, at, submits, spent, operation_id); None is a row unfit."""
     match state:
         case None:
             return ("unfit", None, 0, 0, None)
-        case Waiting(submits, spent):
-            return ("waiting", None, submits, spent, None)
-        case Intended(at, submits, spent):
-            return ("intended", at, submits, spent, None)
-        case Doubtful(at, submits, spent):
-            return ("doubt", at, submits, spent, None)
+        case Waiting():
+            return ("waiting", None, 0, 0, None)
+        case Doubtful(submits, spent):
+            return ("doubt", None, submits, spent, None)
+        case Gone(operation_id, submits, spent):
+            return ("gone", None, submits, spent, operation_id)
+        case Intended(at, before):
+            name, _, submits, spent, lost_id = columns_of(before)
+            return (_INTENDED[name], at, submits, spent, lost_id)
         case Running(operation_id, at, submits, spent):
             return ("running", at, submits, spent, operation_id)
-        case Gone(operation_id, at, submits, spent):
-            return ("gone", at, submits, spent, operation_id)
         case _:
             assert_never(state)
 
@@ -136,17 +152,19 @@ def state_of(
 
     """
     match name:
-        case "waiting":
-            return Waiting(submits, spent)
-        case "intended":
-            return Intended(at, submits, spent)
-        case "doubt":
-            return Doubtful(at, submits, spent)
-        case "running" if operation_id is not None:
-            return Running(operation_id, at, submits, spent)
-        case "gone" if operation_id is not None:
-            return Gone(operation_id, at, submits, spent)
         case "unfit":
             return None
+        case "waiting":
+            return Waiting()
+        case "doubt":
+            return Doubtful(submits, spent)
+        case "gone" if operation_id is not None:
+            return Gone(operation_id, submits, spent)
+        case "running" if operation_id is not None:
+            return Running(operation_id, at, submits, spent)
+        case "intended" | "intended again" | "intended anew":
+            before = state_of(_BEFORE[name], at, submits, spent, operation_id)
+            assert isinstance(before, Waiting | Doubtful | Gone)  # noqa: S101 - by _BEFORE
+            return Intended(at, before)
         case _:
             raise BadData(f"the checkpoint holds a row in state {name!r}.", "Use --fresh.")

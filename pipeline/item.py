@@ -1,13 +1,16 @@
 """The life of one row: its states, what happens to it, and what to do next.
 
     Waiting ──Announced──▶ Intended ──Accepted──▶ Running ──(answer written)──▶ finished
-       ▲──────Withdrawn───────┤  └─────Doubted──▶ Doubtful ──Announced──▶ Intended
-                              │                      └──Forgiven (an outage: no attempt lost)
-                              └──────── Lost (from Running) ──▶ Gone ──Announced──▶ Intended
+                            │    │                   └──Lost──▶ Gone ──Announced──▶ Intended
+                            │    └──Doubted──▶ Doubtful ──Announced──▶ Intended
+                            └──Withdrawn──▶ what it was before
 
 Everything here is pure. What the checkpoint holds of a row is exactly its state, so a row that was
 carried by one process and a row taken over by the next stand in the same place by construction.
 A finished row has no state here: its line in the output is its end.
+
+`submits` counts a row's POSTs that were or may have been accepted, `spent` those of them that
+count as attempts.
 """
 
 from dataclasses import dataclass, replace
@@ -18,31 +21,46 @@ from pipeline.records import Failure
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """No POST of this row is open.
+    """Never submitted, as far as money goes."""
 
-    `submits` of them were or may have been accepted; `spent` of these count as attempts.
-    """
-
-    submits: int = 0
-    spent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Intended:
-    """Announced on disk at `at`: its POST, counted in `submits`, may be under way."""
-
-    at: float
-    submits: int
-    spent: int
+    submits = 0
+    spent = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A POST whose acceptance can't be known."""
+    """The acceptance of its last POST can't be known."""
 
-    at: float
     submits: int
     spent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The service has forgotten the operation that this row was submitted as."""
+
+    operation_id: str
+    submits: int
+    spent: int
+
+
+Submittable = Waiting | Doubtful | Gone
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """Announced on disk at `at`: a POST may be under way."""
+
+    at: float
+    before: Submittable
+
+    @property
+    def submits(self) -> int:
+        return self.before.submits + 1
+
+    @property
+    def spent(self) -> int:
+        return self.before.spent + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +73,7 @@ class Running:
     spent: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The service has forgotten the operation that this row was submitted as."""
-
-    operation_id: str
-    at: float
-    submits: int
-    spent: int
-
-
-State = Waiting | Intended | Doubtful | Running | Gone
+State = Submittable | Intended | Running
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +93,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """The POST was certainly not accepted: not sent, or refused for now."""
+    """The POST was certainly not accepted: not sent, or refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubted:
     """The POST had no answer that tells, or the process died before one came."""
-
-    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +109,6 @@ class Forgiven:
 @dataclass(frozen=True, slots=True)
 class Lost:
     """The service denies the operation, past retention."""
-
-    at: float
 
 
 Event = Announced | Accepted | Withdrawn | Doubted | Forgiven | Lost
@@ -123,17 +127,17 @@ def after(state: State, event: Event) -> State:
     """
     match state, event:
         case ((Waiting() | Doubtful() | Gone()), Announced(at)):
-            return Intended(at, state.submits + 1, state.spent + 1)
+            return Intended(at, state)
         case Intended(), Accepted(operation_id, at):
             return Running(operation_id, at, state.submits, state.spent)
-        case Intended(), Withdrawn():
-            return Waiting(state.submits - 1, state.spent - 1)
-        case Intended(), Doubted(at):
-            return Doubtful(at, state.submits, state.spent)
+        case Intended(before=before), Withdrawn():
+            return before
+        case Intended(), Doubted():
+            return Doubtful(state.submits, state.spent)
         case Doubtful(), Forgiven():
             return replace(state, spent=state.spent - 1)
-        case Running(), Lost(at):
-            return Gone(state.operation_id, at, state.submits, state.spent)
+        case Running(operation_id), Lost():
+            return Gone(operation_id, state.submits, state.spent)
         case _:
             raise IllegalEventError(f"{event} in {state}")
 
@@ -180,7 +184,7 @@ def next_step(state: State, policy: Policy) -> Step:
     """What to do with a row that no call is under way for."""
     match state:
         case Waiting():
-            return Submit(again=state.submits > 0)
+            return Submit(again=False)
         case Intended():
             return Settle()
         case Running():

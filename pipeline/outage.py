@@ -76,4 +76,5 @@ def after_probe(health: Health, now: float, *, answered: bool) -> Health:
     if answered:
         return Trial(health.since, health.relapses)
     wait = min(_FIRST_PROBE_AFTER * 2.0**health.probes, _PROBES_APART)
-    return Down(health.since, now + wait, min(health.probes + 1, 10), health.relapses)
+    next_at = max(health.probe_at + wait, now)
+    return Down(health.since, next_at, min(health.probes + 1, 10), health.relapses)

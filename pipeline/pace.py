@@ -30,6 +30,8 @@ class Rate:
         match = _RATE.fullmatch(text.strip())
         if match is None or int(match[1]) == 0 or match[2].strip("0") == "" != match[2]:
             raise ValueError(f"{text!r} is not a rate: write 10/s, 5000/h or 100/20s")
+        if len(match[1]) > 6:
+            raise ValueError(f"{text!r} is not a rate: 999999 is the most; none lifts a limit")
         seconds = float(match[2] or 1) * _UNITS[match[3]]
         if seconds > LONGEST_WINDOW:
             raise ValueError(f"{text!r} is not a rate: a window is a day at most")

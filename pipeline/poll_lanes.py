@@ -128,6 +128,6 @@ class PollLanes:
                 assert_never(verdict)
 
     async def _lose(self, asking: Asking) -> None:
-        gone = after(asking.state, Lost(self._course.clock.now()))
+        gone = after(asking.state, Lost())
         await self._course.recorder.record(Move(asking.line, gone))
         await self._course.advance(asking.line, gone)

@@ -25,6 +25,7 @@ _SHORTEST = 1.0
 _LONGEST = 60.0
 _SHARE_OF_AGE = 0.5
 _SHARE_OF_TYPICAL = 0.1
+_LONGEST_TYPICAL = 6 * 3600.0
 _LEARNED_FROM = 8
 _REMEMBERED = 256
 
@@ -106,9 +107,11 @@ def next_at(asking: Asking, now: float, typical: float | None = None) -> float:
     `typical` is the median age at which operations of late were done, in seconds, once known.
     """
     age = max(now - asking.accepted_at, 0.0)
-    if typical is not None and age < typical:
-        return max(asking.accepted_at + typical, now + _SHORTEST)
-    longest = max(_LONGEST, (typical or 0.0) * _SHARE_OF_TYPICAL)
+    # Whatever was learned, an operation is asked for long before it expires.
+    expected = min(typical or 0.0, _LONGEST_TYPICAL)
+    if age < expected:
+        return max(asking.accepted_at + expected, now + _SHORTEST)
+    longest = max(_LONGEST, expected * _SHARE_OF_TYPICAL)
     return now + min(max(age * _SHARE_OF_AGE, _SHORTEST), longest)
 
 

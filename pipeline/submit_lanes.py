@@ -15,17 +15,14 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from pipeline.bell import Bell
-from pipeline.course import NEVER, Course
+from pipeline.course import NEVER, Course, superseded
 from pipeline.errors import StorageFailed
-from pipeline.facts import Begin, Ended, Fact, Move, Replaced, Sent
+from pipeline.facts import Begin, Ended, Fact, Move, Sent
 from pipeline.intake import Entry
 from pipeline.item import (
     Accepted,
     Announced,
-    Doubted,
-    Doubtful,
     Forgiven,
-    Gone,
     Intended,
     State,
     Withdrawn,
@@ -78,7 +75,7 @@ class SubmitLanes:
         self._max_in_flight = max_in_flight
         self._turn = asyncio.Lock()
         self._proven = False
-        self._recent_doubts: dict[int, Doubtful] = {}
+        self._recent_doubts: dict[int, State] = {}
         self.sending: set[asyncio.Task[None]] = set()
         self.bell = Bell()
 
@@ -138,8 +135,6 @@ class SubmitLanes:
         if entry.cursor is not None:
             self._course.counts.open += 1
             facts[1] = _begin(entry, state)
-        elif isinstance(before, Gone):
-            facts.append(Replaced(row.line))
         recorded = self._course.recorder.post(*facts, line=row.line)
         self._course.counts.posting += 1
         return _Posting(entry, row, state, self._number, now, recorded)
@@ -239,7 +234,7 @@ class SubmitLanes:
         self._proven = True
         state = after(posting.state, Accepted(operation_id, self._course.clock.now()))
         try:
-            await self._course.recorder.record(Move(line, state))
+            await self._course.recorder.record(Move(line, state), *superseded(line, posting.state))
         except StorageFailed:
             _log.critical(
                 "line %d: operation %s was accepted but could not be stored; "
@@ -257,16 +252,12 @@ class SubmitLanes:
 
     async def _doubt(self, posting: _Posting, *, is_outage: bool) -> None:
         line = posting.row.line
-        state = after(posting.state, Doubted(self._course.clock.now()))
-        assert isinstance(state, Doubtful)  # noqa: S101 - that is what Doubted leads to
-        self._course.counts.doubts += 1
         if is_outage:
             self._failed()
-            if self._reach.is_up:
-                self._recent_doubts[line] = state
-            else:
-                state = after(state, Forgiven())
-        await self._course.recorder.record(Move(line, state))
+        forgiven = is_outage and not self._reach.is_up
+        state = await self._course.doubt(line, posting.state, forgiven=forgiven)
+        if is_outage and not forgiven:
+            self._recent_doubts[line] = state
         await self._course.advance(line, state)
 
 

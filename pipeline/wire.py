@@ -409,14 +409,14 @@ def _text(value: Json) -> str | None:
 
 
 def _moment(value: Json) -> str | None:
-    """A timestamp as the service wrote it, if it is one."""
+    """A timestamp as the service wrote it, if it is one, with its time zone."""
     if not isinstance(value, str):
         return None
     try:
-        datetime.fromisoformat(value)
+        zone = datetime.fromisoformat(value).tzinfo
     except ValueError:
         return None
-    return value
+    return value if zone is not None else None
 
 
 def _shown(body: bytes) -> str:
