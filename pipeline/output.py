@@ -115,12 +115,15 @@ class Lines:
         return Signature(status.st_size, status.st_mtime_ns)
 
     def line_before(self, end: int) -> tuple[int, bytes]:
-        """The line that ends, newline included, at byte `end`, and where it begins."""
+        """The line that ends, newline included, at byte `end`, and where it begins.
+
+        Without a newline there it is what no line of ours is: empty.
+        """
         start, data = end, b""
         while start > 0 and b"\n" not in data[:-1]:
             start = max(start - _BLOCK, 0)
             data = os.pread(self._fd, end - start, start)
-        line = data[:-1].rpartition(b"\n")[2]
+        line = data[:-1].rpartition(b"\n")[2] if data[-1:] == b"\n" else b""
         return end - len(line) - 1, line
 
     def lines_from(self, offset: int) -> Iterator[tuple[int, bytes, bool]]:

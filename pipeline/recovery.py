@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
+from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 import msgspec
@@ -124,10 +126,16 @@ def _move_aside(paths: Paths, now: float) -> None:
     with ExitStack() as stack:
         if paths.output.exists():
             _locked(paths, stack)
-        suffix = f".old-{stamp(now).replace('-', '').replace(':', '')}"
+        moment = stamp(now).replace("-", "").replace(":", "")
+        suffixes = (f".old-{moment}{more}" for more in chain([""], (f"-{n}" for n in count(2))))
+        suffix = next(s for s in suffixes if not any(_with(p, s).exists() for p in paths.all()))
         for path in paths.all():
             if path.exists():
-                path.rename(path.with_name(path.name + suffix))
+                path.rename(_with(path, suffix))
+
+
+def _with(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
 
 
 def _same_run(checkpoint: Checkpoint, identity: dict[str, str], paths: Paths) -> UUID:
@@ -237,29 +245,44 @@ def _tail(lines: Lines, checkpoint: Checkpoint, size: int) -> Iterator[Finish]:
         yield finish
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class _Counts(msgspec.Struct):
+    input_tokens: _Count
+    completion_tokens: _Count
+    reasoning_tokens: _Count
+    total_tokens: _Count
+
+
+class _Error(msgspec.Struct):
+    stage: str
+
+
+class _Written(msgspec.Struct):
+    """What adopting a line needs of it."""
+
+    line: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+    status: Literal["ok", "failed"]
+    finish: Annotated[str, msgspec.Meta(pattern="^[ -~]*$")] | None = None
+    operation_id: str | None = None
+    usage: _Counts | None = None
+    error: _Error | None = None
+
+
 def _adopted(line: bytes, place: Span, checkpoint: Checkpoint) -> Finish | None:
     """A line of ours as the fact that its row is finished; None where it is not of ours."""
     try:
-        value = codec.decode(line)
-    except codec.NotJson:
+        written = msgspec.convert(codec.decode(line), _Written)
+    except (codec.NotJson, msgspec.ValidationError):
         return None
-    number = value.get("line") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or not isinstance(number, int):
+    known = checkpoint.known(written.line, "")
+    if known is None or checkpoint.place(written.line) is not None:
         return None
-    known = checkpoint.known(number, "")
-    if known is None or checkpoint.place(number) is not None:
-        return None
-    error, finish, usage = value.get("error"), value.get("finish"), _usage(value.get("usage"))
-    if value.get("status") == "ok" and value.get("operation_id") == known.operation_id:
-        return Finish(number, "ok", str(finish), usage, place)
-    if value.get("status") == "failed" and isinstance(error, dict):
-        outcome = "held" if error.get("stage") == "doubt" else "failed"
-        return Finish(number, outcome, None, usage, place)
+    usage = None if written.usage is None else Usage(*msgspec.structs.astuple(written.usage))
+    if written.status == "ok" and written.operation_id == known.operation_id:
+        return Finish(written.line, "ok", written.finish, usage, place)
+    if written.status == "failed" and written.error is not None:
+        outcome = "held" if written.error.stage == "doubt" else "failed"
+        return Finish(written.line, outcome, None, usage, place)
     return None
-
-
-def _usage(value: codec.Json) -> Usage | None:
-    try:
-        return msgspec.convert(value, Usage | None)
-    except msgspec.ValidationError:
-        return None

@@ -5,6 +5,7 @@ its start to reach a later line; offsets count decompressed bytes.
 """
 
 import os
+import stat
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -99,9 +100,11 @@ class Source:
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise BadData(
-                f"can't read {path}: {error.strerror}.", "Name a file of rows."
-            ) from None
+            why = f"can't read {path}: {error.strerror}."
+            raise BadData(why, "Name a file of rows.") from None
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            os.close(self._fd)
+            raise BadData(f"{path} is no regular file.", "A resume must be able to read it again.")
 
     def close(self) -> None:
         os.close(self._fd)
@@ -150,13 +153,13 @@ class Source:
         decoder, data, position, taken = self._decoder(), b"", 0, 0
         for span in spans:
             while position + len(data) < span.offset + span.size:
+                block = os.pread(self._fd, _BLOCK, taken)
+                if not block:
+                    break
+                taken += len(block)
                 # What lies before the line is not needed any more.
                 kept = data[max(span.offset - position, 0) :]
                 position += len(data) - len(kept)
-                block = os.pread(self._fd, _BLOCK, taken)
-                taken += len(block)
-                if not block:
-                    break
                 data = kept + self._decoded(decoder, block)
             start = span.offset - position
             yield data[start : start + span.size]
@@ -202,7 +205,7 @@ class _Splitter:
         after = start.offset + len(data) + ended
         if start.open:
             # The LF that the file's last line lacked when it was read is there now.
-            if data:
+            if data.strip(b"\r"):
                 raise BadData(
                     f"{self._path}:{start.line - 1}: the line goes on where it ended before.",
                     "Put the line back as it was, or start afresh with --fresh.",

@@ -44,7 +44,8 @@ _GRPC_NAMES = [
 _QUOTA = re.compile(r"([\w.-]+)\.(?:rate|count)\b.*?allowed (\d+) requests")
 # 400s that speak of what all rows share, as the service words them.
 _SHARED = re.compile(r"model_?\s?uri|folder id", re.IGNORECASE)
-_INT64 = 2**63
+# Sums over millions of rows stay within an int64 below this.
+_ABSURD = 2**40
 _LONGEST_MESSAGE = 1000
 
 
@@ -210,7 +211,7 @@ def read_submit(status: int, headers: Headers, body: bytes, now: float) -> Submi
     if 200 <= status < 300:
         operation = _object(body)
         operation_id = operation.get("id") if operation is not None else None
-        if isinstance(operation_id, str) and operation_id:
+        if isinstance(operation_id, str) and operation_id.strip() and _is_utf8(operation_id):
             return Accepted(OperationId(operation_id))
         what = f"HTTP {status} without an operation id: {_shown(body)}"
         return Unsure(Problem("no_id", what, headers.get("x-request-id")), outage=False)
@@ -280,7 +281,7 @@ _FINISH = {
 def _finish(status: Json) -> str:
     if not isinstance(status, str):
         return "ALTERNATIVE_STATUS_UNSPECIFIED"
-    return _FINISH.get(status, status)
+    return _FINISH.get(status, status if _is_utf8(status) else ascii(status))
 
 
 def _tool_calls(message: dict[str, Json]) -> Json:
@@ -298,19 +299,20 @@ def _usage(response: Json) -> Usage | None:
     reasoning = _int64(details.get("reasoningTokens") if isinstance(details, dict) else None)
     if given[0] is None or given[1] is None or reasoning is None:
         return None
-    total = _int64(usage.get("totalTokens", given[0] + given[1]))
+    named = usage.get("totalTokens")
+    total = given[0] + given[1] if named is None else _int64(named)
     return None if total is None else Usage(given[0], given[1], reasoning, total)
 
 
 def _int64(value: Json) -> int | None:
-    """An int64 of proto JSON, absent meaning 0; None where it is none, or no count."""
+    """An int64 of proto JSON, absent meaning 0; None where it is none, or no count of tokens."""
     if value is None:
         return 0
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if 0 <= value < _INT64 else None
+    return value if 0 <= value < _ABSURD else None
 
 
 def _read_refusal(
@@ -402,6 +404,15 @@ def _object(body: bytes) -> dict[str, Json] | None:
     except codec.NotJson:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a database and a URL can hold it: lone surrogates can't be encoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(value: Json) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import codec
 from pipeline.codec import Json
-from pipeline.facts import Begin, Cursor, Finish, Move, Signature, Span
+from pipeline.facts import Begin, Cursor, Finish, Move, Span
 from pipeline.item import Running, State, Waiting
 from pipeline.output import seal
 from pipeline.prices import PriceTable
@@ -164,10 +164,3 @@ def fail(files: Files, *lines: int) -> None:
 
 def move(files: Files, line: int, state: State) -> None:
     files.checkpoint.record([Move(line, state)], {})
-
-
-def touched(path: Path, before: Signature) -> None:
-    """Give a file a time that differs from the one it had, whatever the clock's grain."""
-    import os
-
-    os.utime(path, ns=(before.mtime_ns + 1_000_000, before.mtime_ns + 1_000_000))

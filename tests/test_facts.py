@@ -6,17 +6,20 @@ from hypothesis import strategies as st
 
 from pipeline.errors import BadData
 from pipeline.facts import columns_of, state_of
-from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
+from pipeline.item import Doubtful, Gone, Intended, Running, State, Submittable, Waiting
 
 times = st.floats(allow_nan=False)
 counts = st.integers(0, 2**62)
+submittable: st.SearchStrategy[Submittable] = st.one_of(
+    st.just(Waiting()),
+    st.builds(Doubtful, counts, counts),
+    st.builds(Gone, st.text(), counts, counts),
+)
 states: st.SearchStrategy[State | None] = st.one_of(
     st.none(),
-    st.builds(Waiting, counts, counts),
-    st.builds(Intended, times, counts, counts),
-    st.builds(Doubtful, times, counts, counts),
+    submittable,
+    st.builds(Intended, times, submittable),
     st.builds(Running, st.text(), times, counts, counts),
-    st.builds(Gone, st.text(), times, counts, counts),
 )
 
 
@@ -40,7 +43,7 @@ def test_a_name_that_no_state_has_is_refused(name: str) -> None:
 
 
 @pytest.mark.promise("P4")
-@pytest.mark.parametrize("name", ["running", "gone"])
+@pytest.mark.parametrize("name", ["running", "gone", "intended anew"])
 def test_an_operation_without_its_id_is_refused(name: str) -> None:
     with pytest.raises(BadData):
         state_of(name, 0.0, 1, 1, None)

@@ -70,7 +70,6 @@ def test_unanswered_probes_come_ever_more_seldom_up_to_a_limit() -> None:
 
 
 @pytest.mark.promise("P12")
-@pytest.mark.xfail(strict=True, reason="the wait counts from the probe's end, not its start")
 def test_probes_start_at_most_50_seconds_apart_though_each_takes_5() -> None:
     health = down()
     for _ in range(20):
@@ -155,10 +154,8 @@ def test_whatever_happens_the_next_try_is_near_and_the_outage_keeps_its_beginnin
             assert health.since == began <= now
 
 
-@given(st.integers(0, 10_000))
-def test_counters_do_not_grow_for_ever(probes: int) -> None:
-    health: Health = down()
-    for _ in range(min(probes, 1100)):
-        health = unanswered(health, 1000.0)
-    assert isinstance(health, Down)
-    assert health.probe_at == 1050.0 or probes < 5
+def test_counters_do_not_grow_for_ever() -> None:
+    health = down()
+    for _ in range(2000):
+        health = unanswered(health, health.probe_at)
+    assert (health.probes, health.relapses) == (10, 0)

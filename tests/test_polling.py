@@ -1,5 +1,7 @@
 """From the answer to a GET to what becomes of its operation, and which one is asked for next."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from pipeline.polling import (
     Asking,
     Conclude,
     GiveUpLost,
+    Latencies,
     Verdict,
     after_poll,
     next_at,
@@ -75,7 +78,9 @@ def test_an_answer_concludes() -> None:
 
 def test_an_error_of_the_operation_concludes_with_the_service_s_words() -> None:
     error = recorded("SYNTHETIC_operation_error") | {"id": OPERATION}
-    assert failure(verdict(200, encode(error))) == Failure("operation", "INTERNAL", "Internal error")
+    assert failure(verdict(200, encode(error))) == Failure(
+        "operation", "INTERNAL", "Internal error"
+    )
 
 
 @pytest.mark.promise("P15")
@@ -285,10 +290,10 @@ def test_operations_come_in_the_order_in_which_they_are_due(
     assert len(agenda) == len(entries)
     came = []
     while len(agenda):
-        at, first = agenda.due_at(), agenda.first()
+        due_at, first = agenda.due_at(), agenda.first()
         got = agenda.pop()
         assert first == got
-        assert at == entries[got.line][0]
+        assert due_at == entries[got.line][0]
         came.append(entries[got.line])
     assert came == sorted(entries)
     assert agenda.due_at() is None
@@ -318,3 +323,50 @@ def test_an_operation_put_back_waits_for_its_new_time() -> None:
 def test_a_problem_keeps_its_request_id() -> None:
     outcome = wire.Failed(Problem("INTERNAL", "boom", "r-8"))
     assert failure(after_poll(ASKING, outcome, BORN)).request_id == "r-8"
+
+
+# What is learned.
+
+
+def answered(created: str | None, finished: str | None) -> wire.Answer:
+    return replace(ANSWER, created_at=created, finished_at=finished)
+
+
+def test_the_typical_age_is_the_median_once_enough_answers_are_known() -> None:
+    latencies = Latencies()
+    for second in 1, 50, 2, 3, 4, 59, 5:
+        latencies.observe(answered("2026-01-01T00:00:00Z", f"2026-01-01T00:00:{second:02}Z"))
+        assert latencies.typical() is None
+    latencies.observe(answered("2026-01-01T00:00:00Z", "2026-01-01T00:00:58.123456789Z"))
+    assert latencies.typical() in {4.0, 5.0}
+
+
+@given(st.lists(st.integers(0, 59), min_size=8, max_size=600))
+def test_only_the_latest_answers_count(seconds: list[int]) -> None:
+    latencies = Latencies()
+    for second in seconds:
+        latencies.observe(answered("2026-01-01T00:00:00Z", f"2026-01-01T00:00:{second:02}Z"))
+    latest = sorted(seconds[-256:])
+    assert latencies.typical() == latest[len(latest) // 2]
+
+
+@pytest.mark.parametrize(("created", "finished"), [(None, "2026-01-01"), ("2026-01-01", None)])
+def test_an_answer_without_times_teaches_nothing(
+    created: str | None, finished: str | None
+) -> None:
+    latencies = Latencies()
+    for _ in range(20):
+        latencies.observe(answered(created, finished))
+    assert latencies.typical() is None
+
+
+def test_an_operation_done_before_it_was_created_took_no_time() -> None:
+    latencies = Latencies()
+    for _ in range(8):
+        latencies.observe(answered("2026-01-01T00:00:09Z", "2026-01-01T00:00:00Z"))
+    assert latencies.typical() == 0.0
+
+
+@pytest.mark.promise("P14")
+def test_whatever_was_learned_an_operation_is_asked_well_before_it_expires() -> None:
+    assert next_at(ASKING, BORN, RETENTION * 10) < BORN + RETENTION / 2

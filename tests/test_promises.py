@@ -31,7 +31,3 @@ def test_every_promise_has_a_proof_or_is_named_as_still_to_be_proved() -> None:
 
 def test_every_proof_names_a_promise_that_was_made() -> None:
     assert _proved() - _promised() == set()
-
-
-def test_no_promise_is_still_to_be_proved_that_is_proved() -> None:
-    assert _still_to_be_proved() & _proved() == set()

@@ -91,7 +91,9 @@ def test_a_refusal_that_all_rows_share_stops_the_run(words: str) -> None:
 
 @pytest.mark.promise("P11")
 def test_a_refused_credential_costs_nothing_while_it_can_be_renewed() -> None:
-    assert after_submit(wire.Unauthorized(PROBLEM, renewed=True), own_model=False) == Retry(PROBLEM)
+    assert after_submit(wire.Unauthorized(PROBLEM, renewed=True), own_model=False) == Retry(
+        PROBLEM
+    )
 
 
 @pytest.mark.promise("P11")

@@ -144,9 +144,7 @@ def test_a_partial_answer_keeps_the_word_of_the_service() -> None:
         (
             "http_error_400_bad_json_flat",
             Refused(
-                Problem(
-                    "INVALID_ARGUMENT", "invalid character '}' looking for beginning of value"
-                )
+                Problem("INVALID_ARGUMENT", "invalid character '}' looking for beginning of value")
             ),
         ),
     ],
@@ -217,7 +215,6 @@ def test_a_post_that_succeeded_without_an_id_is_unsure_and_no_outage(
     assert got.problem.request_id == "r-7"
 
 
-@pytest.mark.xfail(strict=True, reason="SQLite and a URL can't hold it: the run ends in a crash")
 def test_an_id_that_no_checkpoint_can_hold_is_no_id() -> None:
     assert isinstance(submit(200, b'{"id": "\\ud83d"}'), Unsure)
 
@@ -377,8 +374,7 @@ def test_no_retry_after_can_raise(value: str) -> None:
             100,
         ),
         (
-            "search-api.wordstatRequestsPerHour.rate rate quota limit exceed: "
-            "allowed 10 requests",
+            "search-api.wordstatRequestsPerHour.rate rate quota limit exceed: allowed 10 requests",
             "search-api.wordstatRequestsPerHour",
             10,
         ),
@@ -520,8 +516,11 @@ def test_a_text_is_taken_over_character_by_character(text: str) -> None:
     assert got.text == text
 
 
-@pytest.mark.parametrize("moment", [None, 5, "", "yesterday", "2024-13-01T00:00:00Z"])
-def test_a_time_that_is_none_is_unknown(moment: Json) -> None:
+@pytest.mark.parametrize(
+    "moment",
+    [None, 5, "", "yesterday", "2024-13-01T00:00:00Z", "2024-06-06", "2024-06-06T12:45:48"],
+)
+def test_a_time_that_is_none_or_has_no_zone_is_unknown(moment: Json) -> None:
     got = answer(operation(createdAt=moment, modifiedAt=moment, response=response()))
     assert got.created_at is None
     assert got.finished_at is None
@@ -546,13 +545,16 @@ def test_a_time_is_kept_as_the_service_wrote_it(moment: str) -> None:
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        ({"inputTextTokens": "31", "completionTokens": "10", "totalTokens": "41"}, (31, 10, 0, 41)),
+        (
+            {"inputTextTokens": "31", "completionTokens": "10", "totalTokens": "41"},
+            (31, 10, 0, 41),
+        ),
         ({"inputTextTokens": 31, "completionTokens": 10, "totalTokens": 41}, (31, 10, 0, 41)),
         ({"inputTextTokens": "31", "completionTokens": "10"}, (31, 10, 0, 41)),
         ({"inputTextTokens": "31", "totalTokens": "31"}, (31, 0, 0, 31)),
         (
-            {"inputTextTokens": "9223372036854775807", "totalTokens": "9223372036854775807"},
-            (2**63 - 1, 0, 0, 2**63 - 1),
+            {"inputTextTokens": "1099511627775", "totalTokens": "1099511627775"},
+            (2**40 - 1, 0, 0, 2**40 - 1),
         ),
         (
             {"inputTextTokens": "1", "completionTokensDetails": {"reasoningTokens": "7"}},
@@ -570,7 +572,7 @@ def test_usage_is_read_in_every_form_that_proto_json_has(
 
 SENSELESS: list[Json] = [
     *(-1, "-1", "+1", " 1", "1.0", 1.5, "x", "", True, [], {}, "٣"),
-    *(2**63, "9223372036854775808", "9" * 19, "9" * 20, "9" * 5000, 10**30),
+    *(2**40, "9223372036854775807", "9223372036854775808", "9" * 19, "9" * 20, "9" * 5000, 10**30),
 ]
 
 
@@ -595,7 +597,6 @@ def test_usage_that_is_missing_is_unknown_not_zero(given_usage: Json) -> None:
 
 
 @pytest.mark.promise("P15")
-@pytest.mark.xfail(strict=True, reason="totalTokens: null becomes 0; absent, it is the sum")
 def test_a_total_that_is_null_is_the_sum_as_one_that_is_absent() -> None:
     counts: dict[str, Json] = {"inputTextTokens": "31", "completionTokens": "10"}
     assert usage(**counts, totalTokens=None) == usage(**counts)

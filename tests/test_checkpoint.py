@@ -1,0 +1,314 @@
+"""What is recorded is there again, whoever opens the checkpoint next."""
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from pipeline.checkpoint import Checkpoint
+from pipeline.errors import BadData
+from pipeline.facts import (
+    Begin,
+    Cursor,
+    Doubt,
+    Ended,
+    Fact,
+    Finish,
+    Move,
+    Pending,
+    Sent,
+    Signature,
+    Span,
+)
+from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
+from pipeline.records import Known
+from pipeline.wire import Usage
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "results.jsonl.checkpoint"
+
+
+def span(line: int) -> Span:
+    return Span(line * 10, 9, line.to_bytes(8, "big"))
+
+
+WAITING = Waiting()
+
+
+def begin(
+    line: int, own_id: str | None = None, state: State | None = WAITING, **changes: str
+) -> Begin:
+    cursor = Cursor(line * 10 + 10, line + 1, line)
+    kept = b'{"a":1}' if changes.get("kept") else None
+    return Begin(line, span(line), cursor, own_id, changes.get("model"), kept, 100, 50, state)
+
+
+def finish(line: int, outcome: str = "ok", usage: Usage | None = None) -> Finish:
+    return Finish(line, outcome, "final", usage, Span(line * 100, 99, b"87654321"))
+
+
+def recorded(path: Path, *facts: Fact) -> Checkpoint:
+    """A checkpoint to which facts were recorded, closed and opened again."""
+    checkpoint = Checkpoint(path)
+    checkpoint.record(facts, {})
+    checkpoint.close()
+    return Checkpoint(path)
+
+
+def pending(checkpoint: Checkpoint) -> dict[int, State | None]:
+    found = {row.line: row.state for row in checkpoint.pending()}
+    checkpoint.close()
+    return found
+
+
+def test_a_new_checkpoint_knows_nothing(path: Path) -> None:
+    checkpoint = Checkpoint(path)
+    assert checkpoint.cursor() == Cursor()
+    assert checkpoint.meta("run") is None
+    assert checkpoint.signature("output") is None
+    assert checkpoint.last_begun() is None
+    assert list(checkpoint.pending()) == []
+    assert checkpoint.known(1, "m") is None
+    assert checkpoint.place(1) is None
+    assert checkpoint.last_send() == 0
+    assert checkpoint.totals("m").rows() == 0
+    checkpoint.close()
+
+
+@pytest.mark.promise("P18")
+def test_a_checkpoint_is_for_its_owner_s_eyes_only(path: Path) -> None:
+    Checkpoint(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.promise("P3")
+def test_a_commit_is_synced_before_anybody_is_told(path: Path) -> None:
+    checkpoint = Checkpoint(path)
+    pragma = checkpoint._db.execute  # noqa: SLF001 - what the promise stands on
+    assert pragma("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert pragma("PRAGMA synchronous").fetchone() == (2,)
+    checkpoint.close()
+
+
+@pytest.mark.promise("P4")
+def test_every_state_is_found_again(path: Path) -> None:
+    states: dict[int, State | None] = {
+        1: Waiting(),
+        2: Doubtful(2, 1),
+        3: Gone("d7q", 1, 1),
+        4: Intended(1.5, Waiting()),
+        5: Intended(2.5, Doubtful(2, 1)),
+        6: Intended(3.5, Gone("d7q", 1, 1)),
+        7: Running("d7q", 4.5, 1, 1),
+        8: None,
+    }
+    checkpoint = recorded(path, *(begin(line, state=state) for line, state in states.items()))
+    rows = list(checkpoint.pending())
+    assert rows[0] == Pending(1, span(1), Waiting())
+    assert pending(checkpoint) == states
+
+
+@pytest.mark.promise("P4")
+def test_the_last_move_counts(path: Path) -> None:
+    moves: list[State] = [
+        Intended(1.0, Waiting()),
+        Running("d7q", 2.0, 1, 1),
+        Gone("d7q", 1, 1),
+    ]
+    checkpoint = recorded(path, begin(1), *(Move(1, state) for state in moves))
+    assert pending(checkpoint) == {1: Gone("d7q", 1, 1)}
+
+
+def test_a_finished_row_is_not_pending_and_has_a_place(path: Path) -> None:
+    checkpoint = recorded(path, begin(1), begin(2), finish(1))
+    assert checkpoint.place(1) == Span(100, 99, b"87654321")
+    assert checkpoint.place(2) is None
+    assert pending(checkpoint) == {2: Waiting()}
+
+
+def test_pending_rows_come_in_order_of_the_input(path: Path) -> None:
+    checkpoint = recorded(path, *(begin(line) for line in (5, 3, 9, 1)))
+    assert [row.line for row in checkpoint.pending()] == [1, 3, 5, 9]
+    assert [line for line, _ in checkpoint.begun()] == [1, 3, 5, 9]
+    assert list(checkpoint.begun(3)) == [(5, span(5)), (9, span(9))]
+    assert checkpoint.last_begun() == (9, span(9))
+    assert checkpoint.spans([9, 2, 1]) == {9: span(9), 1: span(1)}
+    checkpoint.close()
+
+
+def test_the_cursor_stands_behind_the_last_row_begun(path: Path) -> None:
+    last = Begin(2, span(2), Cursor(77, 3, 2, open=True), None, None, None, 1, None, None)
+    checkpoint = recorded(path, begin(1), last)
+    assert checkpoint.cursor() == Cursor(77, 3, 2, open=True)
+    checkpoint.close()
+
+
+def test_what_a_line_of_the_output_needs_is_known(path: Path) -> None:
+    checkpoint = recorded(
+        path,
+        begin(1, "своё", Running("d7q", 1.0, 2, 1), model="yandexgpt", kept="yes"),
+        begin(2),
+    )
+    assert checkpoint.known(1, "m") == Known(1, "своё", "yandexgpt", b'{"a":1}', "d7q", 2)
+    assert checkpoint.known(2, "m") == Known(2, "line-2", "m", None, None, 0)
+    checkpoint.close()
+
+
+def test_signatures_and_words_are_kept_and_replaced(path: Path) -> None:
+    checkpoint = Checkpoint(path)
+    checkpoint.set_meta({"run": "a", "settings": "{}"})
+    checkpoint.set_meta({"run": "b"})
+    checkpoint.record([], {"output": Signature(1, 2)})
+    checkpoint.record([], {"output": Signature(3, 2**62), "errors": Signature(0, 0)})
+    checkpoint.close()
+    again = Checkpoint(path)
+    assert (again.meta("run"), again.meta("settings")) == ("b", "{}")
+    assert again.signature("output") == Signature(3, 2**62)
+    assert again.signature("errors") == Signature(0, 0)
+    again.close()
+
+
+# Ids.
+
+
+@pytest.mark.parametrize(
+    ("ids", "repeats"),
+    [
+        (["a", "b", "a", "a"], {3, 4}),
+        ([None, None, None], set()),
+        ([None, "line-1"], {2}),
+        (["line-2", None], {2}),
+        (["line-1", None], set()),
+        ([None, "line-2"], set()),
+        (["line-3", None, None], {3}),
+        (["line-02", None], set()),
+        (["line-9", "line-9"], {2}),
+        (["a\x00", "a"], set()),
+        (["A", "a"], set()),
+        (["é", "e\u0301"], set()),
+        (["a" * 10_000, "a" * 10_000], {2}),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_the_later_row_of_a_repeated_id_is_told(
+    path: Path, ids: list[str | None], repeats: set[int], together: bool
+) -> None:
+    rows = [begin(line, own_id) for line, own_id in enumerate(ids, start=1)]
+    told: set[int] = set()
+    if together:
+        checkpoint = Checkpoint(path)
+        told = checkpoint.record(rows, {})
+    else:
+        for row in rows:
+            checkpoint = Checkpoint(path)
+            told |= checkpoint.record([row], {})
+            checkpoint.close()
+        checkpoint = Checkpoint(path)
+    assert told == repeats
+    assert {line for line, state in pending(checkpoint).items() if state is None} == repeats
+
+
+def test_a_row_of_a_repeated_id_keeps_its_place_but_not_the_id(path: Path) -> None:
+    checkpoint = recorded(path, begin(1, "a"), begin(2, "a"))
+    known = checkpoint.known(2, "m")
+    assert known is not None
+    assert known.id == "line-2"
+    assert checkpoint.spans([2]) == {2: span(2)}
+    checkpoint.close()
+
+
+# All or nothing.
+
+
+def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
+    checkpoint = recorded(path, begin(1))
+    with pytest.raises(BadData):
+        checkpoint.record([begin(2), begin(1)], {"output": Signature(1, 1)})
+    assert checkpoint.signature("output") is None
+    checkpoint.record([begin(3)], {})
+    assert set(pending(checkpoint)) == {1, 3}
+
+
+# Sends.
+
+
+@pytest.mark.promise("P13")
+def test_sends_are_remembered_with_their_ends(path: Path) -> None:
+    checkpoint = recorded(path, Sent(1, 10.0), Sent(2, 11.0), Ended(1, 12.0), Sent(3, 13.0))
+    checkpoint.record([Ended(3, 0.0)], {})
+    assert checkpoint.sends_since(0.0) == [(1, 10.0, 12.0), (2, 11.0, None)]
+    assert checkpoint.sends_since(11.9) == [(1, 10.0, 12.0), (2, 11.0, None)]
+    assert checkpoint.sends_since(12.0) == [(2, 11.0, None)]
+    assert checkpoint.last_send() == 3
+    checkpoint.close()
+
+
+@pytest.mark.promise("P13")
+def test_only_sends_that_no_window_can_hold_are_forgotten(path: Path) -> None:
+    day = 86400.0
+    checkpoint = recorded(path, Sent(1, 0.0), Ended(1, 1.0), Sent(2, 2.0), Sent(3, 1.5 * day))
+    checkpoint.record([Sent(1000, 2.5 * day)], {})
+    assert [number for number, _, _ in checkpoint.sends_since(-1.0)] == [3, 1000]
+    checkpoint.close()
+
+
+# Doubts.
+
+
+@pytest.mark.promise("P5")
+def test_every_doubt_is_counted_once_forgiven_or_not(path: Path) -> None:
+    checkpoint = recorded(
+        path,
+        begin(1, model="yandexgpt"),
+        begin(2),
+        *(Move(1, Doubtful(1, 1)), Doubt(1, 1.0)),
+        Move(1, Doubtful(1, 0)),
+        *(Move(1, Doubtful(2, 1)), Doubt(1, 2.0)),
+        *(Move(2, Doubtful(1, 1)), Doubt(2, 2.0)),
+    )
+    totals = checkpoint.totals("m")
+    assert totals.doubt_count == 3
+    assert {(d.model, d.count) for d in totals.doubts} == {("yandexgpt", 2), ("m", 1)}
+    checkpoint.close()
+
+
+# Files that are not ours.
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.write_bytes(b"this is a text and no database at all\n" * 100)
+    with pytest.raises(BadData, match="damaged"):
+        Checkpoint(path)
+
+
+def test_the_database_of_another_program_is_refused(path: Path) -> None:
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE rows (line)")
+    other.close()
+    with pytest.raises(BadData, match="no checkpoint of yagpt-batch"):
+        Checkpoint(path)
+
+
+def test_the_checkpoint_of_another_version_is_refused(path: Path) -> None:
+    Checkpoint(path).close()
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA user_version = 99")
+    other.close()
+    with pytest.raises(BadData, match="another version"):
+        Checkpoint(path)
+
+
+@pytest.mark.promise("P6")
+def test_a_state_that_nobody_writes_is_refused(path: Path) -> None:
+    recorded(path, begin(1)).close()
+    other = sqlite3.connect(path)
+    other.execute("UPDATE rows SET state = 'dancing'")
+    other.commit()
+    other.close()
+    checkpoint = Checkpoint(path)
+    with pytest.raises(BadData, match="dancing"):
+        list(checkpoint.pending())
+    checkpoint.close()
