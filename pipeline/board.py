@@ -21,18 +21,29 @@ class Stopped:
     signal: int
 
 
-End = Complete | Stopped | RunError
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Something happened that should not: a bug."""
+
+    error: Exception
+
+
+End = Complete | Stopped | RunError | Broken
 
 
 class Ending:
-    """The first reason to end, and a way to wait for it."""
+    """Why the run ends, and a way to wait until it does."""
 
     def __init__(self) -> None:
         self._set = asyncio.Event()
         self.reason: End | None = None
 
     def set(self, reason: End) -> None:
-        if self.reason is None:
+        """Take note; the first reason counts, but that something failed outranks all others."""
+        if self.reason is None or (
+            isinstance(reason, RunError | Broken)
+            and not isinstance(self.reason, RunError | Broken)
+        ):
             self.reason = reason
             self._set.set()
 

@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import assert_never
@@ -41,6 +41,10 @@ from pipeline.wire import Usage
 
 _APPLICATION = 0x79614762  # "yaGb", so that no other program's database is taken for ours
 _VERSION = 1
+_INCOMPLETE = (
+    "Without both files rows would be paid for again. "
+    "Put back what is missing, or start afresh with --fresh (old files are moved aside)."
+)
 _FORGET_EVERY = 1000
 _LINE_ID = re.compile(r"line-([1-9]\d{0,17})")
 
@@ -51,14 +55,26 @@ class Checkpoint:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known_line_ids = False
+        self._log = path.with_name(path.name + "-wal")
+        had_log = self._log.exists()
+        if had_log and self._log.stat().st_size and not (path.exists() and path.stat().st_size):
+            raise BadData(f"{path} is gone, but its log {self._log.name} is not.", _INCOMPLETE)
         with self._failures("open"):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()
+                self._mark_open(had_log=had_log)
             except BaseException:
                 self._db.close()
                 raise
+
+    def _mark_open(self, *, had_log: bool) -> None:
+        """Say in the main file that from here on it is not whole without its log."""
+        if self.meta("open") == "1" and not had_log:
+            raise BadData(f"{self._log}, a part of {self._path.name}, is missing.", _INCOMPLETE)
+        self.set_meta({"open": "1"})
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -98,6 +114,8 @@ class Checkpoint:
             raise StorageFailed(f"can't {doing} the checkpoint: {error}.") from error
 
     def close(self) -> None:
+        with suppress(StorageFailed):
+            self.set_meta({"open": "0"})
         with self._failures("close"):
             self._db.close()
 

@@ -55,6 +55,15 @@ def encode(value: object) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can hold it: a database, a URL and a terminal can't hold lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _decode_surrogates(data: bytes) -> Json:
     try:
         text = data.decode()

@@ -22,6 +22,7 @@ from pipeline.item import (
     Intended,
     Policy,
     Poll,
+    Running,
     Settle,
     State,
     Submit,
@@ -63,9 +64,17 @@ class Course:
     latencies: Latencies = field(default_factory=Latencies)
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing
+    _operations: set[str] = field(default_factory=set)
 
-    async def advance(self, line: int, state: State, *, resumed: bool = False) -> None:
-        """Put a row that no call is under way for where its next step is taken."""
+    def knows(self, operation_id: str) -> bool:
+        """Whether a row runs as this operation already."""
+        return operation_id in self._operations
+
+    async def advance(self, line: int, state: State, *, poll_at: float | None = None) -> None:
+        """Put a row that no call is under way for where its next step is taken.
+
+        An operation is first asked for at `poll_at`, or when experience says that it is done.
+        """
         match next_step(state, self.policy):
             case Submit(again):
                 self.intake.again(line, state, first=not again)
@@ -73,8 +82,9 @@ class Course:
                 now = self.clock.now()
                 asking = Asking(line, running)
                 first = next_at(asking, now, self.latencies.typical())
-                self.agenda.put(asking, now if resumed else first)
+                self.agenda.put(asking, first if poll_at is None else poll_at)
                 self.counts.running += 1
+                self._operations.add(running.operation_id)
                 self.poll_bell.ring()
             case Settle():
                 await self.advance(line, await self.doubt(line, state))
@@ -82,6 +92,11 @@ class Course:
                 await self.finish(End(line, failure))
             case step:
                 assert_never(step)
+
+    def left(self, running: Running) -> None:
+        """An operation is not asked for any more."""
+        self.counts.running -= 1
+        self._operations.discard(running.operation_id)
 
     async def doubt(self, line: int, state: State, *, forgiven: bool = False) -> State:
         """Record that the acceptance of a row's POST can't be known; return its state then."""

@@ -33,9 +33,9 @@ class Credential:
             headers["x-folder-id"] = folder
         return headers
 
-    def redact(self, text: str) -> str:
-        """The text without the secret, which the service's own messages can echo."""
-        return text.replace(self.secret, "***")
+    def redact(self, body: bytes) -> bytes:
+        """A refusal without the secret, which the service's own words can echo."""
+        return body.replace(self.secret.encode(), b"***")
 
 
 class CredentialSource(Protocol):

@@ -143,7 +143,7 @@ def columns_of(state: State | None) -> Columns:
 
 
 def state_of(
-    name: str, at: float, submits: int, spent: int, operation_id: str | None
+    name: str, at: float | None, submits: int, spent: int, operation_id: str | None
 ) -> State | None:
     """The state that `columns_of` wrote.
 
@@ -160,9 +160,9 @@ def state_of(
             return Doubtful(submits, spent)
         case "gone" if operation_id is not None:
             return Gone(operation_id, submits, spent)
-        case "running" if operation_id is not None:
+        case "running" if operation_id is not None and at is not None:
             return Running(operation_id, at, submits, spent)
-        case "intended" | "intended again" | "intended anew":
+        case "intended" | "intended again" | "intended anew" if at is not None:
             before = state_of(_BEFORE[name], at, submits, spent, operation_id)
             assert isinstance(before, Waiting | Doubtful | Gone)  # noqa: S101 - by _BEFORE
             return Intended(at, before)

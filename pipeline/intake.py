@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from pipeline.bell import Bell
+from pipeline.errors import BadData
 from pipeline.facts import Cursor, Span
 from pipeline.item import State, Waiting
 from pipeline.output import seal
@@ -110,6 +111,14 @@ class Intake:
     def _fetch(self, spans: dict[int, Span]) -> list[tuple[Row | BadRow, Span]]:
         fetched = self._source.fetch(spans.values())
         return [
-            (parse_row(line, data, self._recipe), span)
+            (parse_row(line, self._same(line, span, data), self._recipe), span)
             for (line, span), data in zip(spans.items(), fetched, strict=True)
         ]
+
+    def _same(self, line: int, span: Span, data: bytes) -> bytes:
+        if seal(data) != span.seal:
+            raise BadData(
+                f"{self._source.path}:{line}: the line was changed while the run went on.",
+                "Put the input back as it was, then run the same command again.",
+            )
+        return data

@@ -4,7 +4,6 @@ The vocabulary is short: → sent, ← accepted, ✓ written, ↻ back in line, 
 """
 
 import logging
-import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -12,6 +11,7 @@ from tqdm import tqdm
 from pipeline import codec
 from pipeline.clock import stamp
 from pipeline.errors import StorageFailed
+from pipeline.speech import SPEECH, clean
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
@@ -42,8 +42,7 @@ class _Screen(logging.Handler):
     """Writes above the progress bar, never into it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in record.getMessage())
-        tqdm.write(line, file=sys.stderr)
+        tqdm.write(clean(record.getMessage()), file=SPEECH)
 
 
 class _JsonLine(logging.Formatter):

@@ -6,6 +6,7 @@ synced before anybody is told. What else happens to a file of lines, `recovery` 
 All calls block; they are made on one thread at a time.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ class Lines:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self._fd = _open_file(path)
             self.size = os.fstat(self._fd).st_size
             self._last_line_at: int | None = None
             if self.size == 0:
@@ -136,6 +137,12 @@ class Lines:
                 offset += len(line) + 1
         if rest:
             yield offset, rest, False
+
+
+def _open_file(path: Path) -> int:
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
 
 
 def changed(path: Path, number: int, offset: int) -> BadData:

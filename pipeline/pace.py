@@ -57,6 +57,7 @@ _NEVER = math.inf
 # How long a closed gate stays closed when the service does not say, by the quota's period.
 _FIRST_WAIT = {"PerSecond": 1.0, "PerMinute": 15.0, "PerHour": 60.0, "PerDay": 60.0}
 _LONGEST_WAIT = 60.0
+_SHORTEST_RETRY_AFTER = 1.0
 _LONGEST_RETRY_AFTER = 3600.0
 
 
@@ -153,7 +154,7 @@ class Gate:
 
 def _wait(throttle: Throttle, tries: int) -> float:
     if throttle.retry_after is not None:
-        return min(max(throttle.retry_after, 0.0), _LONGEST_RETRY_AFTER)
+        return min(max(throttle.retry_after, _SHORTEST_RETRY_AFTER), _LONGEST_RETRY_AFTER)
     first = 1.0
     for period, seconds in _FIRST_WAIT.items():
         if throttle.quota is not None and throttle.quota.endswith(period):

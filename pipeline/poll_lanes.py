@@ -36,6 +36,7 @@ class PollLanes:
         self._turn = asyncio.Lock()
         self._under_way = 0
         self._answered_once = False
+        self._failing: set[int] = set()
         self._forbidden: list[int] = []
 
     async def lane(self) -> None:
@@ -56,11 +57,11 @@ class PollLanes:
             now = self._course.clock.now()
             ready_at = self._ready_at(now)
             if ready_at <= now:
-                return self._course.agenda.pop()
+                return self._course.agenda.pop(now)
             await self._course.poll_bell.wait(None if ready_at == NEVER else ready_at - now)
 
     def _ready_at(self, now: float) -> float:
-        due_at = self._course.agenda.due_at()
+        due_at = self._course.agenda.due_at(now)
         if due_at is None or not self._reach.admits(self._under_way):
             return NEVER
         return max(due_at, self._pace.opens_at(now))
@@ -69,13 +70,21 @@ class PollLanes:
         begun = self._course.clock.now()
         outcome = await self._service.poll(asking.operation_id)
         self._settle_pace(outcome, begun)
-        if isinstance(outcome, wire.NotSent | wire.Unsure):
-            self._reach.failed()
-        else:
-            self._reach.answered()
+        self._heed_reach(asking, outcome)
         self._heed_refusal(asking, outcome)
         now, typical = self._course.clock.now(), self._course.latencies.typical()
         await self._heed(asking, after_poll(asking, outcome, now, typical))
+
+    def _heed_reach(self, asking: Asking, outcome: PollOutcome) -> None:
+        """Several operations failing in a row are an outage; one failing each time is its own."""
+        if not isinstance(outcome, wire.NotSent | wire.Unsure):
+            self._failing.clear()
+            self._reach.answered()
+            return
+        is_all_there_is = len(self._failing) >= self._course.counts.running
+        if asking.line not in self._failing or is_all_there_is:
+            self._reach.failed()
+        self._failing.add(asking.line)
 
     def _settle_pace(self, outcome: PollOutcome, begun: float) -> None:
         now = self._course.clock.now()
@@ -87,7 +96,7 @@ class PollLanes:
             case wire.Throttled(throttle, problem):
                 if self._pace.gate.throttled(throttle, begun, now):
                     _log.warning("! polls slowed down: %s", problem.message)
-            case wire.NotSent() | wire.Unsure() | wire.Unauthorized() | wire.Conflict():
+            case wire.Unsure() | wire.Unauthorized() | wire.Conflict():
                 self._pace.gate.undecided(begun)
             case _:
                 self._pace.gate.passed(begun)
@@ -101,7 +110,7 @@ class PollLanes:
                 self._course.ending.set(misdirected(problem))
             case wire.Forbidden(problem):
                 self._forbidden.append(asking.line)
-                among_others = self._answered_once and len(set(self._forbidden)) < 2
+                among_others = self._answered_once and len(set(self._forbidden)) < _FORBIDDEN_LIMIT
                 if len(self._forbidden) >= _FORBIDDEN_LIMIT and not among_others:
                     self._course.ending.set(forbidden(problem))
             case wire.StillRunning() | wire.Answer() | wire.Failed() | wire.NotFound():
@@ -117,11 +126,11 @@ class PollLanes:
                 course.agenda.put(seen, at)
             case Conclude(end, usage):
                 if isinstance(end, Answer):
-                    course.latencies.observe(end)
-                course.counts.running -= 1
+                    course.latencies.observe(end, course.clock.now() - asking.accepted_at)
+                course.left(asking.state)
                 await course.finish(End(line, end, usage))
             case GiveUpLost():
-                course.counts.running -= 1
+                course.left(asking.state)
                 _log.warning("! line %d: operation %s is lost", line, asking.operation_id)
                 await self._lose(asking)
             case _:

@@ -1,7 +1,7 @@
 """When to ask for an operation again, and when to stop asking.
 
-`Agenda` orders all operations by the time at which each is due: a heap, so that waiting costs an
-entry and nothing else. `after_poll` decides what an answer means for one operation, given what was
+`Agenda` keeps all operations in heaps, so that waiting costs an entry and nothing else.
+`after_poll` decides what an answer means for one operation, given what was
 heard of it before. Both are pure: time arrives as an argument.
 """
 
@@ -17,6 +17,8 @@ from pipeline.records import Failure
 from pipeline.wire import Answer, PollOutcome, Problem
 
 RETENTION = 3 * 86400.0
+# An operation that can't even be asked for this long after its end will not be heard of again.
+_GRACE = 86400.0
 _DENIALS_APART = 60.0
 _DENIED_FOR = 600.0
 _GARBLED_LIMIT = 5
@@ -28,6 +30,7 @@ _SHARE_OF_TYPICAL = 0.1
 _LONGEST_TYPICAL = 6 * 3600.0
 _LEARNED_FROM = 8
 _REMEMBERED = 256
+_CLOCKS_APART = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +85,29 @@ def after_poll(
 ) -> Verdict:
     """What an answer means for its operation; `typical` as in `next_at`."""
     again = next_at(asking, now, typical)
+    # Only answers of the same kind in a row add up.
+    calm = replace(asking, garbled=0, refused=0)
     match outcome:
         case Answer():
             return Conclude(outcome, outcome.usage)
         case wire.Failed(problem, stage, usage):
             return Conclude(_failure(stage, problem), usage)
         case wire.NotFound(problem) | wire.Forbidden(problem):
-            return _denied(asking, problem, now)
+            return _denied(calm, problem, now)
         case wire.Garbled(problem):
-            seen = replace(asking, garbled=asking.garbled + 1)
+            seen = replace(calm, garbled=asking.garbled + 1)
             return _unless(seen, problem, again, final=seen.garbled >= _GARBLED_LIMIT)
         case wire.Refused(problem):
-            seen = replace(asking, refused=asking.refused + 1)
+            seen = replace(calm, refused=asking.refused + 1)
             return _unless(seen, problem, again, final=seen.refused >= _REFUSED_LIMIT)
-        case wire.StillRunning():
-            return _running(replace(asking, denied_at=None, garbled=0, refused=0), now, again)
+        case wire.StillRunning(created_at):
+            # Both clocks must agree that it is that old: one of them may have been set meanwhile.
+            born = max(asking.accepted_at, created_at or 0.0)
+            return _running(replace(calm, denied_at=None), now - born, again)
+        case wire.Unsure(problem) if now - asking.accepted_at >= RETENTION + _GRACE:
+            return Conclude(_failure("operation", problem), None)
         case _:
-            return AskAgain(asking, again)
+            return AskAgain(calm, again)
 
 
 def next_at(asking: Asking, now: float, typical: float | None = None) -> float:
@@ -115,8 +124,8 @@ def next_at(asking: Asking, now: float, typical: float | None = None) -> float:
     return now + min(max(age * _SHARE_OF_AGE, _SHORTEST), longest)
 
 
-def _running(asking: Asking, now: float, again: float) -> Verdict:
-    if now - asking.accepted_at < RETENTION:
+def _running(asking: Asking, age: float, again: float) -> Verdict:
+    if age < RETENTION:
         return AskAgain(asking, again)
     message = "the operation was still running 3 days after it was created"
     return Conclude(Failure("operation", "never_done", message), None)
@@ -151,13 +160,18 @@ class Latencies:
         self._latest: deque[float] = deque()
         self._sorted: list[float] = []
 
-    def observe(self, answer: Answer) -> None:
-        """Learn from an answer that says when its operation was created and done."""
+    def observe(self, answer: Answer, age: float) -> None:
+        """Learn from an answer that says when its operation was created and done.
+
+        `age` is how long we have known the operation: nothing can have taken longer.
+        """
         if answer.created_at is None or answer.finished_at is None:
             return
         created = datetime.fromisoformat(answer.created_at)
         finished = datetime.fromisoformat(answer.finished_at)
         seconds = max((finished - created).total_seconds(), 0.0)
+        if seconds > age + _CLOCKS_APART:
+            return
         self._latest.append(seconds)
         insort(self._sorted, seconds)
         if len(self._latest) > _REMEMBERED:
@@ -170,28 +184,41 @@ class Latencies:
 
 
 class Agenda:
-    """All operations that wait, the one due first on top; of those due together, the oldest."""
+    """All operations that wait to be asked for. Of those that are due, the oldest goes first."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, float, int]] = []
         self._asking: dict[int, Asking] = {}
+        self._later: list[tuple[float, int]] = []
+        self._due: list[tuple[float, int]] = []
 
     def __len__(self) -> int:
         return len(self._asking)
 
     def put(self, asking: Asking, at: float) -> None:
         self._asking[asking.line] = asking
-        heapq.heappush(self._heap, (at, asking.accepted_at, asking.line))
+        heapq.heappush(self._later, (at, asking.line))
 
-    def due_at(self) -> float | None:
-        return self._heap[0][0] if self._heap else None
+    def due_at(self, now: float) -> float | None:
+        """When something is due: now, later, or never."""
+        while self._later and self._later[0][0] <= now:
+            _, line = heapq.heappop(self._later)
+            heapq.heappush(self._due, (self._asking[line].accepted_at, line))
+        if self._due:
+            return now
+        return self._later[0][0] if self._later else None
 
-    def first(self) -> Asking | None:
-        return self._asking[self._heap[0][2]] if self._heap else None
+    def any(self, turn: int) -> Asking | None:
+        """One of those that wait, another one at each turn; None if there are none."""
+        waiting = list(self._asking.values())
+        return waiting[turn % len(waiting)] if waiting else None
 
-    def pop(self) -> Asking:
-        _, _, line = heapq.heappop(self._heap)
+    def pop(self, now: float) -> Asking:
+        """The oldest operation that is due.
+
+        Raises:
+            LookupError: none is.
+
+        """
+        self.due_at(now)
+        _, line = heapq.heappop(self._due)
         return self._asking.pop(line)
-
-    def oldest(self) -> Asking | None:
-        return min(self._asking.values(), key=lambda a: a.accepted_at, default=None)

@@ -1,13 +1,13 @@
 """What a watching person, or a program, sees on standard error while a run goes on."""
 
-import sys
 from dataclasses import asdict
-from typing import Never, Protocol, TextIO
+from typing import Never, Protocol
 
 from tqdm import tqdm
 
 from pipeline import codec
 from pipeline.board import Counts
+from pipeline.speech import SPEECH, say
 
 
 class View(Protocol):
@@ -43,6 +43,7 @@ class Bar:
     def show(self, counts: Counts, note: str) -> None:
         if self._bar is None:
             self._bar = tqdm(
+                file=SPEECH,
                 initial=counts.finished,
                 dynamic_ncols=True,
                 bar_format="{percentage:3.0f}% {bar:10} {desc}",
@@ -61,11 +62,8 @@ class Plain:
 
     interval = 60.0
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-
     def show(self, counts: Counts, note: str) -> None:
-        print(_line(counts, note), file=self._stream, flush=True)
+        say(_line(counts, note))
 
     def close(self) -> None: ...
 
@@ -75,12 +73,9 @@ class JsonLines:
 
     interval = 10.0
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-
     def show(self, counts: Counts, note: str) -> None:
         line = asdict(counts) | {"finished": counts.finished, "note": note}
-        print(codec.encode(line).decode(), file=self._stream, flush=True)
+        say(codec.encode(line).decode())
 
     def close(self) -> None: ...
 

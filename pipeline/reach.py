@@ -22,6 +22,8 @@ class Host:
 
     name: str
     probe: Callable[[], Awaitable[bool | None]]
+    # The probe is a call like any other, so its answer ends the outage without a trial.
+    probe_proves: bool = False
 
 
 class Reach:
@@ -74,15 +76,13 @@ class Reach:
         """
         while True:
             health = self.health
-            if isinstance(health, Up):
+            if not isinstance(health, Down):
                 await self._bell.wait()
             elif self._clock.now() - health.since > self._patience:
                 raise Unreachable(
-                    f"{self._host.name} could not be reached for {self._patience / 3600:g} hours.",
+                    f"{self._host.name} could not be reached for longer than --patience.",
                     "Nothing is lost: run the same command again when it is back.",
                 )
-            elif isinstance(health, Trial):
-                await self._bell.wait(health.since + self._patience - self._clock.now() + 1)
             elif health.probe_at > self._clock.now():
                 await self._bell.wait(health.probe_at - self._clock.now())
             else:
@@ -90,9 +90,12 @@ class Reach:
 
     async def _probe(self) -> None:
         answered = await self._host.probe()
-        now = self._clock.now()
+        if answered and self._host.probe_proves:
+            self._become(Up())
+            return
         # Nothing to ask for: the next real call tells.
-        self._become(outage.after_probe(self.health, now, answered=answered is not False))
+        now, seems_back = self._clock.now(), answered is not False
+        self._become(outage.after_probe(self.health, now, answered=seems_back))
 
     def _become(self, health: Health) -> None:
         before, self.health = self.health, health

@@ -11,11 +11,11 @@ After the first failure nothing is written any more: everybody who waits is told
 
 import asyncio
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pipeline.checkpoint import Checkpoint
-from pipeline.errors import RunError
 from pipeline.facts import Fact, Finish, Signature, Span
 from pipeline.output import Lines
 from pipeline.records import Failure, failed_line, result_line
@@ -75,8 +75,9 @@ class Recorder:
         self._next = _Round()
         self._ready = asyncio.Event()
         self._closing = False
-        self._failure: RunError | None = None
-        self._disk = asyncio.Lock()
+        self._failure: Exception | None = None
+        # Of its own: names are looked up in the loop's default threads, and may take long.
+        self._thread = ThreadPoolExecutor(1, "recorder")
 
     async def record(self, *facts: Fact, line: int | None = None) -> bool:
         """Return when the facts are durable; false where `line`, begun here, repeats an id.
@@ -113,13 +114,16 @@ class Recorder:
 
     async def spans(self, lines: list[int]) -> dict[int, Span]:
         """Where rows begun stand in the input."""
-        async with self._disk:
-            return await _in_thread(self._checkpoint.spans, lines)
+        return await self._in_thread(self._checkpoint.spans, lines)
 
     def close(self) -> None:
         """Let `run` return once all that is queued has been written."""
         self._closing = True
         self._ready.set()
+
+    def join(self) -> None:
+        """Wait until nothing is on its way to the disk any more, so that files can be closed."""
+        self._thread.shutdown()
 
     async def run(self) -> None:
         """Write round after round until closed.
@@ -137,9 +141,8 @@ class Recorder:
                     return
                 continue
             try:
-                async with self._disk:
-                    await self._write_round(current)
-            except RunError as error:
+                await self._write_round(current)
+            except Exception as error:
                 self._fail(current, error)
                 raise
             if self._closing:
@@ -147,15 +150,19 @@ class Recorder:
 
     async def _write_round(self, current: _Round) -> None:
         if current.facts:
-            repeated = await _in_thread(self._commit_facts, current.facts)
+            repeated = await self._in_thread(self._commit_facts, current.facts)
             for future, line in current.recorded:
                 if not future.done():
                     future.set_result(line not in repeated)
         if current.ends:
-            await _in_thread(self._write_ends, current.ends)
+            await self._in_thread(self._write_ends, current.ends)
             for written in current.written:
                 if not written.done():
                     written.set_result(None)
+
+    async def _in_thread(self, call: Callable[[_A], _R], argument: _A) -> _R:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, call, argument)
 
     def _commit_facts(self, facts: list[Fact]) -> set[int]:
         return self._checkpoint.record(facts, {})
@@ -202,7 +209,7 @@ class Recorder:
         future.set_exception(self._failure)
         return True
 
-    def _fail(self, current: _Round, error: RunError) -> None:
+    def _fail(self, current: _Round, error: Exception) -> None:
         self._failure = error
         waiting: list[asyncio.Future[Any]] = []
         for lot in (current, self._next):
@@ -220,7 +227,3 @@ def _finish(end: End, place: Span) -> Finish:
             return Finish(end.line, "held", None, end.usage, place)
         case Failure():
             return Finish(end.line, "failed", None, end.usage, place)
-
-
-async def _in_thread(call: Callable[[_A], _R], argument: _A) -> _R:
-    return await asyncio.get_running_loop().run_in_executor(None, call, argument)

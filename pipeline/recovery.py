@@ -21,7 +21,7 @@ import msgspec
 from pipeline import codec
 from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
-from pipeline.errors import BadData, RunError
+from pipeline.errors import BadData, RunError, StorageFailed
 from pipeline.facts import Finish, Signature, Span
 from pipeline.output import Lines, changed, seal
 from pipeline.source import Source
@@ -72,6 +72,20 @@ class Files:
             self._errors = Lines(self.paths.errors)
         return self._errors
 
+    def check_in_place(self) -> None:
+        """Make sure that what was written is what users will find.
+
+        Raises:
+            StorageFailed: a file was moved or deleted while the run went on.
+
+        """
+        for lines in (self.output, self._errors):
+            if lines is not None and not lines.is_at_path():
+                raise StorageFailed(
+                    f"{lines.path} was moved or deleted while the run went on.",
+                    "Put it back, then run the same command again.",
+                )
+
     def close(self) -> None:
         if self._errors is not None:
             self._errors.close()
@@ -88,9 +102,11 @@ def opened(
 
     """
     with ExitStack() as stack:
-        if fresh:
-            _move_aside(paths, now)
         output = _locked(paths, stack)
+        if fresh and any(path.exists() for path in paths.all() if path != paths.output):
+            _move_aside(paths, now)
+            # The lock on what was moved is held until the end: nobody resumes it meanwhile.
+            output = _locked(paths, stack)
         existed = paths.checkpoint.exists()
         if not existed and output.size > 0:
             raise BadData(f"{paths.output} is there, but not its checkpoint.", _FRESH)
@@ -122,19 +138,26 @@ def _locked(paths: Paths, stack: ExitStack) -> Lines:
 
 
 def _move_aside(paths: Paths, now: float) -> None:
-    """Rename what an earlier run left, under the lock of that run."""
-    with ExitStack() as stack:
-        if paths.output.exists():
-            _locked(paths, stack)
-        moment = stamp(now).replace("-", "").replace(":", "")
-        suffixes = (f".old-{moment}{more}" for more in chain([""], (f"-{n}" for n in count(2))))
-        suffix = next(s for s in suffixes if not any(_with(p, s).exists() for p in paths.all()))
-        for path in paths.all():
+    """Rename what an earlier run left; the caller holds its lock."""
+    moment = stamp(now).replace("-", "").replace(":", "")
+    suffixes = (f".old-{moment}{more}" for more in chain([""], (f"-{n}" for n in count(2))))
+    suffix = next(s for s in suffixes if not any(_with(p, s).exists() for p in paths.all()))
+    for path in paths.all():
+        try:
             if path.exists():
                 path.rename(_with(path, suffix))
+        except OSError as error:
+            raise StorageFailed(
+                f"can't move {path} aside: {error.strerror}.",
+                f"Give every file of this run the ending {suffix}, or none.",
+            ) from error
 
 
 def _with(path: Path, suffix: str) -> Path:
+    """The name to move to; SQLite finds a log only beside its database, ending like this."""
+    for log in ("-wal", "-shm"):
+        if path.name.endswith(f".checkpoint{log}"):
+            return path.with_name(path.name.removesuffix(log) + suffix + log)
     return path.with_name(path.name + suffix)
 
 
@@ -202,9 +225,22 @@ def _repair(checkpoint: Checkpoint, name: str, lines: Lines) -> None:
     else:
         _check_last(lines, checkpoint, known.size)
     adopted = list(_tail(lines, checkpoint, known.size))
-    committed = adopted[-1].place if adopted else Span(known.size, -1, b"")
-    size = committed.offset + committed.size + 1
+    if adopted:
+        _write_again(lines, known.size)
+    last = adopted[-1].place if adopted else Span(known.size, -1, b"")
+    size = last.offset + last.size + 1
     checkpoint.record(adopted, {name: Signature(size, lines.signature().mtime_ns)})
+
+
+def _write_again(lines: Lines, size: int) -> None:
+    """Write whole lines from byte `size` on anew and sync them.
+
+    They were read, but perhaps never reached the disk: the process that wrote them may have died
+    of a sync that failed, and after such a failure another sync proves nothing.
+    """
+    tail = [line for _, line, _ in lines.lines_from(size)]
+    lines.cut(size)
+    lines.append(tail)
 
 
 def check_lines(lines: Lines, checkpoint: Checkpoint, size: int) -> None:
@@ -264,7 +300,7 @@ class _Written(msgspec.Struct):
 
     line: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
     status: Literal["ok", "failed"]
-    finish: Annotated[str, msgspec.Meta(pattern="^[ -~]*$")] | None = None
+    finish: str | None = None
     operation_id: str | None = None
     usage: _Counts | None = None
     error: _Error | None = None
@@ -275,6 +311,8 @@ def _adopted(line: bytes, place: Span, checkpoint: Checkpoint) -> Finish | None:
     try:
         written = msgspec.convert(codec.decode(line), _Written)
     except (codec.NotJson, msgspec.ValidationError):
+        return None
+    if not codec.is_utf8(written.finish or ""):
         return None
     known = checkpoint.known(written.line, "")
     if known is None or checkpoint.place(written.line) is not None:

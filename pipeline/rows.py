@@ -208,11 +208,19 @@ def _unreadable(data: bytes, error: NotJson) -> LineError:
     return LineError("not_json", f"The line is {error}: write one whole object on each line")
 
 
+def _bytes_of(line: str) -> bytes:
+    """The line that an errors file holds as a string, where bytes no UTF-8 are surrogates."""
+    try:
+        return line.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return line.encode("utf-8", "surrogatepass")
+
+
 def _row_in(outer: Fields) -> Fields:
     inner = failed_row(outer)
     if isinstance(inner, str):
         # An errors file holds a line that is no JSON as a string: perhaps it was mended by now.
-        return _object(inner.encode("utf-8", "surrogatepass"))
+        return _object(_bytes_of(inner))
     return _the_object(inner)
 
 

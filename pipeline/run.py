@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from pipeline.board import Complete, Counts, End, Ending
+from pipeline.board import Broken, Complete, Counts, Ending, Stopped
 from pipeline.clock import Clock, local_time
 from pipeline.codec import encode
 from pipeline.course import Course
@@ -44,7 +44,7 @@ _DRAIN_SECONDS = 10.0
 class Outcome:
     """How a run ended, and its totals so far."""
 
-    end: End
+    end: Complete | Stopped | RunError
     totals: Totals
 
     @property
@@ -58,8 +58,8 @@ class Outcome:
                 return Exit.SOME_FAILED
             case Complete():
                 return Exit.OK
-            case stopped:
-                return 128 + stopped.signal
+            case Stopped(number):
+                return 128 + number
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,11 @@ async def carry(
         for sentence in report.sentences():
             tools.say(sentence)
         total = cursor.rows + report.rows if report.complete else None
-        return await Run(files, settings, tools, ending).carry(total)
+        run = Run(files, settings, tools, ending)
+        try:
+            return await run.carry(total)
+        finally:
+            run.join()
 
 
 class Run:
@@ -112,6 +116,7 @@ class Run:
         self._tools = tools
         self._ending = ending
         self._counts = Counts()
+        self._probes = 0
         style = Style(settings.recipe.model, settings.raw, settings.emulator)
         self._recorder = Recorder(
             files.checkpoint, files.source, files.output, files.errors, style
@@ -148,7 +153,8 @@ class Run:
         submits, polls = Pace(self._settings.rates), Pace(self._settings.poll_rates)
         sends = self._files.checkpoint.sends_since(now - submits.horizon)
         # A POST that its process did not see the end of can have arrived as late as now.
-        submits.restore(sorted(now if ended is None else ended for _, _, ended in sends))
+        # Nor can any have ended after now, unless the clock was set back meanwhile.
+        submits.restore(sorted(now if end is None else min(end, now) for _, _, end in sends))
         if self._files.resumed:
             polls.fill(now)
         return submits, polls
@@ -160,7 +166,7 @@ class Run:
             *(clock, patience, self._submits_changed),
         )
         polls = Reach(
-            Host("the operation service", self._probe_polls),
+            Host("the operation service", self._probe_polls, probe_proves=True),
             *(clock, patience, self._polls_changed),
         )
         return submits, polls
@@ -181,10 +187,16 @@ class Run:
         return await self._tools.service.probe_submits(model_uri(recipe.model, recipe.folder))
 
     async def _probe_polls(self) -> bool | None:
-        asking = self._course.agenda.first()
+        # Another one each time: what fails may be the operation, not the host.
+        self._probes += 1
+        asking = self._course.agenda.any(self._probes)
         if asking is None:
             return None
         return await self._tools.service.probe_polls(asking.operation_id)
+
+    def join(self) -> None:
+        """Wait for the disk; then the files can be closed."""
+        self._recorder.join()
 
     async def carry(self, total: int | None) -> Outcome:
         """Carry every row to its line, or as far as the reason to end allows."""
@@ -194,7 +206,7 @@ class Run:
             await self._guarded(self._take_over())
             lanes = self._start_lanes(group)
             others = self._start_watchers(group)
-            end = await self._ending.wait()
+            await self._ending.wait()
             await self._drain(lanes)
             self._recorder.close()
             await recording
@@ -203,16 +215,20 @@ class Run:
         self._tools.view.show(self._counts, "")
         self._tools.view.close()
         if isinstance(self._ending.reason, Complete):
-            await self._guarded(self._write_totals())
-        model = self._settings.recipe.model
-        return Outcome(self._ending.reason or end, self._files.checkpoint.totals(model))
+            await self._guarded(self._conclude())
+        end = await self._ending.wait()
+        if isinstance(end, Broken):
+            raise end.error
+        return Outcome(end, self._files.checkpoint.totals(self._settings.recipe.model))
 
     async def _guarded(self, part: Awaitable[None]) -> None:
-        """What ends a run may arise in any part of it."""
+        """What ends a run may arise in any part of it; even a bug ends it in order."""
         try:
             await part
         except RunError as error:
             self._ending.set(error)
+        except Exception as error:  # noqa: BLE001 - raised again once everything is recorded
+            self._ending.set(Broken(error))
 
     async def _take_over(self) -> None:
         """Bring rows that an earlier process began to where this one goes on with them."""
@@ -221,13 +237,13 @@ class Run:
         counts = self._counts
         counts.ok, counts.failed = totals.rows("ok"), totals.rows("failed")
         counts.held, counts.doubts = totals.rows("held"), totals.doubt_count
-        pending = list(checkpoint.pending())
+        pending, now = list(checkpoint.pending()), self._tools.clock.now()
         counts.open = len(pending)
         for row in pending:
             if row.state is None:
                 self._intake.again(row.line, None, first=True)
             else:
-                await self._course.advance(row.line, row.state, resumed=True)
+                await self._course.advance(row.line, row.state, poll_at=now)
         if self._files.resumed:
             of_all = "" if counts.total is None else f" of {counts.total:,}"
             self._tools.say(
@@ -285,9 +301,12 @@ class Run:
         by = local_time(self._tools.clock.now() + seconds)
         return f"all submitted by {by}, bound by {rate.words}"
 
-    async def _write_totals(self) -> None:
-        if not self._settings.totals:
-            return
+    async def _conclude(self) -> None:
+        self._files.check_in_place()
+        if self._settings.totals:
+            self._write_totals()
+
+    def _write_totals(self) -> None:
         output, checkpoint = self._files.output, self._files.checkpoint
         totals = checkpoint.totals(self._settings.recipe.model)
         line = encode({"totals": totals.to_json(self._tools.prices)})

@@ -6,7 +6,8 @@ that was sent and has no answer: the difference is money.
 
     call ──Carrier──▶ Reply ──wire──▶ outcome
              ├─ NotSentError ──────▶ wire.NotSent
-             └─ NoAnswerError ─────▶ wire.Unsure
+             ├─ NoAnswerError ─────▶ wire.Unsure
+             └─ UndecodableError ──▶ wire.Unsure for a POST, wire.Garbled for a GET
 """
 
 import asyncio
@@ -44,7 +45,11 @@ class NotSentError(Exception):
 
 
 class NoAnswerError(Exception):
-    """The call may have reached the service; no answer can be read."""
+    """The call may have reached the service; no answer came."""
+
+
+class UndecodableError(Exception):
+    """An answer came that can't be read."""
 
 
 class Carrier(Protocol):
@@ -92,6 +97,8 @@ class HttpxCarrier:
             httpx.InvalidURL,
         ) as error:
             raise NotSentError(_described(error)) from error
+        except httpx.DecodingError as error:
+            raise UndecodableError(_described(error)) from error
         except httpx.HTTPError as error:
             raise NoAnswerError(_described(error)) from error
         except TimeoutError as error:
@@ -150,7 +157,10 @@ class Service:
             return wire.NotSent(Problem("not_sent", str(error)))
         except NoAnswerError as error:
             return wire.Unsure(Problem("no_answer", str(error), request_id))
-        outcome = wire.read_submit(reply.status, reply.headers, reply.body, self._clock.now())
+        except UndecodableError as error:
+            return wire.Unsure(Problem("undecodable", str(error), request_id), outage=False)
+        body = credential.redact(reply.body)
+        outcome = wire.read_submit(reply.status, reply.headers, body, self._clock.now())
         if isinstance(outcome, wire.Unauthorized):
             return await self._unauthorized(outcome, credential)
         return outcome
@@ -166,8 +176,11 @@ class Service:
             return wire.NotSent(Problem("not_sent", str(error)))
         except NoAnswerError as error:
             return wire.Unsure(Problem("no_answer", str(error)))
+        except UndecodableError as error:
+            return wire.Garbled(Problem("undecodable", str(error)))
+        body = reply.body if reply.status == 200 else credential.redact(reply.body)
         now = self._clock.now()
-        outcome = wire.read_poll(operation_id, reply.status, reply.headers, reply.body, now)
+        outcome = wire.read_poll(operation_id, reply.status, reply.headers, body, now)
         if isinstance(outcome, wire.Unauthorized):
             return await self._unauthorized(outcome, credential)
         return outcome
@@ -190,9 +203,7 @@ class Service:
         async with self._renewing:
             if self._credential is refused:
                 self._credential = await self._account.credentials.renewed(refused)
-            # The service's own words can echo the key.
-            problem = replace(outcome.problem, message=refused.redact(outcome.problem.message))
-            return wire.Unauthorized(problem, renewed=self._credential is not None)
+            return replace(outcome, renewed=self._credential is not None)
 
     async def _answers(self, method: str, url: str, body: bytes) -> bool:
         headers = self._headers(await self._authorized())
@@ -200,6 +211,8 @@ class Service:
             reply = await self._carrier.send(method, url, headers, body, PROBE_TIMEOUT)
         except (NotSentError, NoAnswerError):
             return False
+        except UndecodableError:
+            return True
         return reply.status < 500 and reply.status not in {408, 499}
 
     async def _authorized(self) -> Credential:

@@ -6,9 +6,10 @@ in order, the process dies by the signal, so that shells and supervisors see the
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from types import FrameType
+
+from pipeline.speech import say_from_signal
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -32,11 +33,7 @@ class Signals:
         if self._first is not None:
             die_by(number)
         self._first = number
-        # Not print: the signal may have come in the middle of one.
-        os.write(
-            sys.stderr.fileno(),
-            b"\nStopping: waiting for requests in flight (again to leave at once).\n",
-        )
+        say_from_signal("Stopping: waiting for requests in flight (again to leave at once).")
         if self._on_first is not None:
             self._on_first(number)
 

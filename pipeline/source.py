@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 import aiofiles
+from aiofiles.threadpool.binary import AsyncBufferedReader
 
-from pipeline.errors import BadData
+from pipeline.errors import BadData, StorageFailed
 from pipeline.facts import Cursor, Signature, Span
 from pipeline.rows import is_blank
 
@@ -98,13 +99,14 @@ class Source:
         self.path = path
         self._decoder = _DECODERS.get(path.suffix, _Plain)
         try:
+            # Asked before opening: to open a pipe is to wait for whoever writes to it.
+            if not stat.S_ISREG(path.stat().st_mode):
+                advice = "A resume must be able to read it again."
+                raise BadData(f"{path} is no regular file.", advice)
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             why = f"can't read {path}: {error.strerror}."
             raise BadData(why, "Name a file of rows.") from None
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            os.close(self._fd)
-            raise BadData(f"{path} is no regular file.", "A resume must be able to read it again.")
 
     def close(self) -> None:
         os.close(self._fd)
@@ -125,7 +127,7 @@ class Source:
             if not self.is_compressed:
                 await file.seek(start.offset)
             decoder = self._decoder()
-            while block := await file.read(_BLOCK):
+            while block := await self._next_block(file):
                 data = self._decoded(decoder, block)
                 dropped, skip = min(skip, len(data)), max(skip - len(data), 0)
                 for line in splitter.feed(data[dropped:]):
@@ -137,7 +139,7 @@ class Source:
     def count_lines(self) -> int:
         """How many lines the whole file has, blank ones included. Blocks."""
         decoder, taken, lines, last = self._decoder(), 0, 0, b"\n"
-        while block := os.pread(self._fd, _BLOCK, taken):
+        while block := self._block_at(taken):
             taken += len(block)
             data = self._decoded(decoder, block)
             lines += data.count(b"\n")
@@ -148,12 +150,12 @@ class Source:
         """The lines at spans, which must ascend. Blocks; one pass, whatever their number."""
         if not self.is_compressed:
             for span in spans:
-                yield os.pread(self._fd, span.size, span.offset)
+                yield self._block_at(span.offset, span.size)
             return
         decoder, data, position, taken = self._decoder(), b"", 0, 0
         for span in spans:
             while position + len(data) < span.offset + span.size:
-                block = os.pread(self._fd, _BLOCK, taken)
+                block = self._block_at(taken)
                 if not block:
                     break
                 taken += len(block)
@@ -163,6 +165,21 @@ class Source:
                 data = kept + self._decoded(decoder, block)
             start = span.offset - position
             yield data[start : start + span.size]
+
+    async def _next_block(self, file: AsyncBufferedReader) -> bytes:
+        try:
+            return await file.read(_BLOCK)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _block_at(self, offset: int, size: int = _BLOCK) -> bytes:
+        try:
+            return os.pread(self._fd, size, offset)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> StorageFailed:
+        return StorageFailed(f"can't read {self.path}: {error.strerror}.", "Mend the disk first.")
 
     def _decoded(self, decoder: _Decoder, block: bytes) -> bytes:
         try:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import uuid
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never
 
 from pipeline.bell import Bell
@@ -34,10 +35,14 @@ from pipeline.recorder import End
 from pipeline.records import Failure
 from pipeline.rows import BadRow, Row
 from pipeline.service import Service
-from pipeline.submitting import Doubt, Fail, Retry, Run, Stop, Verdict, after_submit
-from pipeline.wire import OperationId
+from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
+from pipeline.wire import OperationId, Problem
 
 _log = logging.getLogger("yagpt-batch")
+# A row that conflicts with something of its own: half an hour in all, then it is given up.
+_TRIES_APART = 10
+_FIRST_WAIT_APART = 2.5
+_LONGEST_WAIT_APART = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class SubmitLanes:
         self._max_in_flight = max_in_flight
         self._turn = asyncio.Lock()
         self._proven = False
+        self._tries_apart: dict[int, int] = {}
         self._recent_doubts: dict[int, State] = {}
         self.sending: set[asyncio.Task[None]] = set()
         self.bell = Bell()
@@ -163,7 +169,10 @@ class SubmitLanes:
         request_id = uuid.uuid5(self._run_id, f"{row.line}/{posting.state.submits}")
         _log.info("→ line %d, request %s", row.line, request_id)
         outcome = await self._service.submit(row.body, str(request_id))
-        verdict = after_submit(outcome, own_model=row.own_model)
+        verdict = after_submit(outcome, own_model=row.own_model, proven=self._proven)
+        if isinstance(verdict, Run) and self._course.knows(verdict.operation_id):
+            what = f"operation {verdict.operation_id} is another row's already"
+            verdict = Doubt(Problem("repeated_operation", what, str(request_id)), outage=False)
         self._settle_pace(posting, verdict)
         await self._heed(posting, verdict)
 
@@ -203,7 +212,15 @@ class SubmitLanes:
                 _log.info("↻ line %d: %s", line, problem.message)
                 self._answered() if sent else self._failed()
                 waiting = await self._withdraw(posting)
-                self._course.intake.put_back(replace(posting.entry, state=waiting, cursor=None))
+                if posting.row.own_model:
+                    # The quota may be its model's alone: others are not to wait for it.
+                    self._course.intake.again(line, waiting, first=False)
+                else:
+                    entry = replace(posting.entry, state=waiting, cursor=None)
+                    self._course.intake.put_back(entry)
+            case Later(problem):
+                self._answered()
+                await self._wait_apart(posting, problem)
             case Doubt(problem, is_outage):
                 _log.warning("? line %d is in doubt: %s", line, problem.message)
                 await self._doubt(posting, is_outage=is_outage)
@@ -214,13 +231,30 @@ class SubmitLanes:
             case _:
                 assert_never(verdict)
 
+    async def _wait_apart(self, posting: _Posting, problem: Problem) -> None:
+        """Let a row try again after everything else, ever later, and not for ever."""
+        line = posting.row.line
+        waiting = await self._withdraw(posting)
+        tries = self._tries_apart[line] = self._tries_apart.get(line, 0) + 1
+        if tries > _TRIES_APART:
+            failure = Failure("submit", problem.code, problem.message, problem.request_id)
+            await self._course.finish(End(line, failure))
+            return
+        delay = min(_FIRST_WAIT_APART * 2.0**tries, _LONGEST_WAIT_APART)
+        _log.info("↻ line %d waits %d s: %s", line, delay, problem.message)
+        again = partial(self._course.intake.again, line, waiting, first=False)
+        asyncio.get_running_loop().call_later(delay, again)
+
     def _answered(self) -> None:
         self._recent_doubts.clear()
         self._reach.answered()
 
     def _failed(self) -> None:
-        """Once an outage is noticed, the doubts that it began with cost no attempt."""
         self._reach.failed()
+        self._forgive()
+
+    def _forgive(self) -> None:
+        """Once an outage is noticed, the doubts that it began with cost no attempt."""
         if self._reach.is_up:
             return
         for line, doubt in self._recent_doubts.items():
@@ -259,6 +293,8 @@ class SubmitLanes:
         if is_outage and not forgiven:
             self._recent_doubts[line] = state
         await self._course.advance(line, state)
+        # While this was recorded, another lane may have been the one to notice the outage.
+        self._forgive()
 
 
 def _begin(entry: Entry, state: State | None) -> Begin:

@@ -36,6 +36,13 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Certainly not accepted, for a reason of the row's own that may pass: it waits by itself."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """It can't be known whether it was accepted. `outage`: the host failed to answer."""
 
@@ -50,19 +57,21 @@ class Stop:
     error: RunError
 
 
-Verdict = Run | Fail | Retry | Doubt | Stop
+Verdict = Run | Fail | Retry | Later | Doubt | Stop
 
 
-def after_submit(outcome: SubmitOutcome, *, own_model: bool) -> Verdict:
-    """What to do; a row that names its own model answers for it alone."""
+def after_submit(outcome: SubmitOutcome, *, own_model: bool, proven: bool = False) -> Verdict:
+    """What to do; a row that names its own model answers for it alone.
+
+    `proven`: rows were accepted already, so a 400 can't be about what all rows share.
+    """
     match outcome:
         case wire.Accepted(operation_id):
             return Run(operation_id)
         case wire.Throttled(throttle, problem):
             return Retry(problem, throttle=throttle)
         case wire.Conflict(problem):
-            # No quota, but as little use in asking at once.
-            return Retry(problem, throttle=Throttle())
+            return Later(problem)
         case wire.Unauthorized(problem, renewed):
             return Retry(problem) if renewed else Stop(refused_credential(problem))
         case wire.NotSent(problem):
@@ -71,7 +80,7 @@ def after_submit(outcome: SubmitOutcome, *, own_model: bool) -> Verdict:
             return Doubt(problem, outage)
         case wire.Misdirected(problem):
             return Stop(misdirected(problem))
-        case wire.Refused(problem, shared) if own_model or not shared:
+        case wire.Refused(problem, shared) if own_model or proven or not shared:
             return Fail(_failure(problem))
         case wire.Refused(problem):
             return Stop(misdirected(problem))

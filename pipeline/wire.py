@@ -134,7 +134,9 @@ class Unsure:
 
 @dataclass(frozen=True, slots=True)
 class StillRunning:
-    """The operation is not done."""
+    """The operation is not done. `created_at` by the service's clock, where it says so."""
+
+    created_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ def read_submit(status: int, headers: Headers, body: bytes, now: float) -> Submi
     if 200 <= status < 300:
         operation = _object(body)
         operation_id = operation.get("id") if operation is not None else None
-        if isinstance(operation_id, str) and operation_id.strip() and _is_utf8(operation_id):
+        if isinstance(operation_id, str) and operation_id.strip() and codec.is_utf8(operation_id):
             return Accepted(OperationId(operation_id))
         what = f"HTTP {status} without an operation id: {_shown(body)}"
         return Unsure(Problem("no_id", what, headers.get("x-request-id")), outage=False)
@@ -235,14 +237,19 @@ def read_poll(asked: str, status: int, headers: Headers, body: bytes, now: float
 def read_operation(operation: dict[str, Json], request_id: str | None) -> PollOutcome:
     """What an Operation message means. An error before `done` is an operation still running."""
     if operation.get("done") is not True:
-        return StillRunning()
+        created = _moment(operation.get("createdAt"))
+        return StillRunning(
+            None if created is None else datetime.fromisoformat(created).timestamp()
+        )
     error, response = operation.get("error"), operation.get("response")
     usage = _usage(response)
     if isinstance(error, dict) and error.get("code") not in (None, 0, "0"):
         return Failed(_status_problem(error, request_id), usage=usage)
     if not isinstance(response, dict):
+        words = error.get("message") if isinstance(error, dict) else None
         what = "the operation is done, with neither a response nor an error"
-        return Failed(Problem("no_answer", what, request_id))
+        message = _shortened(f"{what}: {words}") if isinstance(words, str) and words else what
+        return Failed(Problem("no_answer", message, request_id))
     return _read_answer(operation, response, usage, request_id)
 
 
@@ -258,6 +265,10 @@ def _read_answer(
     if not isinstance(first, dict) or not isinstance(message, dict):
         what = "the response holds no alternative with a message"
         return Failed(Problem("no_alternative", what, request_id), "answer", usage)
+    if not isinstance(message.get("text"), str | None):
+        return Failed(
+            Problem("bad_text", "the answer's text is no text", request_id), "answer", usage
+        )
     return Answer(
         text=_text(message.get("text")),
         finish=_finish(first.get("status")),
@@ -281,7 +292,7 @@ _FINISH = {
 def _finish(status: Json) -> str:
     if not isinstance(status, str):
         return "ALTERNATIVE_STATUS_UNSPECIFIED"
-    return _FINISH.get(status, status if _is_utf8(status) else ascii(status))
+    return _FINISH.get(status, status if codec.is_utf8(status) else ascii(status))
 
 
 def _tool_calls(message: dict[str, Json]) -> Json:
@@ -404,15 +415,6 @@ def _object(body: bytes) -> dict[str, Json] | None:
     except codec.NotJson:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _is_utf8(text: str) -> bool:
-    """Whether a database and a URL can hold it: lone surrogates can't be encoded."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _text(value: Json) -> str | None:

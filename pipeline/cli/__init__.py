@@ -1,6 +1,8 @@
 """The command line: one file per command, and what all of them share."""
 
+import signal
 import sys
+import traceback
 
 import click
 
@@ -8,6 +10,7 @@ from pipeline import __version__
 from pipeline.cli.emulator import emulator
 from pipeline.cli.run import run
 from pipeline.errors import Exit, RunError
+from pipeline.speech import SPEECH, say
 
 _EXAMPLES = """Send a file of prompts to YandexGPT, get a file of answers, paid for once.
 
@@ -31,20 +34,15 @@ commands.add_command(emulator)
 
 def main() -> None:
     """Run the command line; an end that was foreseen is a sentence, not a traceback."""
+    # Until a command listens for it, Ctrl-C ends the process as it ends any other.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         commands(prog_name="yagpt-batch")
     except RunError as error:
-        show_error(error)
+        say(f"yagpt-batch: {error} {error.advice}".rstrip())
         sys.exit(error.exit_code)
     except Exception:  # noqa: BLE001 - the outermost frame: a bug is shown whole, as exit 1
-        sys.excepthook(*sys.exc_info())
-        click.echo("yagpt-batch: this is a bug; nothing on disk is lost.", err=True)
+        SPEECH.write(traceback.format_exc())
+        say("yagpt-batch: this is a bug; nothing on disk is lost.")
         sys.exit(Exit.UNEXPECTED)
-
-
-def show_error(error: RunError) -> None:
-    """What happened and what to do, with nothing in it that could drive a terminal."""
-    sentence = f"yagpt-batch: {error} {error.advice}".rstrip()
-    click.echo(
-        "".join(c if c.isprintable() or c == " " else ascii(c)[1:-1] for c in sentence), err=True
-    )

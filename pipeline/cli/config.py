@@ -29,7 +29,7 @@ def load_config(context: click.Context, _parameter: click.Parameter, given: Path
         option.removeprefix("--"): parameter.name
         for parameter in context.command.params
         for option in [*parameter.opts, *parameter.secondary_opts]
-        if option.startswith("--") and option not in {"--config", "--help"}
+        if option.startswith("--") and option not in {"--config", "--fresh", "--help"}
     }
     context.default_map = {_known(key, names, path): _value(v) for key, v in values.items()}
 

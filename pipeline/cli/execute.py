@@ -1,6 +1,8 @@
 """Makes a run of resolved options: finds what it needs, carries it, says how it went."""
 
 import asyncio
+import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 
 from pipeline import log
 from pipeline.board import Complete, Ending, Stopped
@@ -30,11 +33,13 @@ from pipeline.service import Account, Endpoints, HttpxCarrier, Service
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
+from pipeline.speech import SPEECH, say
 from pipeline.totals import Totals
 
 _EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
 # POSTs and polls have connections of their own to spare.
 _SPARE_CONNECTIONS = 40
+_ID = re.compile(r"[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,8 @@ def _recipe(options: Mapping[str, Any]) -> Recipe:
     folder = options["folder_id"]
     if options["emulator"] and folder is None:
         folder = Config().folder
+    if folder is not None and not _ID.fullmatch(folder):
+        raise BadSettings(f"--folder-id {folder!r} is no folder id.", "It looks like b1g….")
     try:
         model_uri(options["model"], folder)
     except ValueError as error:
@@ -146,9 +153,17 @@ def _endpoints(endpoint: str | None, environment: Mapping[str, str]) -> Endpoint
     llm = environment.get("YAGPT_LLM_URL") or endpoint or default.llm
     operations = environment.get("YAGPT_OPERATIONS_URL") or endpoint or default.operations
     for url in (llm, operations):
-        if not url.startswith(("http://", "https://")):
-            raise BadSettings(f"{url!r} is no URL.", "Write it with http:// or https://.")
+        if not _is_url(url):
+            raise BadSettings(f"{url!r} is no URL.", "Write it like https://host:port.")
     return Endpoints(llm.rstrip("/"), operations.rstrip("/"))
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host)
 
 
 def execute(call: Call, signals: Signals, resume_command: str) -> int:
@@ -158,7 +173,6 @@ def execute(call: Call, signals: Signals, resume_command: str) -> int:
         outcome = asyncio.run(_carry(call, endpoints, signals))
     _conclude(call, outcome, resume_command)
     if isinstance(outcome.end, Stopped):
-        sys.stdout.flush()
         die_by(outcome.end.signal)
     return outcome.exit_code
 
@@ -191,7 +205,7 @@ async def _carry(call: Call, endpoints: Endpoints, signals: Signals) -> Outcome:
     )
     account = Account(call.credentials, call.settings.recipe.folder, call.data_logging)
     service = Service(carrier, endpoints, account, clock)
-    tools = Tools(service, clock, prices(), _view(call.progress), _say)
+    tools = Tools(service, clock, prices(), _view(call.progress), say)
     try:
         return await carry(call.paths, source, call.settings, tools, ending, fresh=call.fresh)
     finally:
@@ -206,30 +220,37 @@ def prices() -> PriceTable:
 
 def _view(progress: str) -> View:
     if progress == "auto":
-        progress = "bar" if sys.stderr.isatty() else "plain"
+        progress = "bar" if SPEECH.isatty() else "plain"
     views: dict[str, type[View]] = {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}
     return views[progress]()
-
-
-def _say(sentence: str) -> None:
-    click.echo(sentence, err=True)
 
 
 def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
     """The summary on standard output; what to do next on standard error."""
     if call.as_json:
         totals = outcome.totals.to_json(prices())
-        click.echo(encode(totals | {"exit": outcome.exit_code}))
+        _answer([encode(totals | {"exit": outcome.exit_code}).decode()])
     else:
-        for line in _summary(call, outcome):
-            click.echo(line)
+        _answer(_summary(call, outcome))
     match outcome.end:
         case RunError() as error:
-            _say(f"yagpt-batch: {error} {error.advice}".rstrip())
+            say(f"yagpt-batch: {error} {error.advice}".rstrip())
         case Stopped():
-            _say(f"Stopped. To continue: {resume_command}")
+            say(f"Stopped. To continue: {resume_command}")
         case Complete():
             pass
+
+
+def _answer(lines: list[str]) -> None:
+    """What standard output can't take does not change how the run went."""
+    try:
+        for line in lines:
+            click.echo(line)
+        sys.stdout.flush()
+    except OSError as error:
+        say(f"The summary can't be written to standard output: {error.strerror}.")
+        # Or the interpreter tries again at its exit, and fails.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _summary(call: Call, outcome: Outcome) -> list[str]:

@@ -54,7 +54,8 @@ _RATE = RateKind()
 @_option("--raw", is_flag=True, help="Add the API's response to each result.")
 @_option("--limit", type=click.IntRange(1), help="Take only the first N rows of the input.")
 @_option("--no-totals", is_flag=True, help="Leave out the last line with the totals.")
-@_option("--fresh", is_flag=True, help="Start anew; an earlier run's files are moved aside.")
+# No variable and no key: what always starts afresh never resumes.
+@click.option("--fresh", is_flag=True, help="Start anew; old files are moved aside. A flag only.")
 @_option("--emulator", is_flag=True, help="Use the embedded stand-in: no account, no money.")
 @_option("--endpoint", metavar="URL", help="One base URL for all services.")
 @_option("--rate", type=_RATE, multiple=True, help="Submits: 10/s and 5000/h by default; or none.")
@@ -139,4 +140,6 @@ def _show_settings(context: click.Context) -> None:
 
 
 def _this_command() -> str:
-    return shlex.join(["yagpt-batch", *sys.argv[1:]])
+    """What continues this run: the command as it was called, but for starting afresh."""
+    words = [word for word in sys.argv[1:] if word != "--fresh"]
+    return shlex.join(["yagpt-batch", *words])

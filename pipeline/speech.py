@@ -1,0 +1,52 @@
+"""Standard error as a stream that never fails: a terminal that is gone must not end a run.
+
+After the first failed write nothing more is said. What is said holds no control characters of
+prompts or services.
+"""
+
+import io
+import os
+import sys
+from contextlib import suppress
+
+
+class Speech(io.TextIOBase):
+    """What people are told while the program works."""
+
+    def __init__(self) -> None:
+        self._quiet = False
+
+    def write(self, text: str) -> int:
+        if not self._quiet:
+            try:
+                sys.stderr.write(text)
+                sys.stderr.flush()
+            except (OSError, ValueError, AttributeError):
+                # Full, closed, or never there.
+                self._quiet = True
+        return len(text)
+
+    def isatty(self) -> bool:
+        return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
+
+
+SPEECH = Speech()
+
+
+def say(sentence: str) -> None:
+    """Tell a sentence, on a line of its own."""
+    SPEECH.write(clean(sentence) + "\n")
+
+
+def say_from_signal(sentence: str) -> None:
+    """The same from a signal handler, which may interrupt a write of the same stream."""
+    with suppress(OSError):
+        os.write(2, f"\n{sentence}\n".encode())
+
+
+def clean(text: str) -> str:
+    """The text with nothing in it that could drive a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
