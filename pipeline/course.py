@@ -12,7 +12,7 @@ from typing import assert_never
 from pipeline.bell import Bell
 from pipeline.board import Complete, Counts, Ending
 from pipeline.clock import Clock
-from pipeline.facts import Doubt, Fact, Move, Replaced
+from pipeline.facts import Doubt, End, Fact, Move, Replaced
 from pipeline.intake import Intake
 from pipeline.item import (
     Doubted,
@@ -30,7 +30,7 @@ from pipeline.item import (
     next_step,
 )
 from pipeline.polling import Agenda, Asking, Latencies, next_at
-from pipeline.recorder import End, Recorder
+from pipeline.recorder import Recorder
 from pipeline.records import Failure
 
 _log = logging.getLogger("yagpt-batch")
@@ -66,9 +66,11 @@ class Course:
     on_change: Callable[[], None] = nothing
     _operations: set[str] = field(default_factory=set)
 
-    def knows(self, operation_id: str) -> bool:
-        """Whether a row runs as this operation already."""
-        return operation_id in self._operations
+    def claim(self, operation_id: str) -> bool:
+        """Take an operation for a row; false where another row runs as it already."""
+        is_free = operation_id not in self._operations
+        self._operations.add(operation_id)
+        return is_free
 
     async def advance(self, line: int, state: State, *, poll_at: float | None = None) -> None:
         """Put a row that no call is under way for where its next step is taken.

@@ -5,7 +5,8 @@ from typing import assert_never
 
 from pipeline.errors import BadData
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
-from pipeline.wire import Usage
+from pipeline.records import Failure
+from pipeline.wire import Answer, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,16 @@ class Replaced:
     """What was paid for this row's last operation bought nothing: it is submitted again."""
 
     line: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A row is over. `shown_id` where its id could not be kept, being another row's too."""
+
+    line: int
+    end: Answer | Failure
+    usage: Usage | None = None
+    shown_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ read anew.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 
 from pipeline.bell import Bell
+from pipeline.entry import Entry
 from pipeline.errors import BadData
 from pipeline.facts import Cursor, Span
 from pipeline.item import State, Waiting
@@ -19,16 +19,6 @@ from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
 from pipeline.source import Source
 
 _READ_TOGETHER = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A row whose turn it is. `cursor` is None where it was begun before."""
-
-    row: Row | BadRow
-    span: Span
-    state: State | None
-    cursor: Cursor | None = None
 
 
 class Intake:

@@ -17,6 +17,8 @@ from pipeline.errors import BadData, Busy, StorageFailed
 from pipeline.facts import Signature, Span
 
 _BLOCK = 1 << 20
+# Not every system has the one that leaves a file's times alone.
+_sync = getattr(os, "fdatasync", os.fsync)
 
 
 def seal(line: bytes) -> bytes:
@@ -81,7 +83,7 @@ class Lines:
             written = os.write(self._fd, data)
             while written < len(data):
                 written += os.write(self._fd, data[written:])
-            os.fdatasync(self._fd)
+            _sync(self._fd)
         except OSError as error:
             raise _failed("write", self.path, error) from error
         return spans

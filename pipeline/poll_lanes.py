@@ -10,12 +10,11 @@ from typing import assert_never
 
 from pipeline import wire
 from pipeline.course import NEVER, Course
-from pipeline.facts import Move
+from pipeline.facts import End, Move
 from pipeline.item import Lost, after
 from pipeline.pace import Pace
 from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, Verdict, after_poll
 from pipeline.reach import Reach
-from pipeline.recorder import End
 from pipeline.service import Service
 from pipeline.submitting import forbidden, misdirected, refused_credential
 from pipeline.wire import Answer, PollOutcome

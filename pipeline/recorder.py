@@ -16,24 +16,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pipeline.checkpoint import Checkpoint
-from pipeline.facts import Fact, Finish, Signature, Span
+from pipeline.facts import End, Fact, Finish, Signature, Span
 from pipeline.output import Lines
 from pipeline.records import Failure, failed_line, result_line
 from pipeline.source import Source
-from pipeline.wire import Answer, Usage
+from pipeline.wire import Answer
 
 _A = TypeVar("_A")
 _R = TypeVar("_R")
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """A row is over. `shown_id` where its id could not be kept, being another row's too."""
-
-    line: int
-    end: Answer | Failure
-    usage: Usage | None = None
-    shown_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ from typing import assert_never
 
 from pipeline.bell import Bell
 from pipeline.course import NEVER, Course, superseded
+from pipeline.entry import Entry
 from pipeline.errors import StorageFailed
-from pipeline.facts import Begin, Ended, Fact, Move, Sent
-from pipeline.intake import Entry
+from pipeline.facts import End, Ended, Move, Sent
+from pipeline.forgiveness import Forgiveness
 from pipeline.item import (
     Accepted,
     Announced,
-    Forgiven,
     Intended,
     State,
     Withdrawn,
@@ -31,9 +31,8 @@ from pipeline.item import (
 )
 from pipeline.pace import Pace, Throttle
 from pipeline.reach import Reach
-from pipeline.recorder import End
 from pipeline.records import Failure
-from pipeline.rows import BadRow, Row
+from pipeline.rows import Row
 from pipeline.service import Service
 from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
 from pipeline.wire import OperationId, Problem
@@ -81,7 +80,7 @@ class SubmitLanes:
         self._turn = asyncio.Lock()
         self._proven = False
         self._tries_apart: dict[int, int] = {}
-        self._recent_doubts: dict[int, State] = {}
+        self._forgiveness = Forgiveness(course, reach)
         self.sending: set[asyncio.Task[None]] = set()
         self.bell = Bell()
 
@@ -97,7 +96,7 @@ class SubmitLanes:
                 else:
                     self._begin_unfit(entry)
             if posting is None:
-                await self._course.finish(_unfit_end(entry))
+                await self._course.finish(entry.unfit_end())
             else:
                 await self._carry(posting)
 
@@ -127,9 +126,10 @@ class SubmitLanes:
         return self._reach.admits(counts.posting)
 
     def _begin_unfit(self, entry: Entry) -> None:
-        if entry.cursor is not None:
+        begin = entry.begin(None)
+        if begin is not None:
             self._course.counts.open += 1
-            self._course.recorder.post(_begin(entry, None))
+            self._course.recorder.post(begin)
 
     def _announce(self, entry: Entry, row: Row, before: State) -> _Posting:
         now = self._course.clock.now()
@@ -137,11 +137,11 @@ class SubmitLanes:
         assert isinstance(state, Intended)  # noqa: S101 - that is what Announced leads to
         self._number += 1
         self._pace.begin()
-        facts: list[Fact] = [Sent(self._number, now), Move(row.line, state)]
-        if entry.cursor is not None:
+        begin = entry.begin(state)
+        if begin is not None:
             self._course.counts.open += 1
-            facts[1] = _begin(entry, state)
-        recorded = self._course.recorder.post(*facts, line=row.line)
+        sent, intent = Sent(self._number, now), begin or Move(row.line, state)
+        recorded = self._course.recorder.post(sent, intent, line=row.line)
         self._course.counts.posting += 1
         return _Posting(entry, row, state, self._number, now, recorded)
 
@@ -160,7 +160,7 @@ class SubmitLanes:
         row = posting.row
         if not await posting.recorded:
             self._unsent(posting)
-            await self._course.finish(_repeated_end(row))
+            await self._course.finish(posting.entry.unfit_end())
             return
         if self._course.ending.reason is not None:
             self._unsent(posting)
@@ -170,7 +170,7 @@ class SubmitLanes:
         _log.info("→ line %d, request %s", row.line, request_id)
         outcome = await self._service.submit(row.body, str(request_id))
         verdict = after_submit(outcome, own_model=row.own_model, proven=self._proven)
-        if isinstance(verdict, Run) and self._course.knows(verdict.operation_id):
+        if isinstance(verdict, Run) and not self._course.claim(verdict.operation_id):
             what = f"operation {verdict.operation_id} is another row's already"
             verdict = Doubt(Problem("repeated_operation", what, str(request_id)), outage=False)
         self._settle_pace(posting, verdict)
@@ -202,15 +202,15 @@ class SubmitLanes:
         line = posting.row.line
         match verdict:
             case Run(operation_id):
-                self._answered()
+                self._forgiveness.answered()
                 await self._run(posting, operation_id)
             case Fail(failure):
-                self._answered()
+                self._forgiveness.answered()
                 await self._withdraw(posting)
                 await self._course.finish(End(line, failure))
             case Retry(problem, sent):
                 _log.info("↻ line %d: %s", line, problem.message)
-                self._answered() if sent else self._failed()
+                self._forgiveness.answered() if sent else self._forgiveness.failed()
                 waiting = await self._withdraw(posting)
                 if posting.row.own_model:
                     # The quota may be its model's alone: others are not to wait for it.
@@ -219,13 +219,13 @@ class SubmitLanes:
                     entry = replace(posting.entry, state=waiting, cursor=None)
                     self._course.intake.put_back(entry)
             case Later(problem):
-                self._answered()
+                self._forgiveness.answered()
                 await self._wait_apart(posting, problem)
             case Doubt(problem, is_outage):
                 _log.warning("? line %d is in doubt: %s", line, problem.message)
                 await self._doubt(posting, is_outage=is_outage)
             case Stop(error):
-                self._answered()
+                self._forgiveness.answered()
                 self._course.ending.set(error)
                 await self._withdraw(posting)
             case _:
@@ -244,24 +244,6 @@ class SubmitLanes:
         _log.info("↻ line %d waits %d s: %s", line, delay, problem.message)
         again = partial(self._course.intake.again, line, waiting, first=False)
         asyncio.get_running_loop().call_later(delay, again)
-
-    def _answered(self) -> None:
-        self._recent_doubts.clear()
-        self._reach.answered()
-
-    def _failed(self) -> None:
-        self._reach.failed()
-        self._forgive()
-
-    def _forgive(self) -> None:
-        """Once an outage is noticed, the doubts that it began with cost no attempt."""
-        if self._reach.is_up:
-            return
-        for line, doubt in self._recent_doubts.items():
-            forgiven = after(doubt, Forgiven())
-            if self._course.intake.replace(line, forgiven):
-                self._course.recorder.post(Move(line, forgiven))
-        self._recent_doubts.clear()
 
     async def _run(self, posting: _Posting, operation_id: OperationId) -> None:
         line = posting.row.line
@@ -286,38 +268,8 @@ class SubmitLanes:
 
     async def _doubt(self, posting: _Posting, *, is_outage: bool) -> None:
         line = posting.row.line
-        if is_outage:
-            self._failed()
-        forgiven = is_outage and not self._reach.is_up
+        forgiven = is_outage and self._forgiveness.failed()
         state = await self._course.doubt(line, posting.state, forgiven=forgiven)
-        if is_outage and not forgiven:
-            self._recent_doubts[line] = state
         await self._course.advance(line, state)
-        # While this was recorded, another lane may have been the one to notice the outage.
-        self._forgive()
-
-
-def _begin(entry: Entry, state: State | None) -> Begin:
-    row, cursor = entry.row, entry.cursor
-    assert cursor is not None  # noqa: S101 - only rows never begun come here
-    own_id = row.id if row.own_id else None
-    if isinstance(row, BadRow):
-        return Begin(row.line, entry.span, cursor, own_id, None, None, 0, None, None)
-    model = row.model if row.own_model else None
-    return Begin(
-        *(row.line, entry.span, cursor, own_id, model, row.kept),
-        *(row.input_bound, row.output_bound, state),
-    )
-
-
-def _unfit_end(entry: Entry) -> End:
-    row = entry.row
-    if isinstance(row, Row):
-        return _repeated_end(row)
-    shown_id = row.id if row.own_id else None
-    return End(row.line, Failure("input", row.code, row.message), shown_id=shown_id)
-
-
-def _repeated_end(row: Row) -> End:
-    message = f'the id "{row.id}" is that of an earlier row: every row needs its own'
-    return End(row.line, Failure("input", "repeated_id", message), shown_id=row.id)
+        if is_outage and not forgiven:
+            self._forgiveness.remember(line, state)

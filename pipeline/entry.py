@@ -1,0 +1,50 @@
+"""A row whose turn it is, as it came out of the input."""
+
+from dataclasses import dataclass
+
+from pipeline.facts import Begin, Cursor, End, Span
+from pipeline.item import State
+from pipeline.records import Failure
+from pipeline.rows import BadRow, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row to be submitted, or written off.
+
+    `state` is None for one that was begun and found not fit; `cursor` for one begun before.
+    """
+
+    row: Row | BadRow
+    span: Span
+    state: State | None
+    cursor: Cursor | None = None
+
+    def begin(self, state: State | None) -> Begin | None:
+        """The fact that the row is begun, if it was not before; in no state if it is not fit."""
+        if self.cursor is None:
+            return None
+        row = self.row
+        own_id = row.id if row.own_id else None
+        if isinstance(row, BadRow):
+            return Begin(row.line, self.span, self.cursor, own_id, None, None, 0, None, None)
+        return Begin(
+            line=row.line,
+            span=self.span,
+            cursor=self.cursor,
+            own_id=own_id,
+            model=row.model if row.own_model else None,
+            kept=row.kept,
+            input_bound=row.input_bound,
+            output_bound=row.output_bound,
+            state=state,
+        )
+
+    def unfit_end(self) -> End:
+        """The end of a row that is not fit. One that can be read repeats an id."""
+        row = self.row
+        if isinstance(row, BadRow):
+            shown_id = row.id if row.own_id else None
+            return End(row.line, Failure("input", row.code, row.message), shown_id=shown_id)
+        message = f'the id "{row.id}" is that of an earlier row: every row needs its own'
+        return End(row.line, Failure("input", "repeated_id", message), shown_id=row.id)
