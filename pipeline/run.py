@@ -202,8 +202,8 @@ class Run:
         """Carry every row to its line, or as far as the reason to end allows."""
         self._counts.total = total
         async with asyncio.TaskGroup() as group:
-            recording = group.create_task(self._guarded(self._recorder.run()))
-            await self._guarded(self._take_over())
+            recording = group.create_task(self._guarded(self._recorder.run))
+            await self._guarded(self._take_over)
             lanes = self._start_lanes(group)
             others = self._start_watchers(group)
             await self._ending.wait()
@@ -215,16 +215,16 @@ class Run:
         self._tools.view.show(self._counts, "")
         self._tools.view.close()
         if isinstance(self._ending.reason, Complete):
-            await self._guarded(self._conclude())
+            await self._guarded(self._conclude)
         end = await self._ending.wait()
         if isinstance(end, Broken):
             raise end.error
         return Outcome(end, self._files.checkpoint.totals(self._settings.recipe.model))
 
-    async def _guarded(self, part: Awaitable[None]) -> None:
+    async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:
         """What ends a run may arise in any part of it; even a bug ends it in order."""
         try:
-            await part
+            await part()
         except RunError as error:
             self._ending.set(error)
         except Exception as error:  # noqa: BLE001 - raised again once everything is recorded
@@ -254,12 +254,12 @@ class Run:
     def _start_lanes(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         submits = range(self._settings.concurrency)
         return [
-            *(group.create_task(self._guarded(self._submits.lane())) for _ in submits),
-            *(group.create_task(self._guarded(self._polls.lane())) for _ in range(_POLL_LANES)),
+            *(group.create_task(self._guarded(self._submits.lane)) for _ in submits),
+            *(group.create_task(self._guarded(self._polls.lane)) for _ in range(_POLL_LANES)),
         ]
 
     def _start_watchers(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        parts = [self._submit_reach.watch(), self._poll_reach.watch(), self._show(), self._count()]
+        parts = [self._submit_reach.watch, self._poll_reach.watch, self._show, self._count]
         return [group.create_task(self._guarded(part)) for part in parts]
 
     async def _drain(self, lanes: list[asyncio.Task[None]]) -> None:

@@ -1,14 +1,18 @@
 """The settings file: a key is the long name of an option of `run`."""
 
 import difflib
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 DEFAULT_FILE = Path("yagpt-batch.toml")
+FILE_READ = "yagpt-batch settings file"
+_FLAGS_ONLY = {"--config", "--fresh", "--help"}
 
 
 def load_config(context: click.Context, _parameter: click.Parameter, given: Path | None) -> None:
@@ -25,26 +29,55 @@ def load_config(context: click.Context, _parameter: click.Parameter, given: Path
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.UsageError(f"{path}: {error}") from None
-    names = {
-        option.removeprefix("--"): parameter.name
+    options = {
+        name.removeprefix("--"): parameter
         for parameter in context.command.params
-        for option in [*parameter.opts, *parameter.secondary_opts]
-        if option.startswith("--") and option not in {"--config", "--fresh", "--help"}
+        if isinstance(parameter, click.Option)
+        for name in parameter.opts
+        if name.startswith("--") and name not in _FLAGS_ONLY
     }
-    context.default_map = {_known(key, names, path): _value(v) for key, v in values.items()}
+    defaults = {}
+    for key, value in values.items():
+        option = _known(key, options, path)
+        defaults[option.name] = _value(value, option)
+    context.default_map = defaults
+    context.meta[FILE_READ] = path
 
 
-def _known(key: str, names: Mapping[str, str | None], path: Path) -> str:
-    name = names.get(key)
-    if name is not None:
-        return name
-    close = difflib.get_close_matches(key, names, n=1)
+def _known(key: str, options: Mapping[str, click.Option], path: Path) -> click.Option:
+    option = options.get(key)
+    if option is not None:
+        return option
+    close = difflib.get_close_matches(key, options, n=1)
     hint = f'; did you mean "{close[0]}"?' if close else ""
     raise click.UsageError(f'{path}: "{key}" is no setting{hint}')
 
 
-def _value(value: Any) -> Any:
-    """TOML's numbers as the strings that a command line would have."""
-    if isinstance(value, list):
-        return [str(item) for item in value]
+def _value(value: Any, option: click.Option) -> Any:
+    """TOML's values as the strings that a command line would have."""
+    if option.multiple:
+        return [str(item) for item in (value if isinstance(value, list) else [value])]
     return value if isinstance(value, bool) else str(value)
+
+
+def show_settings(context: click.Context) -> Iterator[str]:
+    """Each setting that is not a default, and where it comes from."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is None or source.name == "DEFAULT" or not isinstance(parameter, click.Option):
+            continue
+        value = context.params.get(parameter.name or "")
+        shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+        yield f"{parameter.opts[-1]} {shown}, from {_origin(context, parameter, source)}"
+
+
+def _origin(context: click.Context, option: click.Option, source: ParameterSource) -> str:
+    match source:
+        case ParameterSource.ENVIRONMENT:
+            given = option.envvar or ""
+            names = [given] if isinstance(given, str) else given
+            return next((name for name in names if os.environ.get(name)), "the environment")
+        case ParameterSource.DEFAULT_MAP:
+            return str(context.meta[FILE_READ])
+        case _:
+            return "the command line"

@@ -259,7 +259,8 @@ def _summary(call: Call, outcome: Outcome) -> list[str]:
     usage, cost = sums["usage"], sums["cost"]
     assert isinstance(usage, dict)  # noqa: S101 - as totals writes it
     assert isinstance(cost, dict)  # noqa: S101 - as totals writes it
-    counted = [f"{totals.rows('ok'):,} rows ok"]
+    ok = totals.rows("ok")
+    counted = [f"{ok:,} row{'' if ok == 1 else 's'} ok"]
     counted += [f"{n:,} {what}" for what, n in _troubles(totals) if n]
     lines = [
         f"{', '.join(counted)}: {call.paths.output}",

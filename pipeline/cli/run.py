@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline.cli.config import DEFAULT_FILE, load_config
+from pipeline.cli.config import DEFAULT_FILE, load_config, show_settings
 from pipeline.cli.kinds import DurationKind, RateKind
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -126,17 +126,10 @@ def run(context: click.Context, /, **options: Any) -> None:
 
     call = Call.of(options, os.environ)
     if options["verbose"]:
-        _show_settings(context)
+        for setting in show_settings(context):
+            click.echo(setting, err=True)
     code = execute(call, signals, resume_command=_this_command())
     sys.exit(code)
-
-
-def _show_settings(context: click.Context) -> None:
-    """Each setting that is not a default, and where it comes from."""
-    for name, value in context.params.items():
-        origin = context.get_parameter_source(name)
-        if origin is not None and origin.name != "DEFAULT":
-            click.echo(f"{name} = {value!r}, from {origin.name.lower()}", err=True)
 
 
 def _this_command() -> str:
