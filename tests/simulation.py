@@ -8,6 +8,8 @@ import asyncio
 import selectors
 import signal
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,7 +20,7 @@ from pipeline.clock import Clock
 from pipeline.credentials import Credential, Fixed
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Service as Model
-from pipeline.progress import Silent
+from pipeline.progress import Silent, View
 from pipeline.recovery import Paths
 from pipeline.run import Outcome, Tools, carry
 from pipeline.service import (
@@ -35,6 +37,7 @@ from pipeline.source import Source
 
 EVENING = 1_790_000_000.0
 _TICK = 1e-6
+_CREDENTIAL = Credential("Api-Key", "simulated", is_users=False)
 _Result = TypeVar("_Result")
 Fail = Callable[[float], Awaitable[Reply]]
 
@@ -54,10 +57,11 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only when everybody waits."""
+    """An event loop whose time passes only when everybody waits; its disk takes `disk` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, disk: float = 0.0) -> None:
         self._virtual = _Selector()
+        self._disk = disk
         super().__init__(self._virtual)
 
     def time(self) -> float:
@@ -68,9 +72,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Future[_Result]:
         future: asyncio.Future[_Result] = self.create_future()
         try:
-            future.set_result(func(*args))
+            settle = partial(future.set_result, func(*args))
         except Exception as error:  # noqa: BLE001 - handed on to whoever awaits it
-            future.set_exception(error)
+            settle = partial(future.set_exception, error)
+        if self._disk:
+            self.call_later(self._disk, lambda: future.cancelled() or settle())
+        else:
+            settle()
         return future
 
 
@@ -122,6 +130,56 @@ class AwayCarrier:
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A call on its way, and a way to let it go on to the model."""
+
+    at: float
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    onward: Callable[[], Awaitable[Reply]]
+
+    @property
+    def is_submit(self) -> bool:
+        return self.path.endswith("/completionAsync")
+
+    @property
+    def is_poll(self) -> bool:
+        return self.method == "GET"
+
+    @property
+    def operation_id(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    def says(self, words: str) -> bool:
+        """Whether its body holds these words."""
+        return words.encode() in self.body
+
+
+class Between:
+    """Hands every call to `meet`, which answers it or lets it go on to the model."""
+
+    def __init__(
+        self, inner: Carrier, clock: Clock, meet: Callable[[Sending], Awaitable[Reply]]
+    ) -> None:
+        self._inner = inner
+        self._clock = clock
+        self._meet = meet
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Reply:
+        def onward() -> Awaitable[Reply]:
+            return self._inner.send(method, url, headers, body, timeout)
+
+        path = urlsplit(url).path
+        return await self._meet(Sending(self._clock.now(), method, path, headers, body, onward))
+
+    async def close(self) -> None: ...
+
+
 async def refused(timeout: float) -> Reply:
     """Nobody listens."""
     await asyncio.sleep(min(0.001, timeout))
@@ -150,6 +208,11 @@ def simulate(
     delay: Callable[[], float] = lambda: 0.02,
     stop_after: float | None = None,
     through: Callable[[ModelCarrier, Clock], Carrier] = lambda carrier, _: carrier,
+    meet: Callable[[Sending], Awaitable[Reply]] | None = None,
+    disk: float = 0.0,
+    credential: Credential = _CREDENTIAL,
+    view: View | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Outcome, float]:
     """Carry a run under virtual time; return how it ended, and when."""
 
@@ -157,18 +220,19 @@ def simulate(
         loop = asyncio.get_running_loop()
         clock = Clock(loop.time, start)
         carrier = through(ModelCarrier(model, clock, delay), clock)
-        credential = Fixed("the test", Credential("Api-Key", "simulated", is_users=False))
-        account = Account(credential, settings.recipe.folder)
+        if meet is not None:
+            carrier = Between(carrier, clock, meet)
+        account = Account(Fixed("the test", credential), settings.recipe.folder)
         service = Service(carrier, Endpoints("http://llm", "http://operations"), account, clock)
         ending, source = Ending(), Source(rows)
         if stop_after is not None:
             loop.call_later(stop_after, ending.set, Stopped(signal.SIGTERM))
-        tools = Tools(service, clock, prices(), Silent(), lambda _: None)
+        tools = Tools(service, clock, prices(), view or Silent(), say)
         try:
             outcome = await carry(Paths(output), source, settings, tools, ending)
         finally:
             source.close()
         return outcome, clock.now()
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=partial(VirtualLoop, disk)) as runner:
         return runner.run(night())

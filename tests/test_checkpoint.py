@@ -1,5 +1,6 @@
 """What is recorded is there again, whoever opens the checkpoint next."""
 
+import shutil
 import sqlite3
 import stat
 from pathlib import Path
@@ -312,3 +313,92 @@ def test_a_state_that_nobody_writes_is_refused(path: Path) -> None:
     with pytest.raises(BadData, match="dancing"):
         list(checkpoint.pending())
     checkpoint.close()
+
+
+# A checkpoint and its log, one without the other.
+
+
+def killed(path: Path, folder: Path) -> Path:
+    """The files of a checkpoint as a process that is killed leaves them, in another folder."""
+    folder.mkdir()
+    checkpoint = Checkpoint(path)
+    checkpoint.record([begin(1, state=Running("d7q", 4.5, 1, 1))], {})
+    for suffix in "", "-wal":
+        shutil.copy(f"{path}{suffix}", folder)
+    checkpoint.close()
+    return folder / path.name
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+@pytest.mark.promise("P4")
+def test_what_a_killed_process_recorded_is_in_its_log(path: Path, tmp_path: Path) -> None:
+    left = killed(path, tmp_path / "killed")
+    assert log_of(left).stat().st_size > 0
+    assert pending(Checkpoint(left)) == {1: Running("d7q", 4.5, 1, 1)}
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.promise("P6")
+def test_a_checkpoint_that_lost_its_log_is_refused_each_time(path: Path, tmp_path: Path) -> None:
+    left = killed(path, tmp_path / "killed")
+    log = log_of(left).read_bytes()
+    log_of(left).unlink()
+    for _ in range(3):
+        with pytest.raises(
+            BadData, match=r"results\.jsonl\.checkpoint-wal.* is missing"
+        ) as caught:
+            Checkpoint(left)
+        assert "Put back what is missing" in caught.value.advice
+    # Put back, it is whole again.
+    log_of(left).write_bytes(log)
+    assert pending(Checkpoint(left)) == {1: Running("d7q", 4.5, 1, 1)}
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_log_whose_checkpoint_is_gone_or_empty_is_refused_untouched(
+    path: Path, tmp_path: Path, empty: bool
+) -> None:
+    left = killed(path, tmp_path / "killed")
+    whole, log = left.read_bytes(), log_of(left).read_bytes()
+    left.unlink()
+    if empty:
+        left.touch()
+    for _ in range(2):
+        with pytest.raises(BadData, match="is gone, but its log"):
+            Checkpoint(left)
+    assert log_of(left).read_bytes() == log
+    left.write_bytes(whole)
+    assert pending(Checkpoint(left)) == {1: Running("d7q", 4.5, 1, 1)}
+
+
+@pytest.mark.promise("P6")
+def test_a_checkpoint_that_was_closed_needs_no_log(path: Path) -> None:
+    recorded(path, begin(1)).close()
+    assert not log_of(path).exists()
+    assert pending(Checkpoint(path)) == {1: WAITING}
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("part", ["_prepare", "_mark_open"])
+def test_a_checkpoint_whose_first_process_was_killed_early_is_taken_up(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """Killed right after the schema, or right after the first mark."""
+    left = tmp_path / "killed"
+    left.mkdir()
+    whole = getattr(Checkpoint, part)
+
+    def killed_after(checkpoint: Checkpoint, **given: bool) -> None:
+        whole(checkpoint, **given)
+        for suffix in "", "-wal":
+            shutil.copy(f"{path}{suffix}", left)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, part, killed_after)
+        Checkpoint(path).close()
+    assert pending(Checkpoint(left / path.name)) == {}

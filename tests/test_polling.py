@@ -35,6 +35,7 @@ from tests.builders import (
 )
 
 BORN = 1000.0
+DAY = 86400.0
 ASKING = Asking(7, Running(OPERATION, BORN, 1, 1))
 HTML = b"<html>the balancer's page</html>"
 DENIALS = [wire.NotFound(PROBLEM), wire.Forbidden(PROBLEM)]
@@ -100,13 +101,14 @@ def test_not_done_is_asked_again(body: bytes) -> None:
     assert again(verdict(200, body)).asking == ASKING
 
 
+UNSURE = [408, 499, 500, 502, 503, 504, 599]
+
+
 @pytest.mark.promise("P4")
 @pytest.mark.promise("P12")
-@pytest.mark.parametrize(
-    "status", [401, 408, 409, 429, 499, 500, 501, 502, 503, 504, 599, 301, 302, 307, 308]
-)
+@pytest.mark.parametrize("status", [401, 409, 429, 501, 301, 302, 307, 308, *UNSURE])
 @pytest.mark.parametrize("body", [b"", HTML, refusal("words", 14)])
-@pytest.mark.parametrize("age", [10.0, RETENTION - 1, RETENTION * 2])
+@pytest.mark.parametrize("age", [10.0, RETENTION - 1, RETENTION + DAY - 1])
 def test_a_call_that_tells_nothing_of_the_operation_leaves_it_running(
     status: int, body: bytes, age: float
 ) -> None:
@@ -115,10 +117,40 @@ def test_a_call_that_tells_nothing_of_the_operation_leaves_it_running(
     assert BORN + age + 1 <= seen.at <= BORN + age + 60
 
 
+@pytest.mark.promise("P17")
+@pytest.mark.parametrize("status", UNSURE)
+@pytest.mark.parametrize("age", [RETENTION + DAY, RETENTION * 2])
+def test_an_operation_that_can_t_be_asked_for_a_day_past_retention_is_given_up(
+    status: int, age: float
+) -> None:
+    got = verdict(status, refusal("words", 14), now=BORN + age)
+    assert failure(got) == Failure("operation", "UNAVAILABLE", "words")
+    assert isinstance(got, Conclude)
+    assert got.usage is None
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("status", [401, 429, 501, 307])
+def test_an_operation_of_any_age_outlives_a_refusal_that_is_not_its_own(status: int) -> None:
+    assert again(verdict(status, now=BORN + RETENTION * 2)).asking == ASKING
+
+
 @pytest.mark.promise("P4")
 @pytest.mark.parametrize("outcome", [wire.NotSent(PROBLEM), wire.Unsure(PROBLEM)])
 def test_a_call_without_an_answer_leaves_the_operation_running(outcome: PollOutcome) -> None:
     assert again(repeated(outcome, 1000)).asking == ASKING
+
+
+@pytest.mark.promise("P17")
+@pytest.mark.xfail(strict=True, reason="a conflict is asked about for ever")
+def test_an_operation_that_draws_nothing_but_409_is_given_up_in_the_end() -> None:
+    failure(verdict(409, refusal("aborted", 10), now=BORN + RETENTION + DAY))
+
+
+@pytest.mark.promise("P12")
+def test_an_operation_is_not_given_up_for_a_network_that_is_gone() -> None:
+    got = after_poll(ASKING, wire.NotSent(PROBLEM), BORN + RETENTION * 2)
+    assert again(got).asking == ASKING
 
 
 @pytest.mark.parametrize("status", [400, 405, 410, 413, 422])
@@ -146,10 +178,25 @@ def test_a_good_answer_between_garbled_ones_starts_the_count_anew() -> None:
     again(repeated(garbled, 4, asking=healed))
 
 
-def test_garbled_and_refused_answers_count_apart() -> None:
+def test_only_answers_of_one_kind_in_a_row_add_up() -> None:
     seen = again(repeated(wire.Garbled(PROBLEM), 4)).asking
     seen = again(after_poll(seen, wire.Refused(PROBLEM), BORN + 50)).asking
-    assert (seen.garbled, seen.refused) == (4, 1)
+    assert (seen.garbled, seen.refused) == (0, 1)
+    seen = again(after_poll(seen, wire.Garbled(PROBLEM), BORN + 60)).asking
+    assert (seen.garbled, seen.refused) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "between", [wire.Unsure(PROBLEM), wire.NotSent(PROBLEM), wire.Conflict(PROBLEM), *DENIALS]
+)
+def test_whatever_comes_between_breaks_a_row_of_garbled_or_refused_answers(
+    between: PollOutcome,
+) -> None:
+    for outcome, limit in (wire.Garbled(PROBLEM), 5), (wire.Refused(PROBLEM), 3):
+        seen = again(repeated(outcome, limit - 1)).asking
+        seen = again(after_poll(seen, between, BORN + 50)).asking
+        assert (seen.garbled, seen.refused) == (0, 0)
+        again(repeated(outcome, limit - 1, asking=seen))
 
 
 # Denied, lost, never done.
@@ -206,6 +253,16 @@ def test_an_operation_that_runs_for_3_days_becomes_an_error_line() -> None:
     again(after_poll(ASKING, StillRunning(), BORN + RETENTION - 0.1))
     end = failure(after_poll(ASKING, StillRunning(), BORN + RETENTION))
     assert (end.stage, end.code) == ("operation", "never_done")
+
+
+@pytest.mark.promise("P14")
+@pytest.mark.parametrize("ahead", [-5 * DAY, -1.0, 0.0, 60.0, 5 * DAY])
+def test_only_where_both_clocks_agree_has_an_operation_run_for_3_days(ahead: float) -> None:
+    """`ahead`: the service's clock against ours."""
+    running = StillRunning(BORN + ahead)
+    oldest = BORN + max(ahead, 0.0) + RETENTION
+    again(after_poll(ASKING, running, oldest - 0.1))
+    assert failure(after_poll(ASKING, running, oldest)).code == "never_done"
 
 
 @pytest.mark.promise("P14")
@@ -280,44 +337,68 @@ def asking(line: int, accepted_at: float = BORN) -> Asking:
     return Asking(line, Running(f"op-{line}", accepted_at, 1, 1))
 
 
-@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), max_size=40))
-def test_operations_come_in_the_order_in_which_they_are_due(
-    entries: list[tuple[float, float]],
+@pytest.mark.promise("P14")
+@given(
+    st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), max_size=40),
+    st.lists(st.floats(0, 3), min_size=1, max_size=10),
+)
+def test_of_those_due_the_oldest_comes_first_and_none_comes_early(
+    entries: list[tuple[float, float]], pauses: list[float]
 ) -> None:
     agenda = Agenda()
     for line, (at, accepted_at) in enumerate(entries):
         agenda.put(asking(line, accepted_at), at)
-    assert len(agenda) == len(entries)
-    came = []
-    while len(agenda):
-        due_at, first = agenda.due_at(), agenda.first()
-        got = agenda.pop()
-        assert first == got
-        assert due_at == entries[got.line][0]
-        came.append(entries[got.line])
-    assert came == sorted(entries)
-    assert agenda.due_at() is None
-    assert agenda.first() is None
-    assert agenda.oldest() is None
+    waiting, now = dict(enumerate(entries)), 0.0
+    for pause in [*pauses, 10.0]:
+        now += pause
+        while due := [(born, line) for line, (at, born) in waiting.items() if at <= now]:
+            assert agenda.due_at(now) == now
+            assert agenda.pop(now).line == min(due)[1]
+            del waiting[min(due)[1]]
+            assert len(agenda) == len(waiting)
+        assert agenda.due_at(now) == min((at for at, _ in waiting.values()), default=None)
+    assert len(agenda) == 0
+
+
+def test_an_agenda_with_nothing_due_has_nothing_to_hand_out() -> None:
+    agenda = Agenda()
+    assert agenda.due_at(1.0) is None
+    assert agenda.any(0) is None
+    with pytest.raises(LookupError):
+        agenda.pop(1.0)
+    agenda.put(asking(1), 2.0)
+    assert agenda.due_at(1.0) == 2.0
+    with pytest.raises(LookupError):
+        agenda.pop(1.0)
+    assert len(agenda) == 1
 
 
 @pytest.mark.promise("P14")
-def test_of_those_due_together_the_one_nearest_its_expiry_is_asked_first() -> None:
+def test_of_those_due_the_one_nearest_its_expiry_is_asked_first() -> None:
     agenda = Agenda()
     for line, accepted_at in (1, 300.0), (2, 100.0), (3, 200.0):
-        agenda.put(asking(line, accepted_at), 500.0)
-    oldest = agenda.oldest()
-    assert oldest is not None
-    assert oldest.line == 2
-    assert [agenda.pop().line for _ in range(3)] == [2, 3, 1]
+        agenda.put(asking(line, accepted_at), 500.0 + line)
+    assert [agenda.pop(600.0).line for _ in range(3)] == [2, 3, 1]
 
 
 def test_an_operation_put_back_waits_for_its_new_time() -> None:
     agenda = Agenda()
-    agenda.put(asking(1), 1.0)
-    agenda.put(asking(2), 2.0)
-    agenda.put(agenda.pop(), 3.0)
-    assert [agenda.pop().line, agenda.pop().line] == [2, 1]
+    agenda.put(asking(1, 100.0), 201.0)
+    agenda.put(asking(2, 200.0), 202.0)
+    agenda.put(agenda.pop(210.0), 220.0)
+    assert [agenda.pop(210.0).line, agenda.due_at(210.0)] == [2, 220.0]
+    assert agenda.pop(220.0).line == 1
+
+
+@pytest.mark.promise("P12")
+def test_every_turn_names_another_operation_that_waits_due_or_not() -> None:
+    agenda = Agenda()
+    for line in range(5):
+        agenda.put(asking(line), 100.0 * line)
+    agenda.due_at(250.0)
+    named = [agenda.any(turn) for turn in range(7, 12)]
+    assert {one.line for one in named if one is not None} == {0, 1, 2, 3, 4}
+    assert len(agenda) == 5
 
 
 def test_a_problem_keeps_its_request_id() -> None:
@@ -335,9 +416,9 @@ def answered(created: str | None, finished: str | None) -> wire.Answer:
 def test_the_typical_age_is_the_median_once_enough_answers_are_known() -> None:
     latencies = Latencies()
     for second in 1, 50, 2, 3, 4, 59, 5:
-        latencies.observe(answered("2026-01-01T00:00:00Z", f"2026-01-01T00:00:{second:02}Z"))
+        latencies.observe(answered("2026-01-01T00:00:00Z", f"2026-01-01T00:00:{second:02}Z"), 60)
         assert latencies.typical() is None
-    latencies.observe(answered("2026-01-01T00:00:00Z", "2026-01-01T00:00:58.123456789Z"))
+    latencies.observe(answered("2026-01-01T00:00:00Z", "2026-01-01T00:00:58.123456789Z"), 60)
     assert latencies.typical() in {4.0, 5.0}
 
 
@@ -345,7 +426,7 @@ def test_the_typical_age_is_the_median_once_enough_answers_are_known() -> None:
 def test_only_the_latest_answers_count(seconds: list[int]) -> None:
     latencies = Latencies()
     for second in seconds:
-        latencies.observe(answered("2026-01-01T00:00:00Z", f"2026-01-01T00:00:{second:02}Z"))
+        latencies.observe(answered("2026-01-01T00:00:00Z", f"2026-01-01T00:00:{second:02}Z"), 60)
     latest = sorted(seconds[-256:])
     assert latencies.typical() == latest[len(latest) // 2]
 
@@ -356,15 +437,25 @@ def test_an_answer_without_times_teaches_nothing(
 ) -> None:
     latencies = Latencies()
     for _ in range(20):
-        latencies.observe(answered(created, finished))
+        latencies.observe(answered(created, finished), 1e9)
     assert latencies.typical() is None
 
 
 def test_an_operation_done_before_it_was_created_took_no_time() -> None:
     latencies = Latencies()
     for _ in range(8):
-        latencies.observe(answered("2026-01-01T00:00:09Z", "2026-01-01T00:00:00Z"))
+        latencies.observe(answered("2026-01-01T00:00:09Z", "2026-01-01T00:00:00Z"), 0.0)
     assert latencies.typical() == 0.0
+
+
+@pytest.mark.parametrize(("age", "typical"), [(3600.0 - 60, 3600.0), (3600.0 - 60.1, None)])
+def test_nothing_is_learned_from_an_answer_older_than_its_operation(
+    age: float, typical: float | None
+) -> None:
+    latencies = Latencies()
+    for _ in range(8):
+        latencies.observe(answered("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"), age)
+    assert latencies.typical() == typical
 
 
 @pytest.mark.promise("P14")

@@ -1,22 +1,27 @@
 """What a start finds on disk: repaired at the end, refused in the middle, never mended."""
 
+import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import BadData, Busy
-from pipeline.facts import Doubt, Finish
+from pipeline.checkpoint import Checkpoint
+from pipeline.codec import Json
+from pipeline.errors import BadData, Busy, StorageFailed
+from pipeline.facts import Doubt, Fact, Finish, Signature
 from pipeline.item import Doubtful, Running
+from pipeline.output import Lines
 from pipeline.pace import Rate
+from pipeline.records import result_line
 from pipeline.recovery import Files, Paths, check_lines
 from pipeline.rows import Recipe, Template
 from pipeline.settings import Settings
-from pipeline.wire import Usage
+from pipeline.wire import Answer, Usage, read_operation
 from tests.builders import (
     MODEL,
     NOW,
@@ -139,6 +144,61 @@ def test_a_whole_line_that_the_checkpoint_has_not_seen_is_adopted(run: Place) ->
             assert files.checkpoint.place(3) == span
             sums = [tally.sums for tally in files.checkpoint.totals(MODEL).tallies]
             assert [(s.rows, s.total_tokens, s.unknown) for s in sums] == [(3, 366, 0)]
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.promise("P9")
+def test_an_adopted_tail_is_written_again_and_synced_before_it_counts(
+    run: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first writer may have died of a sync that failed."""
+    with run.opened() as files:
+        files.output.append([result(files, 3)])
+    whole, happened = run.paths.output.read_bytes(), list[str]()
+    write, sync, record = os.write, os.fdatasync, Checkpoint.record
+
+    def written(fd: int, data: bytes) -> int:
+        happened.append(f"write {len(data)}")
+        return write(fd, data)
+
+    def synced(fd: int) -> None:
+        happened.append("sync")
+        sync(fd)
+
+    def recorded(
+        checkpoint: Checkpoint, facts: Iterable[Fact], known: dict[str, Signature]
+    ) -> set[int]:
+        facts = list(facts)
+        happened.extend("finish" for fact in facts if isinstance(fact, Finish))
+        return record(checkpoint, facts, known)
+
+    monkeypatch.setattr("pipeline.output.os.write", written)
+    monkeypatch.setattr("pipeline.output._sync", synced)
+    monkeypatch.setattr(Checkpoint, "record", recorded)
+    with run.opened() as files:
+        assert outcomes(files) == {"ok": 3}
+        last = len(result(files, 3)) + 1
+    assert happened == [f"write {last}", "sync", "finish"]
+    assert run.paths.output.read_bytes() == whole
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.promise("P9")
+def test_a_tail_that_can_t_be_written_again_is_not_adopted(
+    run: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run.opened() as files:
+        files.output.append([result(files, 3)])
+
+    def broken(_fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.output._sync", broken)
+        with pytest.raises(StorageFailed, match="Input/output error"), run.opened():
+            pass
+    with run.opened() as files:
+        assert outcomes(files) == {"ok": 3}
 
 
 @pytest.mark.promise("P1")
@@ -600,6 +660,93 @@ def test_fresh_takes_nothing_from_a_run_that_is_under_way(run: Place) -> None:
     assert list(run.input.parent.glob("*.old-*")) == []
 
 
+@pytest.mark.promise("P7")
+@pytest.mark.promise("P8")
+def test_fresh_holds_the_lock_of_what_it_moves_aside_until_its_end(run: Place) -> None:
+    with run.opened(fresh=True):
+        (aside,) = run.input.parent.glob("results.jsonl.old-*Z")
+        moved = Lines(aside)
+        with pytest.raises(Busy):
+            moved.lock()
+        with pytest.raises(Busy), run.opened():
+            pass
+        with pytest.raises(Busy), run.opened(fresh=True):
+            pass
+    moved.lock()
+    moved.close()
+    assert len(list(run.input.parent.glob("results.jsonl.old-*Z"))) == 1
+
+
+@pytest.mark.promise("P7")
+def test_of_two_fresh_starts_at_once_one_is_busy_and_moves_nothing(
+    run: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one opens the output just before the first one moves it."""
+    second, rename = Lines(run.paths.output), Path.rename
+    tried = list[str]()
+
+    def watched(path: Path, target: Path) -> Path:
+        tried.append(path.name)
+        with pytest.raises(Busy):
+            second.lock()
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    with run.opened(fresh=True):
+        assert "results.jsonl" in tried
+        with pytest.raises(Busy):
+            second.lock()
+        assert not second.is_at_path()
+    second.close()
+
+
+@pytest.mark.promise("P7")
+def test_a_start_that_opened_what_was_then_moved_aside_opens_anew(
+    run: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, aside = Lines.lock, run.input.parent / "elsewhere"
+    moved = list[Path]()
+
+    def late(lines: Lines) -> None:
+        if not moved:
+            moved.append(run.paths.output.rename(aside))
+            run.paths.checkpoint.rename(run.input.parent / "elsewhere.checkpoint")
+        lock(lines)
+
+    monkeypatch.setattr(Lines, "lock", late)
+    with run.opened() as files:
+        assert not files.resumed
+        assert files.output.is_at_path()
+    assert aside.stat().st_size > 0
+    assert run.paths.output.stat().st_size == 0
+
+
+@pytest.mark.promise("P8")
+@pytest.mark.promise("P9")
+@pytest.mark.parametrize("failing", ["results.jsonl.checkpoint", "results.jsonl"])
+def test_fresh_that_can_t_move_a_file_is_a_failure_of_storage_and_says_what_to_do(
+    run: Place, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    before = {path.read_bytes() for path in run.paths.all() if path.exists()}
+    rename = Path.rename
+
+    def stuck(path: Path, target: Path) -> Path:
+        if path.name == failing:
+            raise OSError(errno.EACCES, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", stuck)
+    with (
+        pytest.raises(StorageFailed, match="aside: Permission denied") as caught,
+        run.opened(fresh=True),
+    ):
+        pass
+    assert failing in str(caught.value)
+    assert ".old-20270115T080000Z" in caught.value.advice
+    left = {path.read_bytes() for path in run.input.parent.glob("results*")}
+    assert before <= left
+
+
 # One process per run.
 
 
@@ -668,3 +815,20 @@ def test_what_was_adopted_is_the_fact_that_the_recorder_writes(run: Place) -> No
         fact = Finish(3, "ok", "final", Usage(15, 107, 0, 122), span)
     with run.opened() as files:
         assert files.checkpoint.place(fact.line) == fact.place
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("word", ["НОВОЕ", "NEW", "no word 🙂", "\ud83d", ""])
+def test_a_line_whose_finish_is_a_new_word_of_the_service_is_adopted(
+    run: Place, word: str
+) -> None:
+    status: Json = {"message": {"role": "assistant", "text": "t"}, "status": word}
+    response: Json = {"alternatives": [status]}
+    answer = read_operation({"done": True, "response": response}, None)
+    assert isinstance(answer, Answer)
+    with run.opened() as files:
+        known = files.checkpoint.known(3, MODEL)
+        assert known is not None
+        files.output.append([result_line(known, answer, raw=False, emulator=False)])
+    with run.opened() as files:
+        assert outcomes(files) == {"ok": 3}

@@ -6,15 +6,18 @@ from pipeline import wire
 from pipeline.codec import encode
 from pipeline.errors import BadSettings, NoPermission, RunError
 from pipeline.pace import Throttle
-from pipeline.submitting import Doubt, Fail, Retry, Run, Stop, Verdict, after_submit
-from pipeline.wire import read_submit
+from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
+from pipeline.wire import Problem, read_submit
 from tests.builders import NOW, OPERATION, PROBLEM, recorded, recorded_bytes, refusal
 
 HTML = b"<html>the balancer's page</html>"
 
 
-def verdict(status: int, body: bytes = b"", *, own_model: bool = False) -> Verdict:
-    return after_submit(read_submit(status, {}, body, NOW), own_model=own_model)
+def verdict(
+    status: int, body: bytes = b"", *, own_model: bool = False, proven: bool = False
+) -> Verdict:
+    outcome = read_submit(status, {}, body, NOW)
+    return after_submit(outcome, own_model=own_model, proven=proven)
 
 
 def stopped(verdict: Verdict) -> RunError:
@@ -89,6 +92,18 @@ def test_a_refusal_that_all_rows_share_stops_the_run(words: str) -> None:
     assert isinstance(verdict(400, refusal(words), own_model=True), Fail)
 
 
+@pytest.mark.parametrize("words", ["invalid model_uri", "Specified folder ID 'a' does not match"])
+def test_once_a_row_was_accepted_no_400_is_about_what_all_rows_share(words: str) -> None:
+    got = verdict(400, refusal(words), proven=True)
+    assert isinstance(got, Fail)
+    assert (got.failure.stage, got.failure.message) == ("submit", words)
+
+
+def test_that_rows_were_accepted_excuses_no_other_refusal() -> None:
+    for status in 401, 403, 404, 501, 307:
+        assert isinstance(verdict(status, refusal("words"), proven=True), Stop)
+
+
 @pytest.mark.promise("P11")
 def test_a_refused_credential_costs_nothing_while_it_can_be_renewed() -> None:
     assert after_submit(wire.Unauthorized(PROBLEM, renewed=True), own_model=False) == Retry(
@@ -130,11 +145,10 @@ def test_a_host_that_points_elsewhere_or_does_not_offer_it_ends_the_run(
 
 
 @pytest.mark.parametrize("own_model", [True, False])
-def test_a_409_is_tried_again_later_not_at_once(own_model: bool) -> None:
-    got = verdict(409, refusal("aborted", 10), own_model=own_model)
-    assert isinstance(got, Retry)
-    assert got.sent
-    assert got.throttle == Throttle()
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_row_that_draws_a_409_waits_by_itself(own_model: bool, proven: bool) -> None:
+    got = verdict(409, refusal("aborted", 10), own_model=own_model, proven=proven)
+    assert got == Later(Problem("ABORTED", "aborted"))
 
 
 @pytest.mark.promise("P13")

@@ -1,5 +1,7 @@
 """Every documented answer of the service, and some that are not, as outcomes."""
 
+from datetime import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,8 @@ from tests.builders import (
 )
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
+# Of the recorded operations.
+CREATED = datetime.fromisoformat("2024-06-06T12:45:48+00:00").timestamp()
 
 
 def submit(status: int, body: bytes = b"", **headers: str) -> object:
@@ -74,11 +78,19 @@ def test_a_recorded_submit_is_accepted(name: str, operation_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sdk_operation_pending", "sdk_submit_response", "docs_rest_submit_response"]
+    ("name", "created_at"),
+    [
+        ("sdk_operation_pending", "2024-06-06T12:45:48+00:00"),
+        ("sdk_submit_response", "2024-06-06T12:45:48+00:00"),
+        ("docs_rest_submit_response", "2023-11-30T18:31:32+00:00"),
+    ],
 )
-def test_a_recorded_operation_that_is_not_done_is_running(name: str) -> None:
+def test_a_recorded_operation_that_is_not_done_is_running_since(
+    name: str, created_at: str
+) -> None:
     asked = str(recorded(name)["id"])
-    assert read_poll(asked, 200, {}, recorded_bytes(name), NOW) == StillRunning()
+    since = datetime.fromisoformat(created_at).timestamp()
+    assert read_poll(asked, 200, {}, recorded_bytes(name), NOW) == StillRunning(since)
 
 
 def test_the_operation_recorded_by_the_sdk_is_an_answer() -> None:
@@ -414,7 +426,23 @@ def test_an_operation_that_does_not_repeat_its_id_is_read() -> None:
 
 @pytest.mark.parametrize("done", [False, None, 0, 1, "true", "false"])
 def test_only_a_true_done_is_done(done: Json) -> None:
-    assert poll(200, operation(done=done)) == StillRunning()
+    assert poll(200, operation(done=done)) == StillRunning(CREATED)
+
+
+@pytest.mark.parametrize("moment", [None, 5, "yesterday", "2024-06-06T12:45:48", {}])
+def test_an_operation_that_does_not_say_when_it_was_created_is_running_all_the_same(
+    moment: Json,
+) -> None:
+    assert poll(200, operation(done=False, createdAt=moment)) == StillRunning()
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2024-06-06T12:45:48Z"]
+)
+def test_any_time_with_a_zone_is_a_moment(moment: str) -> None:
+    outcome = poll(200, operation(done=False, createdAt=moment))
+    assert isinstance(outcome, StillRunning)
+    assert outcome.created_at is not None
 
 
 def test_a_missing_done_is_still_running() -> None:
@@ -487,6 +515,9 @@ def test_a_response_without_a_message_is_a_failed_answer_that_was_paid(
         ("ALTERNATIVE_STATUS_TOOL_CALLS", "tool_calls"),
         ("ALTERNATIVE_STATUS_PARTIAL", "ALTERNATIVE_STATUS_PARTIAL"),
         ("ALTERNATIVE_STATUS_NEW", "ALTERNATIVE_STATUS_NEW"),
+        ("НОВОЕ", "НОВОЕ"),
+        ("\ud83d", "'\\ud83d'"),
+        ("НОВОЕ \udfff", r"'\u041d\u041e\u0412\u041e\u0415 \udfff'"),
         (None, "ALTERNATIVE_STATUS_UNSPECIFIED"),
         (3, "ALTERNATIVE_STATUS_UNSPECIFIED"),
     ],
@@ -494,6 +525,22 @@ def test_a_response_without_a_message_is_a_failed_answer_that_was_paid(
 def test_how_an_answer_finished_is_said_in_one_word(status: Json, word: str) -> None:
     alternative: Json = {"message": {"role": "assistant", "text": "t"}, "status": status}
     assert answer(operation(response=response(alternatives=[alternative]))).finish == word
+
+
+@pytest.mark.parametrize("text", [5, 0, 1.5, True, False, [], ["a"], {}, {"text": "a"}])
+def test_a_text_that_is_none_is_a_failed_answer_that_was_paid(text: Json) -> None:
+    alternative: Json = {"message": {"role": "assistant", "text": text}}
+    got = poll(200, operation(response=response(alternatives=[alternative])))
+    assert isinstance(got, Failed)
+    assert (got.stage, got.problem.code) == ("answer", "bad_text")
+    assert got.usage == Usage(15, 107, 0, 122)
+
+
+@pytest.mark.parametrize("message", [{}, {"text": None}])
+def test_an_answer_without_a_text_is_an_answer(message: dict[str, Json]) -> None:
+    named: dict[str, Json] = {"role": "assistant"}
+    alternative: Json = {"message": named | message}
+    assert answer(operation(response=response(alternatives=[alternative]))).text is None
 
 
 def test_an_answer_of_tool_calls_has_no_text() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,6 +48,11 @@ class Done:
         """Standard output, of a call with --json."""
         return json.loads(self.out)
 
+    @property
+    def ids_not_stored(self) -> set[str]:
+        """The operations that it told of because the disk would not take them."""
+        return set(re.findall(r"operation (\w+) was accepted but could not be stored", self.err))
+
 
 class Running:
     """A process under way; what it says goes to files, so that it never waits for a reader."""
@@ -70,6 +76,11 @@ class Running:
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+
+    def until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+        """Return once the condition holds; fail if it takes longer, or the process ends."""
+        until(lambda: condition() or self.has_ended, seconds)
+        assert condition(), f"it ended before: {self.err}"
 
     def wait(self, seconds: float = 60.0) -> Done:
         return Done(self._process.wait(seconds), self.out, self.err)
@@ -142,8 +153,7 @@ class Shell:
     def emulator(self, *arguments: object) -> Iterator["Emulator"]:
         """Serve on a free port, as a process of its own."""
         with self.started("emulator", "--port", 0, *arguments) as running:
-            until(lambda: "Serving on " in running.out or running.has_ended)
-            assert not running.has_ended, running.err
+            running.until(lambda: "Serving on " in running.out)
             yield Emulator(running.out.split()[-1])
 
 

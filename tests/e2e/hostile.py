@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.clock import Clock
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Config, Service
-from tests.e2e.command import FOLDER
+from tests.e2e.command import FOLDER, UNLIMITED
 
 SUBMIT = "/foundationModels/v1/completionAsync"
 TOKENIZE = "/foundationModels/v1/tokenize"
@@ -48,7 +48,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Something else than the service's answer; `taken`: the service took the call all the same."""
+    """Something else than the service's answer; `taken`: it took the call all the same."""
 
     status: int
     body: bytes
@@ -83,8 +83,8 @@ class Hostile:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What makes `run` use it."""
-        return ("--endpoint", self.url, "--folder-id", FOLDER)
+        """What makes `run` use it, without limits; a rate that follows sets one all the same."""
+        return ("--endpoint", self.url, "--folder-id", FOLDER, *UNLIMITED)
 
     @property
     def submits(self) -> list[Seen]:

@@ -1,4 +1,4 @@
-"""The one judge of a run: do input, output, errors file, checkpoint and the ledger agree?
+"""The one judge of a run: whether input, output, errors file, checkpoint and ledger agree.
 
 It reads the files itself, with nothing of the program but how a line becomes a request.
 """
@@ -92,6 +92,12 @@ def ids_on_disk(output: Path) -> dict[int, str]:
         return dict(
             db.execute("SELECT line, operation_id FROM rows WHERE operation_id IS NOT NULL")
         )
+
+
+def unfinished(output: Path) -> set[int]:
+    """The rows that the checkpoint knows as begun and without a line."""
+    with _database(output) as db:
+        return {line for (line,) in db.execute("SELECT line FROM rows WHERE place IS NULL")}
 
 
 def run_id(output: Path) -> uuid.UUID:
@@ -213,5 +219,6 @@ def _cost(line: Any) -> Decimal:
         for price in table["price"]
         if {name, line["model"], name.partition("/")[0]} & {*price["models"]}
     ]
-    of_input = Decimal(price["input"]) * usage["input_tokens"]
-    return (of_input + Decimal(price["output"]) * usage["completion_tokens"]) / 1000
+    of_input = Decimal(price["input"]) * int(usage["input_tokens"])
+    of_output = Decimal(price["output"]) * int(usage["completion_tokens"])
+    return (of_input + of_output) / 1000

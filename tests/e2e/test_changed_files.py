@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import Done, Shell, count_lines, until
-from tests.e2e.hostile import Hostile
+from pipeline.emulator.model import Config
+from tests.e2e.command import Done, Shell, count_lines
+from tests.e2e.hostile import Hostile, serving
 from tests.e2e.oracle import check, whole_lines
 
 
@@ -16,22 +18,41 @@ class Story:
 
     def __init__(self, shell: Shell, service: Hostile) -> None:
         self.shell, self.service = shell, service
-        self.rows, self.output = shell.write_rows(20), shell.path("out.jsonl")
+        self.rows, self.output = shell.path("in.jsonl"), shell.path("out.jsonl")
+        if not self.rows.exists():
+            shell.write_rows(20)
 
     def run(self, *more: object) -> Done:
-        options = [*self.service.options, "--rate", "none"]
-        return self.shell.call("run", "in.jsonl", "-o", "out.jsonl", *options, *more)
+        options = [*self.service.options, *more]
+        return self.shell.call("run", "in.jsonl", "-o", "out.jsonl", *options)
 
     def kill_on_the_way(self) -> None:
         options = [*self.service.options, "--rate", "10/s"]
         with self.shell.started("run", "in.jsonl", "-o", "out.jsonl", *options) as running:
-            until(lambda: count_lines(self.output) >= 3)
+            running.until(lambda: count_lines(self.output) >= 3)
             running.kill()
 
 
 @pytest.fixture
 def story(shell: Shell, service: Hostile) -> Story:
     return Story(shell, service)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run; its service is gone, so nothing can be submitted again."""
+    folder = tmp_path_factory.mktemp("finished")
+    with serving(Config(latency_median=0.05, submit_rates=(), poll_rates=())) as service:
+        assert Story(Shell(folder), service).run().code == 0
+    return folder
+
+
+@pytest.fixture
+def done(finished: Path, tmp_path: Path, service: Hostile) -> Story:
+    """A copy of the finished run, times and all."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    return Story(Shell(folder), service)
 
 
 def edit_line(path: Path, number: int, *, keep_time: bool = False) -> None:
@@ -79,49 +100,44 @@ def test_a_line_edited_in_the_middle_of_the_output_is_refused_by_name(story: Sto
 
 
 @pytest.mark.promise("P6")
-def test_an_output_that_was_cut_is_refused(story: Story) -> None:
-    assert story.run().code == 0
-    os.truncate(story.output, 500)
-    refused = story.run()
+def test_an_output_that_was_cut_is_refused(done: Story) -> None:
+    os.truncate(done.output, 500)
+    refused = done.run()
     assert refused.code == 65
     assert "out.jsonl was cut" in refused.err
 
 
 @pytest.mark.promise("P6")
-def test_an_edited_line_of_a_finished_output_is_refused(story: Story) -> None:
-    assert story.run().code == 0
-    edit_line(story.output, 7)
-    refused = story.run()
+def test_an_edited_line_of_a_finished_output_is_refused(done: Story) -> None:
+    edit_line(done.output, 7)
+    refused = done.run()
     assert refused.code == 65
     assert "out.jsonl: line 7 " in refused.err
 
 
 @pytest.mark.promise("P6")
-def test_an_input_that_was_changed_is_refused_by_its_line(story: Story) -> None:
-    assert story.run().code == 0
-    edit_line(story.rows, 4)
-    refused = story.run()
+def test_an_input_that_was_changed_is_refused_by_its_line(done: Story) -> None:
+    edit_line(done.rows, 4)
+    refused = done.run()
     assert refused.code == 65
     assert "in.jsonl:4:" in refused.err
 
 
 @pytest.mark.promise("P6")
-def test_an_input_that_was_cut_is_refused_by_its_line(story: Story) -> None:
-    assert story.run().code == 0
-    lines = story.rows.read_bytes().splitlines(keepends=True)
-    story.rows.write_bytes(b"".join(lines[:15]))
-    refused = story.run()
+def test_an_input_that_was_cut_is_refused_by_its_line(done: Story) -> None:
+    lines = done.rows.read_bytes().splitlines(keepends=True)
+    done.rows.write_bytes(b"".join(lines[:15]))
+    refused = done.run()
     assert refused.code == 65
     assert "in.jsonl:16:" in refused.err
 
 
 @pytest.mark.promise("P6")
-def test_an_input_that_was_only_touched_is_welcome(story: Story) -> None:
-    assert story.run().code == 0
-    story.rows.touch()
-    story.output.touch()
-    assert story.run().code == 0
-    assert len(story.service.submits) == 20
+def test_an_input_that_was_only_touched_is_welcome(done: Story) -> None:
+    done.rows.touch()
+    done.output.touch()
+    assert done.run().code == 0
+    assert done.service.submits == []
 
 
 @pytest.mark.promise("P6")
@@ -166,7 +182,7 @@ def test_files_of_a_run_can_move_together(story: Story) -> None:
     folder.mkdir()
     for path in [story.rows, *story.shell.folder.glob("out.jsonl*")]:
         path.rename(folder / path.name)
-    options = [*story.service.options, "--rate", "none"]
+    options = story.service.options
     moved = story.shell.call(
         "run", "elsewhere/in.jsonl", "-o", "elsewhere/out.jsonl", *options, "--concurrency", 2
     )
@@ -188,24 +204,22 @@ def test_fresh_moves_old_files_aside_and_deletes_none(story: Story) -> None:
 
 
 @pytest.mark.promise("P6")
-def test_a_missing_checkpoint_is_not_taken_for_a_new_run(story: Story) -> None:
-    assert story.run().code == 0
-    story.shell.path("out.jsonl.checkpoint").unlink()
-    before = story.output.read_bytes()
-    refused = story.run()
+def test_a_missing_checkpoint_is_not_taken_for_a_new_run(done: Story) -> None:
+    done.shell.path("out.jsonl.checkpoint").unlink()
+    before = done.output.read_bytes()
+    refused = done.run()
     assert refused.code == 65
     assert "not its checkpoint" in refused.err
-    assert story.output.read_bytes() == before
-    assert not story.shell.path("out.jsonl.checkpoint").exists()
+    assert done.output.read_bytes() == before
+    assert not done.shell.path("out.jsonl.checkpoint").exists()
 
 
 @pytest.mark.promise("P6")
-def test_an_output_that_was_deleted_is_refused(story: Story) -> None:
-    assert story.run().code == 0
-    story.output.unlink()
-    refused = story.run()
+def test_an_output_that_was_deleted_is_refused(done: Story) -> None:
+    done.output.unlink()
+    refused = done.run()
     assert refused.code == 65
-    assert len(story.service.submits) == 20
+    assert done.service.submits == []
 
 
 def test_a_checkpoint_that_is_none_of_ours_is_left_alone(story: Story) -> None:

@@ -1,0 +1,61 @@
+"""The wheel holds all that the program needs."""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import Shell
+from tests.e2e.oracle import check
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the command stands that was installed from the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ["--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run([sys.executable, "-m", "build", *options], check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv" / "bin" / "python"
+    subprocess.run(
+        [
+            *(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--constraint", ROOT / "requirements.lock", wheel),
+        ],
+        check=True,
+        capture_output=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+    )
+    return str(python.with_name("yagpt-batch"))
+
+
+def test_the_installed_wheel_carries_a_run_from_another_folder(
+    program: str, tmp_path: Path
+) -> None:
+    shell = Shell(tmp_path, program)
+    rows = shell.write_rows(3)
+    done = shell.call("run", rows.name, "-o", "out.jsonl", "--emulator", YC_API_KEY=None)
+    assert done.code == 0, done.err
+    assert len(check(rows, shell.path("out.jsonl")).results) == 3
+    assert shell.call("--version").out.startswith("yagpt-batch, version ")
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(program: str) -> None:
+    packages = Path(program).parent.parent / "lib"
+    (package,) = packages.glob("python*/site-packages/pipeline")
+    shipped = {path.relative_to(package) for path in package.rglob("*") if path.suffix != ".pyc"}
+    source = {
+        path.relative_to(ROOT / "pipeline")
+        for path in (ROOT / "pipeline").rglob("*")
+        if path.suffix != ".pyc"
+    }
+    assert {path for path in shipped if path.name != "__pycache__"} == {
+        path for path in source if path.name != "__pycache__"
+    }
+    assert not [*packages.glob("python*/site-packages/tests")]

@@ -1,0 +1,145 @@
+"""Calls as they are made, and what is made of every way in which one can come back."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from pipeline import wire
+from pipeline.clock import Clock
+from pipeline.codec import Json, encode
+from pipeline.credentials import Credential, Fixed
+from pipeline.service import (
+    Account,
+    Endpoints,
+    NoAnswerError,
+    NotSentError,
+    Reply,
+    Service,
+    UndecodableError,
+)
+from pipeline.wire import PollOutcome, Problem, SubmitOutcome
+from tests.builders import NOW, OPERATION, operation
+
+SECRET = "AQVN-not-for-anybody-s-eyes"  # noqa: S105 - nobody's
+
+
+class Canned:
+    """Answers every call alike, and remembers the headers it came with."""
+
+    def __init__(self, end: Reply | Exception) -> None:
+        self._end = end
+        self.headers: Mapping[str, str] = {}
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Reply:
+        del method, url, body, timeout
+        self.headers = headers
+        if isinstance(self._end, Exception):
+            raise self._end
+        return self._end
+
+    async def close(self) -> None: ...
+
+
+def service(end: Reply | Exception) -> Service:
+    credential = Fixed("the test", Credential("Api-Key", SECRET, is_users=False))
+    account = Account(credential, "b1g")
+    return Service(Canned(end), Endpoints(), account, Clock(lambda: 0.0, NOW))
+
+
+def submitted(end: Reply | Exception) -> SubmitOutcome:
+    return asyncio.run(service(end).submit(b"{}", "r-1"))
+
+
+def polled(end: Reply | Exception) -> PollOutcome:
+    return asyncio.run(service(end).poll(OPERATION))
+
+
+def problem(outcome: object) -> Problem:
+    found = getattr(outcome, "problem", None)
+    assert isinstance(found, Problem)
+    return found
+
+
+@pytest.mark.promise("P5")
+def test_what_was_not_sent_is_certainly_not_accepted() -> None:
+    error = NotSentError("ConnectError: refused")
+    assert submitted(error) == wire.NotSent(Problem("not_sent", "ConnectError: refused"))
+    assert polled(error) == wire.NotSent(Problem("not_sent", "ConnectError: refused"))
+
+
+@pytest.mark.promise("P5")
+def test_a_call_without_an_answer_is_unsure_and_may_be_an_outage() -> None:
+    error = NoAnswerError("ReadTimeout")
+    assert submitted(error) == wire.Unsure(Problem("no_answer", "ReadTimeout", "r-1"))
+    assert polled(error) == wire.Unsure(Problem("no_answer", "ReadTimeout"))
+
+
+@pytest.mark.promise("P5")
+def test_an_answer_that_can_t_be_decoded_is_no_outage() -> None:
+    error = UndecodableError("DecodingError: incorrect header check")
+    words = "DecodingError: incorrect header check"
+    unsure = wire.Unsure(Problem("undecodable", words, "r-1"), outage=False)
+    assert submitted(error) == unsure
+    assert polled(error) == wire.Garbled(Problem("undecodable", words))
+
+
+@pytest.mark.promise("P12")
+@pytest.mark.parametrize(
+    ("end", "answers"),
+    [
+        (Reply(200, {}, b"{}"), True),
+        (Reply(404, {}, b""), True),
+        (Reply(429, {}, b""), True),
+        (UndecodableError("DecodingError"), True),
+        (NotSentError("ConnectError"), False),
+        (NoAnswerError("ReadTimeout"), False),
+        (Reply(408, {}, b""), False),
+        (Reply(499, {}, b""), False),
+        (Reply(500, {}, b""), False),
+        (Reply(503, {}, b""), False),
+    ],
+)
+def test_any_answer_but_a_failure_of_the_host_proves_that_it_is_there(
+    end: Reply | Exception, answers: bool
+) -> None:
+    assert asyncio.run(service(end).probe_submits("gpt://b1g/yandexgpt")) is answers
+    assert asyncio.run(service(end).probe_polls(OPERATION)) is answers
+
+
+# Secrets.
+
+
+@pytest.mark.promise("P18")
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429, 500, 501])
+@pytest.mark.parametrize(
+    "body",
+    [
+        encode({"error": {"message": f"Api-Key {SECRET} may not", "grpcCode": 3}}),
+        encode({"message": f"Api-Key {SECRET} may not", "code": 3}),
+        f"<pre>authorization: Api-Key {SECRET}</pre>".encode(),
+    ],
+)
+def test_a_refusal_that_echoes_the_credential_is_told_without_it(status: int, body: bytes) -> None:
+    for outcome in submitted(Reply(status, {}, body)), polled(Reply(status, {}, body)):
+        assert SECRET not in str(outcome)
+        assert "Api-Key ***" in problem(outcome).message
+
+
+@pytest.mark.promise("P16")
+@pytest.mark.promise("P18")
+def test_an_answer_is_verbatim_though_it_may_hold_words_of_the_credential() -> None:
+    alternatives: Json = [{"message": {"role": "assistant", "text": SECRET}}]
+    outcome = polled(Reply(200, {}, operation(response={"alternatives": alternatives})))
+    assert isinstance(outcome, wire.Answer)
+    assert outcome.text == SECRET
+
+
+@pytest.mark.promise("P18")
+def test_a_credential_is_never_shown() -> None:
+    credential = Credential("Api-Key", SECRET, is_users=False)
+    assert SECRET not in repr(credential)
+    assert SECRET not in repr(Fixed("YC_API_KEY", credential))
+    assert SECRET not in str(credential)
