@@ -33,7 +33,6 @@ from pipeline.facts import (
     columns_of,
     state_of,
 )
-from pipeline.item import State
 from pipeline.pace import LONGEST_WINDOW
 from pipeline.records import Known
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
@@ -150,17 +149,20 @@ class Checkpoint:
     # Rows.
 
     def record(self, facts: Iterable[Fact], files: dict[str, Signature]) -> set[int]:
-        """Write all facts in one transaction; return the lines whose id another row has.
+        """Write all facts in one transaction; return the lines that want what another row has.
 
-        Such a row is stored as one that is not fit.
+        A row begun with the id of another is stored as one that is not fit; one that would run as
+        another row's operation stays what it was.
         """
         repeated: set[int] = set()
         with self._failures("write"):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 for fact in facts:
-                    if isinstance(fact, Begin):
-                        if not self._begin(fact):
+                    if isinstance(fact, Begin | Move):
+                        if not (
+                            self._begin(fact) if isinstance(fact, Begin) else self._move(fact)
+                        ):
                             repeated.add(fact.line)
                     else:
                         self._write(fact)
@@ -176,10 +178,8 @@ class Checkpoint:
                 raise
         return repeated
 
-    def _write(self, fact: Move | Sent | Ended | Doubt | Replaced | Finish) -> None:
+    def _write(self, fact: Sent | Ended | Doubt | Replaced | Finish) -> None:
         match fact:
-            case Move(line, state):
-                self._move(line, state)
             case Sent(number, at):
                 self._db.execute("INSERT INTO sends VALUES (?, ?, NULL)", (number, at))
                 if number % _FORGET_EVERY == 0:
@@ -231,12 +231,16 @@ class Checkpoint:
         unnamed = "SELECT 1 FROM rows WHERE line = ? AND id IS NULL"
         return self._db.execute(unnamed, (int(named[1]),)).fetchone() is not None
 
-    def _move(self, line: int, state: State) -> None:
-        self._db.execute(
-            "UPDATE rows SET state = ?, at = ?, submits = ?, spent = ?, operation_id = ?"
-            " WHERE line = ?",
-            (*columns_of(state), line),
-        )
+    def _move(self, move: Move) -> bool:
+        try:
+            self._db.execute(
+                "UPDATE rows SET state = ?, at = ?, submits = ?, spent = ?, operation_id = ?"
+                " WHERE line = ?",
+                (*columns_of(move.state), move.line),
+            )
+        except sqlite3.IntegrityError:
+            return False
+        return True
 
     def _finish(self, end: Finish) -> None:
         row = self._db.execute("SELECT operation_id FROM rows WHERE line = ?", (end.line,))

@@ -21,6 +21,7 @@ CREATE TABLE rows (
     place INTEGER, place_size INTEGER, place_seal BLOB
 );
 CREATE UNIQUE INDEX own_ids ON rows (id) WHERE id IS NOT NULL;
+CREATE UNIQUE INDEX operations ON rows (operation_id) WHERE operation_id IS NOT NULL;
 CREATE INDEX pending ON rows (state) WHERE place IS NULL;
 
 -- POSTs of late, for the sliding windows; ended is 0 for one that was never sent.

@@ -22,7 +22,6 @@ from pipeline.item import (
     Intended,
     Policy,
     Poll,
-    Running,
     Settle,
     State,
     Submit,
@@ -64,13 +63,6 @@ class Course:
     latencies: Latencies = field(default_factory=Latencies)
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing
-    _operations: set[str] = field(default_factory=set)
-
-    def claim(self, operation_id: str) -> bool:
-        """Take an operation for a row; false where another row runs as it already."""
-        is_free = operation_id not in self._operations
-        self._operations.add(operation_id)
-        return is_free
 
     async def advance(self, line: int, state: State, *, poll_at: float | None = None) -> None:
         """Put a row that no call is under way for where its next step is taken.
@@ -86,7 +78,6 @@ class Course:
                 first = next_at(asking, now, self.latencies.typical())
                 self.agenda.put(asking, first if poll_at is None else poll_at)
                 self.counts.running += 1
-                self._operations.add(running.operation_id)
                 self.poll_bell.ring()
             case Settle():
                 await self.advance(line, await self.doubt(line, state))
@@ -94,11 +85,6 @@ class Course:
                 await self.finish(End(line, failure))
             case step:
                 assert_never(step)
-
-    def left(self, running: Running) -> None:
-        """An operation is not asked for any more."""
-        self.counts.running -= 1
-        self._operations.discard(running.operation_id)
 
     async def doubt(self, line: int, state: State, *, forgiven: bool = False) -> State:
         """Record that the acceptance of a row's POST can't be known; return its state then."""

@@ -4,6 +4,7 @@ A source hands out a `Credential` and is asked for another when one was refused.
 change under a running process say so by returning None.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,10 @@ ADVICE = (
     "Set YC_API_KEY to a service account's API key, or YC_IAM_TOKEN to the output of "
     "`yc iam create-token`; to try the program without an account, add --emulator."
 )
+
+
+# So many characters of a secret say whose it is.
+_TELLING = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,12 @@ class Credential:
             headers["x-folder-id"] = folder
         return headers
 
-    def redact(self, body: bytes) -> bytes:
-        """A refusal without the secret, which the service's own words can echo."""
-        return body.replace(self.secret.encode(), b"***")
+    def redact(self, text: str) -> str:
+        """The text without the secret, nor a long beginning of it where the text was cut."""
+        if len(self.secret) < 2 * _TELLING:
+            return text.replace(self.secret, "***")
+        beginning = re.escape(self.secret[:_TELLING])
+        return re.sub(beginning + r"""[^\s"']*""", "***", text)
 
 
 class CredentialSource(Protocol):

@@ -57,13 +57,6 @@ class Intake:
         (self._before if first else self._after)[line] = state
         self.bell.ring()
 
-    def replace(self, line: int, state: State) -> bool:
-        """Change the state of a row that waits to go after everything else, if it still does."""
-        waits = line in self._after
-        if waits:
-            self._after[line] = state
-        return waits
-
     async def next(self) -> Entry | None:
         """The next row; None while there is none."""
         if self._back:

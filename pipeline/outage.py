@@ -11,7 +11,7 @@ and each such relapse doubles the time until the next try.
 
 from dataclasses import dataclass
 
-THRESHOLD = 5
+THRESHOLD = 3
 _FIRST_PROBE_AFTER = 5.0
 _PROBES_APART = 50.0
 _LONGEST_DWELL = 600.0
@@ -37,9 +37,10 @@ class Down:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A probe was answered: one real call at a time until one is answered too."""
+    """A probe was answered, at `at`: one real call at a time until one is answered too."""
 
     since: float
+    at: float
     relapses: int
 
 
@@ -54,9 +55,10 @@ def after_failure(health: Health, now: float) -> Health:
             if failures + 1 < THRESHOLD:
                 return Up(failures + 1, first)
             return Down(first, now + _FIRST_PROBE_AFTER)
-        case Trial(since, relapses):
+        case Trial(since, at, relapses):
             dwell = min(_PROBES_APART * 2.0**relapses, _LONGEST_DWELL)
-            return Down(since, now + dwell, relapses=min(relapses + 1, 10))
+            # The time since the probe was not spent waiting for the host.
+            return Down(since + (now - at), now + dwell, relapses=min(relapses + 1, 10))
         case Down():
             return health
 
@@ -74,7 +76,7 @@ def after_probe(health: Health, now: float, *, answered: bool) -> Health:
     if not isinstance(health, Down):
         return health
     if answered:
-        return Trial(health.since, health.relapses)
+        return Trial(health.since, now, health.relapses)
     wait = min(_FIRST_PROBE_AFTER * 2.0**health.probes, _PROBES_APART)
     next_at = max(health.probe_at + wait, now)
     return Down(health.since, next_at, min(health.probes + 1, 10), health.relapses)

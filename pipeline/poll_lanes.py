@@ -126,10 +126,10 @@ class PollLanes:
             case Conclude(end, usage):
                 if isinstance(end, Answer):
                     course.latencies.observe(end, course.clock.now() - asking.accepted_at)
-                course.left(asking.state)
+                course.counts.running -= 1
                 await course.finish(End(line, end, usage))
             case GiveUpLost():
-                course.left(asking.state)
+                course.counts.running -= 1
                 _log.warning("! line %d: operation %s is lost", line, asking.operation_id)
                 await self._lose(asking)
             case _:

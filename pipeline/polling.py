@@ -17,7 +17,6 @@ from pipeline.records import Failure
 from pipeline.wire import Answer, PollOutcome, Problem
 
 RETENTION = 3 * 86400.0
-# An operation that can't even be asked for this long after its end will not be heard of again.
 _GRACE = 86400.0
 _DENIALS_APART = 60.0
 _DENIED_FOR = 600.0
@@ -44,6 +43,7 @@ class Asking:
     line: int
     state: Running
     denied_at: float | None = None
+    unsure_at: float | None = None
     garbled: int = 0
     refused: int = 0
 
@@ -100,12 +100,11 @@ def after_poll(
         case wire.Refused(problem):
             seen = replace(calm, refused=asking.refused + 1)
             return _unless(seen, problem, again, final=seen.refused >= _REFUSED_LIMIT)
-        case wire.StillRunning(created_at):
-            # Both clocks must agree that it is that old: one of them may have been set meanwhile.
-            born = max(asking.accepted_at, created_at or 0.0)
-            return _running(replace(calm, denied_at=None), now - born, again)
-        case wire.Unsure(problem) if now - asking.accepted_at >= RETENTION + _GRACE:
-            return Conclude(_failure("operation", problem), None)
+        case wire.StillRunning(age):
+            heard = replace(calm, denied_at=None, unsure_at=None)
+            return _running(heard, now - asking.accepted_at, age, again)
+        case wire.Unsure(problem) | wire.Conflict(problem):
+            return _unsure(calm, problem, now, again)
         case _:
             return AskAgain(calm, again)
 
@@ -119,16 +118,27 @@ def next_at(asking: Asking, now: float, typical: float | None = None) -> float:
     # Whatever was learned, an operation is asked for long before it expires.
     expected = min(typical or 0.0, _LONGEST_TYPICAL)
     if age < expected:
-        return max(asking.accepted_at + expected, now + _SHORTEST)
+        born = min(asking.accepted_at, now)
+        return max(born + expected, now + _SHORTEST)
     longest = max(_LONGEST, expected * _SHARE_OF_TYPICAL)
     return now + min(max(age * _SHARE_OF_AGE, _SHORTEST), longest)
 
 
-def _running(asking: Asking, age: float, again: float) -> Verdict:
-    if age < RETENTION:
+def _running(asking: Asking, age: float, told_age: float | None, again: float) -> Verdict:
+    """Our clock may be wrong or have been set since; what the service's own tells goes first."""
+    if (age if told_age is None else told_age) < RETENTION and age < 2 * RETENTION:
         return AskAgain(asking, again)
     message = "the operation was still running 3 days after it was created"
     return Conclude(Failure("operation", "never_done", message), None)
+
+
+def _unsure(asking: Asking, problem: Problem, now: float, again: float) -> Verdict:
+    """Give up on what has expired and could not even be asked for a whole day."""
+    first = now if asking.unsure_at is None else asking.unsure_at
+    expired = now - asking.accepted_at >= RETENTION + _GRACE
+    if expired and now - first >= _GRACE:
+        return Conclude(_failure("operation", problem), None)
+    return AskAgain(replace(asking, unsure_at=first), again)
 
 
 def _unless(asking: Asking, problem: Problem, again: float, *, final: bool) -> Verdict:

@@ -84,7 +84,8 @@ class Reach:
                     "Nothing is lost: run the same command again when it is back.",
                 )
             elif health.probe_at > self._clock.now():
-                await self._bell.wait(health.probe_at - self._clock.now())
+                next_at = min(health.probe_at, health.since + self._patience + 0.001)
+                await self._bell.wait(max(next_at - self._clock.now(), 0.0))
             else:
                 await self._probe()
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pipeline.checkpoint import Checkpoint
+from pipeline.errors import RunError
 from pipeline.facts import End, Fact, Finish, Signature, Span
 from pipeline.output import Lines
 from pipeline.records import Failure, failed_line, result_line
@@ -66,6 +67,7 @@ class Recorder:
         self._ready = asyncio.Event()
         self._closing = False
         self._failure: Exception | None = None
+        self._lines_failure: RunError | None = None
         # Of its own: names are looked up in the loop's default threads, and may take long.
         self._thread = ThreadPoolExecutor(1, "recorder")
 
@@ -144,11 +146,15 @@ class Recorder:
             for future, line in current.recorded:
                 if not future.done():
                     future.set_result(line not in repeated)
-        if current.ends:
-            await self._in_thread(self._write_ends, current.ends)
-            for written in current.written:
-                if not written.done():
-                    written.set_result(None)
+        if current.ends and self._lines_failure is None:
+            try:
+                await self._in_thread(self._write_ends, current.ends)
+            except RunError as error:
+                # What the checkpoint alone can still take is worth having: ids that were paid for.
+                self._lines_failure = error
+        for written in current.written:
+            if not written.done():
+                _settle(written, self._lines_failure)
 
     async def _in_thread(self, call: Callable[[_A], _R], argument: _A) -> _R:
         loop = asyncio.get_running_loop()
@@ -207,6 +213,13 @@ class Recorder:
         for future in waiting:
             if not future.done():
                 future.set_exception(error)
+
+
+def _settle(future: asyncio.Future[None], failure: RunError | None) -> None:
+    if failure is None:
+        future.set_result(None)
+    else:
+        future.set_exception(failure)
 
 
 def _finish(end: End, place: Span) -> Finish:

@@ -19,6 +19,7 @@ from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.errors import Exit, RunError
 from pipeline.facts import Cursor, Signature
+from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
 from pipeline.pace import Pace
 from pipeline.poll_lanes import PollLanes
@@ -135,11 +136,13 @@ class Run:
         )
         self._submit_pace, self._poll_pace = self._paces()
         self._submit_reach, self._poll_reach = self._reaches()
+        self._forgiveness = Forgiveness(self._course, self._submit_reach)
         self._submits = SubmitLanes(
             self._course,
             tools.service,
             self._submit_pace,
             self._submit_reach,
+            self._forgiveness,
             files.run_id,
             last_number=files.checkpoint.last_send(),
             max_in_flight=settings.max_in_flight,
@@ -247,8 +250,8 @@ class Run:
         if self._files.resumed:
             of_all = "" if counts.total is None else f" of {counts.total:,}"
             self._tools.say(
-                f"Continuing: {counts.finished:,}{of_all} rows done, {counts.running:,} "
-                f"operations to fetch, {counts.doubts:,} in doubt so far."
+                f"Continuing: {counts.finished:,}{of_all} rows done, operations to fetch: "
+                f"{counts.running:,}, doubts so far: {counts.doubts:,}."
             )
 
     def _start_lanes(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
@@ -259,7 +262,13 @@ class Run:
         ]
 
     def _start_watchers(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        parts = [self._submit_reach.watch, self._poll_reach.watch, self._show, self._count]
+        parts = [
+            self._submit_reach.watch,
+            self._poll_reach.watch,
+            self._forgiveness.watch,
+            self._show,
+            self._count,
+        ]
         return [group.create_task(self._guarded(part)) for part in parts]
 
     async def _drain(self, lanes: list[asyncio.Task[None]]) -> None:

@@ -13,7 +13,7 @@ that was sent and has no answer: the difference is money.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -131,6 +131,9 @@ class Account:
     data_logging: bool = True
 
 
+_Outcome = TypeVar("_Outcome", SubmitOutcome, PollOutcome)
+
+
 class Service:
     """Makes calls and reads what comes back; decides nothing about rows."""
 
@@ -159,11 +162,9 @@ class Service:
             return wire.Unsure(Problem("no_answer", str(error), request_id))
         except UndecodableError as error:
             return wire.Unsure(Problem("undecodable", str(error), request_id), outage=False)
-        body = credential.redact(reply.body)
-        outcome = wire.read_submit(reply.status, reply.headers, body, self._clock.now())
-        if isinstance(outcome, wire.Unauthorized):
-            return await self._unauthorized(outcome, credential)
-        return outcome
+        now = self._clock.now()
+        outcome = wire.read_submit(reply.status, reply.headers, reply.body, now)
+        return await self._heeded(outcome, credential)
 
     async def poll(self, operation_id: str) -> PollOutcome:
         """GET an operation."""
@@ -178,12 +179,9 @@ class Service:
             return wire.Unsure(Problem("no_answer", str(error)))
         except UndecodableError as error:
             return wire.Garbled(Problem("undecodable", str(error)))
-        body = reply.body if reply.status == 200 else credential.redact(reply.body)
         now = self._clock.now()
-        outcome = wire.read_poll(operation_id, reply.status, reply.headers, body, now)
-        if isinstance(outcome, wire.Unauthorized):
-            return await self._unauthorized(outcome, credential)
-        return outcome
+        outcome = wire.read_poll(operation_id, reply.status, reply.headers, reply.body, now)
+        return await self._heeded(outcome, credential)
 
     async def probe_submits(self, model_uri: str) -> bool:
         """Whether the host that takes POSTs answers: asked of its free tokenizer."""
@@ -196,13 +194,20 @@ class Service:
         url = f"{self._endpoints.operations}/operations/{quote(operation_id, safe='')}"
         return await self._answers("GET", url, b"")
 
-    async def _unauthorized(
-        self, outcome: wire.Unauthorized, refused: Credential
-    ) -> wire.Unauthorized:
-        """Renew the credential: once, however many calls it was refused for."""
+    async def _heeded(self, outcome: _Outcome, credential: Credential) -> _Outcome:
+        """The outcome without the secret, which the service's own words can echo.
+
+        A credential that was not accepted is renewed: once, however many calls it was refused for.
+        """
+        problem = getattr(outcome, "problem", None)
+        if isinstance(problem, Problem):
+            clean = _redacted(problem, credential)
+            outcome = replace(outcome, problem=clean)  # type: ignore[arg-type] # those that have one
+        if not isinstance(outcome, wire.Unauthorized):
+            return outcome
         async with self._renewing:
-            if self._credential is refused:
-                self._credential = await self._account.credentials.renewed(refused)
+            if self._credential is credential:
+                self._credential = await self._account.credentials.renewed(credential)
             return replace(outcome, renewed=self._credential is not None)
 
     async def _answers(self, method: str, url: str, body: bytes) -> bool:
@@ -225,3 +230,8 @@ class Service:
         headers = credential.headers(self._account.folder)
         headers["content-type"] = "application/json"
         return headers
+
+
+def _redacted(problem: Problem, credential: Credential) -> Problem:
+    request_id = problem.request_id and credential.redact(problem.request_id)
+    return Problem(problem.code, credential.redact(problem.message), request_id)

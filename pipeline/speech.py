@@ -43,6 +43,8 @@ def say(sentence: str) -> None:
 
 def say_from_signal(sentence: str) -> None:
     """The same from a signal handler, which may interrupt a write of the same stream."""
+    if sys.stderr is None:
+        return
     with suppress(OSError):
         os.write(2, f"\n{sentence}\n".encode())
 

@@ -65,6 +65,7 @@ class SubmitLanes:
         service: Service,
         pace: Pace,
         reach: Reach,
+        forgiveness: Forgiveness,
         run_id: uuid.UUID,
         *,
         last_number: int = 0,
@@ -80,7 +81,7 @@ class SubmitLanes:
         self._turn = asyncio.Lock()
         self._proven = False
         self._tries_apart: dict[int, int] = {}
-        self._forgiveness = Forgiveness(course, reach)
+        self._forgiveness = forgiveness
         self.sending: set[asyncio.Task[None]] = set()
         self.bell = Bell()
 
@@ -170,9 +171,6 @@ class SubmitLanes:
         _log.info("→ line %d, request %s", row.line, request_id)
         outcome = await self._service.submit(row.body, str(request_id))
         verdict = after_submit(outcome, own_model=row.own_model, proven=self._proven)
-        if isinstance(verdict, Run) and not self._course.claim(verdict.operation_id):
-            what = f"operation {verdict.operation_id} is another row's already"
-            verdict = Doubt(Problem("repeated_operation", what, str(request_id)), outage=False)
         self._settle_pace(posting, verdict)
         await self._heed(posting, verdict)
 
@@ -202,15 +200,15 @@ class SubmitLanes:
         line = posting.row.line
         match verdict:
             case Run(operation_id):
-                self._forgiveness.answered()
+                await self._forgiveness.answered()
                 await self._run(posting, operation_id)
             case Fail(failure):
-                self._forgiveness.answered()
+                await self._forgiveness.answered()
                 await self._withdraw(posting)
                 await self._course.finish(End(line, failure))
             case Retry(problem, sent):
                 _log.info("↻ line %d: %s", line, problem.message)
-                self._forgiveness.answered() if sent else self._forgiveness.failed()
+                await (self._forgiveness.answered() if sent else self._forgiveness.failed())
                 waiting = await self._withdraw(posting)
                 if posting.row.own_model:
                     # The quota may be its model's alone: others are not to wait for it.
@@ -219,13 +217,12 @@ class SubmitLanes:
                     entry = replace(posting.entry, state=waiting, cursor=None)
                     self._course.intake.put_back(entry)
             case Later(problem):
-                self._forgiveness.answered()
+                await self._forgiveness.answered()
                 await self._wait_apart(posting, problem)
             case Doubt(problem, is_outage):
                 _log.warning("? line %d is in doubt: %s", line, problem.message)
                 await self._doubt(posting, is_outage=is_outage)
             case Stop(error):
-                self._forgiveness.answered()
                 self._course.ending.set(error)
                 await self._withdraw(posting)
             case _:
@@ -249,8 +246,9 @@ class SubmitLanes:
         line = posting.row.line
         self._proven = True
         state = after(posting.state, Accepted(operation_id, self._course.clock.now()))
+        facts = [Move(line, state), *superseded(line, posting.state)]
         try:
-            await self._course.recorder.record(Move(line, state), *superseded(line, posting.state))
+            is_its_own = await self._course.recorder.record(*facts, line=line)
         except StorageFailed:
             _log.critical(
                 "line %d: operation %s was accepted but could not be stored; "
@@ -258,8 +256,12 @@ class SubmitLanes:
                 *(line, operation_id),
             )
             raise
-        _log.info("← line %d, operation %s", line, operation_id)
-        await self._course.advance(line, state)
+        if is_its_own:
+            _log.info("← line %d, operation %s", line, operation_id)
+            await self._course.advance(line, state)
+        else:
+            _log.warning("? line %d: operation %s is another row's", line, operation_id)
+            await self._doubt(posting, is_outage=False)
 
     async def _withdraw(self, posting: _Posting) -> State:
         state = after(posting.state, Withdrawn())
@@ -268,8 +270,12 @@ class SubmitLanes:
 
     async def _doubt(self, posting: _Posting, *, is_outage: bool) -> None:
         line = posting.row.line
-        forgiven = is_outage and self._forgiveness.failed()
+        if not is_outage:
+            await self._course.advance(line, await self._course.doubt(line, posting.state))
+            return
+        forgiven = await self._forgiveness.failed()
         state = await self._course.doubt(line, posting.state, forgiven=forgiven)
-        await self._course.advance(line, state)
-        if is_outage and not forgiven:
-            self._forgiveness.remember(line, state)
+        if forgiven:
+            await self._course.advance(line, state)
+        else:
+            await self._forgiveness.weigh(line, state)

@@ -134,9 +134,9 @@ class Unsure:
 
 @dataclass(frozen=True, slots=True)
 class StillRunning:
-    """The operation is not done. `created_at` by the service's clock, where it says so."""
+    """The operation is not done. `age` in seconds, by the service's own clock alone."""
 
-    created_at: float | None = None
+    age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,16 +231,14 @@ def read_poll(asked: str, status: int, headers: Headers, body: bytes, now: float
     if operation.get("id", asked) != asked:
         what = f"the answer speaks of another operation: {_shown(body)}"
         return Garbled(Problem("undecodable", what, headers.get("x-request-id")))
-    return read_operation(operation, headers.get("x-request-id"))
+    return read_operation(operation, headers)
 
 
-def read_operation(operation: dict[str, Json], request_id: str | None) -> PollOutcome:
+def read_operation(operation: dict[str, Json], headers: Headers) -> PollOutcome:
     """What an Operation message means. An error before `done` is an operation still running."""
     if operation.get("done") is not True:
-        created = _moment(operation.get("createdAt"))
-        return StillRunning(
-            None if created is None else datetime.fromisoformat(created).timestamp()
-        )
+        return StillRunning(_age(operation, headers))
+    request_id = headers.get("x-request-id")
     error, response = operation.get("error"), operation.get("response")
     usage = _usage(response)
     if isinstance(error, dict) and error.get("code") not in (None, 0, "0"):
@@ -251,6 +249,17 @@ def read_operation(operation: dict[str, Json], request_id: str | None) -> PollOu
         message = _shortened(f"{what}: {words}") if isinstance(words, str) and words else what
         return Failed(Problem("no_answer", message, request_id))
     return _read_answer(operation, response, usage, request_id)
+
+
+def _age(operation: dict[str, Json], headers: Headers) -> float | None:
+    created = _moment(operation.get("createdAt"))
+    try:
+        sent = parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, OverflowError):
+        return None
+    if created is None or sent.tzinfo is None:
+        return None
+    return (sent - datetime.fromisoformat(created)).total_seconds()
 
 
 def _read_answer(

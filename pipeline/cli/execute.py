@@ -243,6 +243,8 @@ def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
 
 def _answer(lines: list[str]) -> None:
     """What standard output can't take does not change how the run went."""
+    if sys.stdout is None:
+        return
     try:
         for line in lines:
             click.echo(line)
@@ -272,7 +274,7 @@ def _summary(call: Call, outcome: Outcome) -> list[str]:
     if totals.doubt_count:
         worst = money(totals.doubt_cost(table)) or "an unknown sum of"
         lines.append(
-            f"{totals.doubt_count:,} submits whose acceptance can't be known; "
+            f"Submits whose acceptance can't be known: {totals.doubt_count:,}; "
             f"at worst they cost {worst} {table.currency}."
         )
     return lines
