@@ -33,10 +33,10 @@ from pipeline.facts import (
     columns_of,
     state_of,
 )
+from pipeline.outcomes import Usage
 from pipeline.pace import LONGEST_WINDOW
 from pipeline.records import Known
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
-from pipeline.wire import Usage
 
 _APPLICATION = 0x79614762  # "yaGb", so that no other program's database is taken for ours
 _VERSION = 1

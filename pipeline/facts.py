@@ -5,8 +5,8 @@ from typing import assert_never
 
 from pipeline.errors import BadData
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
+from pipeline.outcomes import Answer, Usage
 from pipeline.records import Failure
-from pipeline.wire import Answer, Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,16 @@ import asyncio
 import logging
 from typing import assert_never
 
-from pipeline import wire
+from pipeline import outcomes
 from pipeline.course import NEVER, Course
 from pipeline.facts import End, Move
 from pipeline.item import Lost, after
+from pipeline.outcomes import Answer, PollOutcome
 from pipeline.pace import Pace
 from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, Verdict, after_poll
 from pipeline.reach import Reach
 from pipeline.service import Service
 from pipeline.submitting import forbidden, misdirected, refused_credential
-from pipeline.wire import Answer, PollOutcome
 
 _log = logging.getLogger("yagpt-batch")
 # So many polls in a row, of several operations and without a good one between, are no accident.
@@ -76,7 +76,7 @@ class PollLanes:
 
     def _heed_reach(self, asking: Asking, outcome: PollOutcome) -> None:
         """Several operations failing in a row are an outage; one failing each time is its own."""
-        if not isinstance(outcome, wire.NotSent | wire.Unsure):
+        if not isinstance(outcome, outcomes.NotSent | outcomes.Unsure):
             self._failing.clear()
             self._reach.answered()
             return
@@ -87,15 +87,15 @@ class PollLanes:
 
     def _settle_pace(self, outcome: PollOutcome, begun: float) -> None:
         now = self._course.clock.now()
-        if isinstance(outcome, wire.NotSent):
+        if isinstance(outcome, outcomes.NotSent):
             self._pace.undo(begun)
             return
         self._pace.end(now)
         match outcome:
-            case wire.Throttled(throttle, problem):
+            case outcomes.Throttled(throttle, problem):
                 if self._pace.gate.throttled(throttle, begun, now):
                     _log.warning("! polls slowed down: %s", problem.message)
-            case wire.Unsure() | wire.Unauthorized() | wire.Conflict():
+            case outcomes.Unsure() | outcomes.Unauthorized() | outcomes.Conflict():
                 self._pace.gate.undecided(begun)
             case _:
                 self._pace.gate.passed(begun)
@@ -103,16 +103,21 @@ class PollLanes:
     def _heed_refusal(self, asking: Asking, outcome: PollOutcome) -> None:
         """End the run where every operation is refused for the same reason."""
         match outcome:
-            case wire.Unauthorized(problem, renewed) if not renewed:
+            case outcomes.Unauthorized(problem, renewed) if not renewed:
                 self._course.ending.set(refused_credential(problem))
-            case wire.Misdirected(problem):
+            case outcomes.Misdirected(problem):
                 self._course.ending.set(misdirected(problem))
-            case wire.Forbidden(problem):
+            case outcomes.Forbidden(problem):
                 self._forbidden.append(asking.line)
                 among_others = self._answered_once and len(set(self._forbidden)) < _FORBIDDEN_LIMIT
                 if len(self._forbidden) >= _FORBIDDEN_LIMIT and not among_others:
                     self._course.ending.set(forbidden(problem))
-            case wire.StillRunning() | wire.Answer() | wire.Failed() | wire.NotFound():
+            case (
+                outcomes.StillRunning()
+                | outcomes.Answer()
+                | outcomes.Failed()
+                | outcomes.NotFound()
+            ):
                 self._answered_once = True
                 self._forbidden.clear()
             case _:

@@ -11,10 +11,10 @@ from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from pipeline import wire
+from pipeline import outcomes
 from pipeline.item import Running
+from pipeline.outcomes import Answer, PollOutcome, Problem
 from pipeline.records import Failure
-from pipeline.wire import Answer, PollOutcome, Problem
 
 RETENTION = 3 * 86400.0
 _GRACE = 86400.0
@@ -69,7 +69,7 @@ class Conclude:
     """The operation is over: with an answer, or with a failure that is the row's."""
 
     end: Answer | Failure
-    usage: wire.Usage | None
+    usage: outcomes.Usage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +90,20 @@ def after_poll(
     match outcome:
         case Answer():
             return Conclude(outcome, outcome.usage)
-        case wire.Failed(problem, stage, usage):
+        case outcomes.Failed(problem, stage, usage):
             return Conclude(_failure(stage, problem), usage)
-        case wire.NotFound(problem) | wire.Forbidden(problem):
+        case outcomes.NotFound(problem) | outcomes.Forbidden(problem):
             return _denied(calm, problem, now)
-        case wire.Garbled(problem):
+        case outcomes.Garbled(problem):
             seen = replace(calm, garbled=asking.garbled + 1)
             return _unless(seen, problem, again, final=seen.garbled >= _GARBLED_LIMIT)
-        case wire.Refused(problem):
+        case outcomes.Refused(problem):
             seen = replace(calm, refused=asking.refused + 1)
             return _unless(seen, problem, again, final=seen.refused >= _REFUSED_LIMIT)
-        case wire.StillRunning(age):
+        case outcomes.StillRunning(age):
             heard = replace(calm, denied_at=None, unsure_at=None)
             return _running(heard, now - asking.accepted_at, age, again)
-        case wire.Unsure(problem) | wire.Conflict(problem):
+        case outcomes.Unsure(problem) | outcomes.Conflict(problem):
             return _unsure(calm, problem, now, again)
         case _:
             return AskAgain(calm, again)

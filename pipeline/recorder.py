@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import RunError
 from pipeline.facts import End, Fact, Finish, Signature, Span
+from pipeline.outcomes import Answer
 from pipeline.output import Lines
 from pipeline.records import Failure, failed_line, result_line
 from pipeline.source import Source
-from pipeline.wire import Answer
 
 _A = TypeVar("_A")
 _R = TypeVar("_R")

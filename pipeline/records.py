@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline import codec
 from pipeline.codec import Json
-from pipeline.wire import Answer, Usage
+from pipeline.outcomes import Answer, Usage
 
 
 @dataclass(frozen=True, slots=True)

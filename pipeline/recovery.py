@@ -23,9 +23,9 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
 from pipeline.errors import BadData, RunError, StorageFailed
 from pipeline.facts import Finish, Signature, Span
+from pipeline.outcomes import Usage
 from pipeline.output import Lines, changed, seal
 from pipeline.source import Source
-from pipeline.wire import Usage
 
 _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
 _FRESH = "Restore what was there, or start afresh with --fresh (old files are moved aside)."

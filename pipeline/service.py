@@ -5,9 +5,9 @@ simulation. A carrier makes one call, once, and tells a call that was certainly 
 that was sent and has no answer: the difference is money.
 
     call ──Carrier──▶ Reply ──wire──▶ outcome
-             ├─ NotSentError ──────▶ wire.NotSent
-             ├─ NoAnswerError ─────▶ wire.Unsure
-             └─ UndecodableError ──▶ wire.Unsure for a POST, wire.Garbled for a GET
+             ├─ NotSentError ──────▶ outcomes.NotSent
+             ├─ NoAnswerError ─────▶ outcomes.Unsure
+             └─ UndecodableError ──▶ outcomes.Unsure for a POST, outcomes.Garbled for a GET
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from urllib.parse import quote
 
 import httpx
 
-from pipeline import wire
+from pipeline import outcomes, wire
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.credentials import Credential, CredentialSource
-from pipeline.wire import PollOutcome, Problem, SubmitOutcome
+from pipeline.outcomes import PollOutcome, Problem, SubmitOutcome
 
 CONNECT_TIMEOUT = 10.0
 # Giving up early on a POST makes doubts.
@@ -157,11 +157,11 @@ class Service:
         try:
             reply = await self._carrier.send("POST", url, headers, body, SUBMIT_TIMEOUT)
         except NotSentError as error:
-            return wire.NotSent(Problem("not_sent", str(error)))
+            return outcomes.NotSent(Problem("not_sent", str(error)))
         except NoAnswerError as error:
-            return wire.Unsure(Problem("no_answer", str(error), request_id))
+            return outcomes.Unsure(Problem("no_answer", str(error), request_id))
         except UndecodableError as error:
-            return wire.Unsure(Problem("undecodable", str(error), request_id), outage=False)
+            return outcomes.Unsure(Problem("undecodable", str(error), request_id), outage=False)
         now = self._clock.now()
         outcome = wire.read_submit(reply.status, reply.headers, reply.body, now)
         return await self._heeded(outcome, credential)
@@ -174,11 +174,11 @@ class Service:
         try:
             reply = await self._carrier.send("GET", url, headers, b"", POLL_TIMEOUT)
         except NotSentError as error:
-            return wire.NotSent(Problem("not_sent", str(error)))
+            return outcomes.NotSent(Problem("not_sent", str(error)))
         except NoAnswerError as error:
-            return wire.Unsure(Problem("no_answer", str(error)))
+            return outcomes.Unsure(Problem("no_answer", str(error)))
         except UndecodableError as error:
-            return wire.Garbled(Problem("undecodable", str(error)))
+            return outcomes.Garbled(Problem("undecodable", str(error)))
         now = self._clock.now()
         outcome = wire.read_poll(operation_id, reply.status, reply.headers, reply.body, now)
         return await self._heeded(outcome, credential)
@@ -203,7 +203,7 @@ class Service:
         if isinstance(problem, Problem):
             clean = _redacted(problem, credential)
             outcome = replace(outcome, problem=clean)  # type: ignore[arg-type] # those that have one
-        if not isinstance(outcome, wire.Unauthorized):
+        if not isinstance(outcome, outcomes.Unauthorized):
             return outcome
         async with self._renewing:
             if self._credential is credential:

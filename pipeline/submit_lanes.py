@@ -29,13 +29,13 @@ from pipeline.item import (
     Withdrawn,
     after,
 )
+from pipeline.outcomes import OperationId, Problem
 from pipeline.pace import Pace, Throttle
 from pipeline.reach import Reach
 from pipeline.records import Failure
 from pipeline.rows import Row
 from pipeline.service import Service
 from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
-from pipeline.wire import OperationId, Problem
 
 _log = logging.getLogger("yagpt-batch")
 # A row that conflicts with something of its own: half an hour in all, then it is given up.

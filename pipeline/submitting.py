@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from pipeline import wire
+from pipeline import outcomes
 from pipeline.errors import BadSettings, NoPermission, RunError
+from pipeline.outcomes import OperationId, Problem, SubmitOutcome
 from pipeline.pace import Throttle
 from pipeline.records import Failure
-from pipeline.wire import OperationId, Problem, SubmitOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +66,29 @@ def after_submit(outcome: SubmitOutcome, *, own_model: bool, proven: bool = Fals
     `proven`: rows were accepted already, so a 400 can't be about what all rows share.
     """
     match outcome:
-        case wire.Accepted(operation_id):
+        case outcomes.Accepted(operation_id):
             return Run(operation_id)
-        case wire.Throttled(throttle, problem):
+        case outcomes.Throttled(throttle, problem):
             return Retry(problem, throttle=throttle)
-        case wire.Conflict(problem):
+        case outcomes.Conflict(problem):
             return Later(problem)
-        case wire.Unauthorized(problem, renewed):
+        case outcomes.Unauthorized(problem, renewed):
             return Retry(problem) if renewed else Stop(refused_credential(problem))
-        case wire.NotSent(problem):
+        case outcomes.NotSent(problem):
             return Retry(problem, sent=False)
-        case wire.Unsure(problem, outage):
+        case outcomes.Unsure(problem, outage):
             return Doubt(problem, outage)
-        case wire.Misdirected(problem):
+        case outcomes.Misdirected(problem):
             return Stop(misdirected(problem))
-        case wire.Refused(problem, shared) if own_model or proven or not shared:
+        case outcomes.Refused(problem, shared) if own_model or proven or not shared:
             return Fail(_failure(problem))
-        case wire.Refused(problem):
+        case outcomes.Refused(problem):
             return Stop(misdirected(problem))
-        case wire.Forbidden(problem) | wire.NotFound(problem) if own_model:
+        case outcomes.Forbidden(problem) | outcomes.NotFound(problem) if own_model:
             return Fail(_failure(problem))
-        case wire.Forbidden(problem):
+        case outcomes.Forbidden(problem):
             return Stop(forbidden(problem))
-        case wire.NotFound(problem):
+        case outcomes.NotFound(problem):
             return Stop(misdirected(problem))
 
 

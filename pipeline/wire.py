@@ -9,16 +9,33 @@ are no JSON at all.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import NewType
 
 from pipeline import codec
 from pipeline.codec import Json
+from pipeline.outcomes import (
+    Accepted,
+    Answer,
+    Conflict,
+    Failed,
+    Forbidden,
+    Garbled,
+    Misdirected,
+    NotFound,
+    OperationId,
+    PollOutcome,
+    Problem,
+    Refused,
+    StillRunning,
+    SubmitOutcome,
+    Throttled,
+    Unauthorized,
+    Unsure,
+    Usage,
+)
 from pipeline.pace import Throttle
 
-OperationId = NewType("OperationId", str)
 Headers = Mapping[str, str]
 
 _GRPC_NAMES = [
@@ -47,165 +64,6 @@ _SHARED = re.compile(r"model_?\s?uri|folder id", re.IGNORECASE)
 # Sums over millions of rows stay within an int64 below this.
 _ABSURD = 2**40
 _LONGEST_MESSAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why the service said no: a code (gRPC's name, else ``HTTP_nnn``), its words, its id."""
-
-    code: str
-    message: str
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The POST created an operation."""
-
-    operation_id: OperationId
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Not accepted, and never will be. `shared`: for a reason that is not the row's own."""
-
-    problem: Problem
-    shared: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Throttled:
-    """Refused for now: a quota."""
-
-    throttle: Throttle
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Unauthorized:
-    """The credential was not accepted. `renewed`: the next call will bring another one."""
-
-    problem: Problem
-    renewed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Forbidden:
-    """The credential was accepted, the call was not."""
-
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True)
-class NotFound:
-    """For a POST the model or path, for a GET the operation."""
-
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Refused for now, by the service's own account."""
-
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Misdirected:
-    """The host does not offer the call, or points elsewhere."""
-
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True)
-class NotSent:
-    """No byte of the call left this machine."""
-
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Unsure:
-    """Sent, and what became of it is unknown. `outage`: the host failed rather than answered."""
-
-    problem: Problem
-    outage: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class StillRunning:
-    """The operation is not done. `age` in seconds, by the service's own clock alone."""
-
-    age: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as the service counted them."""
-
-    input_tokens: int
-    completion_tokens: int
-    reasoning_tokens: int
-    total_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a finished operation says. Times are the operation's own words."""
-
-    text: str | None
-    finish: str
-    tool_calls: Json
-    usage: Usage | None
-    model_version: str | None
-    created_at: str | None
-    finished_at: str | None
-    response: Json
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The operation ended with an error, or with nothing that could be an answer."""
-
-    problem: Problem
-    stage: str = "operation"
-    usage: Usage | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Garbled:
-    """A 200 that can't be read as this operation."""
-
-    problem: Problem
-
-
-SubmitOutcome = (
-    Accepted
-    | Refused
-    | Throttled
-    | Unauthorized
-    | Forbidden
-    | NotFound
-    | Conflict
-    | Misdirected
-    | NotSent
-    | Unsure
-)
-PollOutcome = (
-    StillRunning
-    | Answer
-    | Failed
-    | Garbled
-    | Refused
-    | Throttled
-    | Unauthorized
-    | Forbidden
-    | NotFound
-    | Conflict
-    | Misdirected
-    | NotSent
-    | Unsure
-)
 
 
 def read_submit(status: int, headers: Headers, body: bytes, now: float) -> SubmitOutcome:

@@ -10,6 +10,12 @@ from pipeline import codec
 from pipeline.codec import Json
 from pipeline.facts import Begin, Cursor, Finish, Move, Span
 from pipeline.item import Running, State, Waiting
+from pipeline.outcomes import (
+    Answer,
+    OperationId,
+    Problem,
+    Usage,
+)
 from pipeline.output import seal
 from pipeline.prices import PriceTable
 from pipeline.records import Failure, failed_line, result_line
@@ -17,7 +23,6 @@ from pipeline.recovery import Files, Paths, opened
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.source import Line, Source
-from pipeline.wire import Answer, OperationId, Problem, Usage
 
 NOW = 1_800_000_000.0
 OPERATION = OperationId("d7qqr3frkl81js0udlr9")

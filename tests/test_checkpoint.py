@@ -23,8 +23,8 @@ from pipeline.facts import (
     Span,
 )
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
+from pipeline.outcomes import Usage
 from pipeline.records import Known
-from pipeline.wire import Usage
 
 
 @pytest.fixture

@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import wire
+from pipeline import outcomes
 from pipeline.codec import encode
 from pipeline.item import Running
+from pipeline.outcomes import (
+    NotFound,
+    PollOutcome,
+    Problem,
+    StillRunning,
+)
 from pipeline.polling import (
     RETENTION,
     Agenda,
@@ -22,7 +28,7 @@ from pipeline.polling import (
     next_at,
 )
 from pipeline.records import Failure
-from pipeline.wire import NotFound, PollOutcome, Problem, StillRunning, read_poll
+from pipeline.wire import read_poll
 from tests.builders import (
     ANSWER,
     OPERATION,
@@ -38,7 +44,7 @@ BORN = 1000.0
 DAY = 86400.0
 ASKING = Asking(7, Running(OPERATION, BORN, 1, 1))
 HTML = b"<html>the balancer's page</html>"
-DENIALS = [wire.NotFound(PROBLEM), wire.Forbidden(PROBLEM)]
+DENIALS = [outcomes.NotFound(PROBLEM), outcomes.Forbidden(PROBLEM)]
 
 
 def verdict(
@@ -73,7 +79,7 @@ def repeated(outcome: PollOutcome, times: int, *, asking: Asking = ASKING) -> Ve
 def test_an_answer_concludes() -> None:
     got = verdict(200, recorded_bytes("sdk_operation_done"))
     assert isinstance(got, Conclude)
-    assert isinstance(got.end, wire.Answer)
+    assert isinstance(got.end, outcomes.Answer)
     assert got.usage == USAGE
 
 
@@ -136,7 +142,7 @@ def test_an_operation_of_any_age_outlives_a_refusal_that_is_not_its_own(status: 
 
 
 @pytest.mark.promise("P4")
-@pytest.mark.parametrize("outcome", [wire.NotSent(PROBLEM), wire.Unsure(PROBLEM)])
+@pytest.mark.parametrize("outcome", [outcomes.NotSent(PROBLEM), outcomes.Unsure(PROBLEM)])
 def test_a_call_without_an_answer_leaves_the_operation_running(outcome: PollOutcome) -> None:
     assert again(repeated(outcome, 1000)).asking == ASKING
 
@@ -149,7 +155,7 @@ def test_an_operation_that_draws_nothing_but_409_is_given_up_in_the_end() -> Non
 
 @pytest.mark.promise("P12")
 def test_an_operation_is_not_given_up_for_a_network_that_is_gone() -> None:
-    got = after_poll(ASKING, wire.NotSent(PROBLEM), BORN + RETENTION * 2)
+    got = after_poll(ASKING, outcomes.NotSent(PROBLEM), BORN + RETENTION * 2)
     assert again(got).asking == ASKING
 
 
@@ -171,7 +177,7 @@ def test_a_garbled_answer_is_asked_for_five_times(body: bytes) -> None:
 
 
 def test_a_good_answer_between_garbled_ones_starts_the_count_anew() -> None:
-    garbled = wire.Garbled(PROBLEM)
+    garbled = outcomes.Garbled(PROBLEM)
     seen = again(repeated(garbled, 4))
     healed = again(after_poll(seen.asking, StillRunning(), seen.at)).asking
     assert healed == ASKING
@@ -179,20 +185,21 @@ def test_a_good_answer_between_garbled_ones_starts_the_count_anew() -> None:
 
 
 def test_only_answers_of_one_kind_in_a_row_add_up() -> None:
-    seen = again(repeated(wire.Garbled(PROBLEM), 4)).asking
-    seen = again(after_poll(seen, wire.Refused(PROBLEM), BORN + 50)).asking
+    seen = again(repeated(outcomes.Garbled(PROBLEM), 4)).asking
+    seen = again(after_poll(seen, outcomes.Refused(PROBLEM), BORN + 50)).asking
     assert (seen.garbled, seen.refused) == (0, 1)
-    seen = again(after_poll(seen, wire.Garbled(PROBLEM), BORN + 60)).asking
+    seen = again(after_poll(seen, outcomes.Garbled(PROBLEM), BORN + 60)).asking
     assert (seen.garbled, seen.refused) == (1, 0)
 
 
 @pytest.mark.parametrize(
-    "between", [wire.Unsure(PROBLEM), wire.NotSent(PROBLEM), wire.Conflict(PROBLEM), *DENIALS]
+    "between",
+    [outcomes.Unsure(PROBLEM), outcomes.NotSent(PROBLEM), outcomes.Conflict(PROBLEM), *DENIALS],
 )
 def test_whatever_comes_between_breaks_a_row_of_garbled_or_refused_answers(
     between: PollOutcome,
 ) -> None:
-    for outcome, limit in (wire.Garbled(PROBLEM), 5), (wire.Refused(PROBLEM), 3):
+    for outcome, limit in (outcomes.Garbled(PROBLEM), 5), (outcomes.Refused(PROBLEM), 3):
         seen = again(repeated(outcome, limit - 1)).asking
         seen = again(after_poll(seen, between, BORN + 50)).asking
         assert (seen.garbled, seen.refused) == (0, 0)
@@ -274,11 +281,11 @@ def test_only_where_both_clocks_agree_has_an_operation_run_for_3_days(ahead: flo
                 [
                     *DENIALS,
                     StillRunning(),
-                    wire.Garbled(PROBLEM),
-                    wire.Refused(PROBLEM),
-                    wire.Unsure(PROBLEM),
-                    wire.NotSent(PROBLEM),
-                    wire.Conflict(PROBLEM),
+                    outcomes.Garbled(PROBLEM),
+                    outcomes.Refused(PROBLEM),
+                    outcomes.Unsure(PROBLEM),
+                    outcomes.NotSent(PROBLEM),
+                    outcomes.Conflict(PROBLEM),
                 ]
             ),
             st.floats(0, 100_000),
@@ -292,12 +299,12 @@ def test_nothing_but_two_denials_past_retention_can_lose_an_operation(
     asking, now, denials = ASKING, BORN, list[float]()
     for outcome, pause in answers:
         now += pause
-        if isinstance(outcome, wire.NotFound | wire.Forbidden):
+        if isinstance(outcome, outcomes.NotFound | outcomes.Forbidden):
             denials.append(now)
         got = after_poll(asking, outcome, now)
         if isinstance(got, GiveUpLost):
             assert now - BORN >= RETENTION
-            assert isinstance(outcome, wire.NotFound | wire.Forbidden)
+            assert isinstance(outcome, outcomes.NotFound | outcomes.Forbidden)
             assert denials[-1] - denials[0] >= 60
         if not isinstance(got, AskAgain):
             return
@@ -402,14 +409,14 @@ def test_every_turn_names_another_operation_that_waits_due_or_not() -> None:
 
 
 def test_a_problem_keeps_its_request_id() -> None:
-    outcome = wire.Failed(Problem("INTERNAL", "boom", "r-8"))
+    outcome = outcomes.Failed(Problem("INTERNAL", "boom", "r-8"))
     assert failure(after_poll(ASKING, outcome, BORN)).request_id == "r-8"
 
 
 # What is learned.
 
 
-def answered(created: str | None, finished: str | None) -> wire.Answer:
+def answered(created: str | None, finished: str | None) -> outcomes.Answer:
     return replace(ANSWER, created_at=created, finished_at=finished)
 
 

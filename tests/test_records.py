@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.codec import Json, decode
+from pipeline.outcomes import Answer, Usage
 from pipeline.records import Failure, Known, failed_line, original, result_line, usage_object
-from pipeline.wire import Answer, Usage
 
 KNOWN = Known(17, "line-17", "yandexgpt-lite", None, "d7q", 1)
 ANSWER = Answer(

@@ -15,13 +15,14 @@ from pipeline.codec import Json
 from pipeline.errors import BadData, Busy, StorageFailed
 from pipeline.facts import Doubt, Fact, Finish, Signature
 from pipeline.item import Doubtful, Running
+from pipeline.outcomes import Answer, Usage
 from pipeline.output import Lines
 from pipeline.pace import Rate
 from pipeline.records import result_line
 from pipeline.recovery import Files, Paths, check_lines
 from pipeline.rows import Recipe, Template
 from pipeline.settings import Settings
-from pipeline.wire import Answer, Usage, read_operation
+from pipeline.wire import read_operation
 from tests.builders import (
     MODEL,
     NOW,

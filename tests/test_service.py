@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipeline import wire
+from pipeline import outcomes
 from pipeline.clock import Clock
 from pipeline.codec import Json, encode
 from pipeline.credentials import Credential, Fixed
+from pipeline.outcomes import PollOutcome, Problem, SubmitOutcome
 from pipeline.service import (
     Account,
     Endpoints,
@@ -18,7 +19,6 @@ from pipeline.service import (
     Service,
     UndecodableError,
 )
-from pipeline.wire import PollOutcome, Problem, SubmitOutcome
 from tests.builders import NOW, OPERATION, operation
 
 SECRET = "AQVN-not-for-anybody-s-eyes"  # noqa: S105 - nobody's
@@ -66,24 +66,24 @@ def problem(outcome: object) -> Problem:
 @pytest.mark.promise("P5")
 def test_what_was_not_sent_is_certainly_not_accepted() -> None:
     error = NotSentError("ConnectError: refused")
-    assert submitted(error) == wire.NotSent(Problem("not_sent", "ConnectError: refused"))
-    assert polled(error) == wire.NotSent(Problem("not_sent", "ConnectError: refused"))
+    assert submitted(error) == outcomes.NotSent(Problem("not_sent", "ConnectError: refused"))
+    assert polled(error) == outcomes.NotSent(Problem("not_sent", "ConnectError: refused"))
 
 
 @pytest.mark.promise("P5")
 def test_a_call_without_an_answer_is_unsure_and_may_be_an_outage() -> None:
     error = NoAnswerError("ReadTimeout")
-    assert submitted(error) == wire.Unsure(Problem("no_answer", "ReadTimeout", "r-1"))
-    assert polled(error) == wire.Unsure(Problem("no_answer", "ReadTimeout"))
+    assert submitted(error) == outcomes.Unsure(Problem("no_answer", "ReadTimeout", "r-1"))
+    assert polled(error) == outcomes.Unsure(Problem("no_answer", "ReadTimeout"))
 
 
 @pytest.mark.promise("P5")
 def test_an_answer_that_can_t_be_decoded_is_no_outage() -> None:
     error = UndecodableError("DecodingError: incorrect header check")
     words = "DecodingError: incorrect header check"
-    unsure = wire.Unsure(Problem("undecodable", words, "r-1"), outage=False)
+    unsure = outcomes.Unsure(Problem("undecodable", words, "r-1"), outage=False)
     assert submitted(error) == unsure
-    assert polled(error) == wire.Garbled(Problem("undecodable", words))
+    assert polled(error) == outcomes.Garbled(Problem("undecodable", words))
 
 
 @pytest.mark.promise("P12")
@@ -133,7 +133,7 @@ def test_a_refusal_that_echoes_the_credential_is_told_without_it(status: int, bo
 def test_an_answer_is_verbatim_though_it_may_hold_words_of_the_credential() -> None:
     alternatives: Json = [{"message": {"role": "assistant", "text": SECRET}}]
     outcome = polled(Reply(200, {}, operation(response={"alternatives": alternatives})))
-    assert isinstance(outcome, wire.Answer)
+    assert isinstance(outcome, outcomes.Answer)
     assert outcome.text == SECRET
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
-from pipeline import wire
+from pipeline import outcomes
 from pipeline.codec import encode
 from pipeline.errors import BadSettings, NoPermission, RunError
+from pipeline.outcomes import Problem
 from pipeline.pace import Throttle
 from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
-from pipeline.wire import Problem, read_submit
+from pipeline.wire import read_submit
 from tests.builders import NOW, OPERATION, PROBLEM, recorded, recorded_bytes, refusal
 
 HTML = b"<html>the balancer's page</html>"
@@ -55,14 +56,14 @@ def test_a_failure_of_the_host_is_a_doubt_that_feeds_the_outage_detector(
 @pytest.mark.promise("P5")
 @pytest.mark.promise("P12")
 def test_what_was_not_sent_goes_back_uncounted() -> None:
-    got = after_submit(wire.NotSent(PROBLEM), own_model=False)
+    got = after_submit(outcomes.NotSent(PROBLEM), own_model=False)
     assert got == Retry(PROBLEM, sent=False)
 
 
 @pytest.mark.promise("P5")
 @pytest.mark.parametrize("outage", [True, False])
 def test_what_was_sent_without_an_answer_is_a_doubt(outage: bool) -> None:
-    assert after_submit(wire.Unsure(PROBLEM, outage), own_model=True) == Doubt(PROBLEM, outage)
+    assert after_submit(outcomes.Unsure(PROBLEM, outage), own_model=True) == Doubt(PROBLEM, outage)
 
 
 @pytest.mark.parametrize("status", [400, 402, 405, 410, 413, 415, 418, 422, 431])
@@ -106,7 +107,7 @@ def test_that_rows_were_accepted_excuses_no_other_refusal() -> None:
 
 @pytest.mark.promise("P11")
 def test_a_refused_credential_costs_nothing_while_it_can_be_renewed() -> None:
-    assert after_submit(wire.Unauthorized(PROBLEM, renewed=True), own_model=False) == Retry(
+    assert after_submit(outcomes.Unauthorized(PROBLEM, renewed=True), own_model=False) == Retry(
         PROBLEM
     )
 

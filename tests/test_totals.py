@@ -14,9 +14,9 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.codec import Json
 from pipeline.facts import Begin, Cursor, Doubt, Fact, Finish, Move, Replaced, Span
 from pipeline.item import Doubtful, Forgiven, Gone, Running, Waiting, after
+from pipeline.outcomes import Usage
 from pipeline.prices import Price, PriceTable
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
-from pipeline.wire import Usage
 from tests.builders import fields
 
 PRICES = PriceTable(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline import codec
 from pipeline.codec import Json
-from pipeline.wire import (
+from pipeline.outcomes import (
     Accepted,
     Answer,
     Conflict,
@@ -24,6 +24,8 @@ from pipeline.wire import (
     Unauthorized,
     Unsure,
     Usage,
+)
+from pipeline.wire import (
     read_operation,
     read_poll,
     read_problem,
