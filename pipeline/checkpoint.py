@@ -16,6 +16,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import assert_never
 
+from pipeline import tally
 from pipeline.errors import BadData, StorageFailed
 from pipeline.facts import (
     Begin,
@@ -36,7 +37,7 @@ from pipeline.facts import (
 from pipeline.outcomes import Usage
 from pipeline.pace import LONGEST_WINDOW
 from pipeline.records import Known
-from pipeline.totals import DoubtTally, Sums, Tally, Totals
+from pipeline.totals import Sums, Totals
 
 _APPLICATION = 0x79614762  # "yaGb", so that no other program's database is taken for ours
 _VERSION = 1
@@ -187,13 +188,9 @@ class Checkpoint:
             case Ended(number, at):
                 self._db.execute("UPDATE sends SET ended = ? WHERE number = ?", (at, number))
             case Doubt(line, at):
-                self._db.execute(
-                    "INSERT INTO doubts SELECT line, ?, model, input_bound, output_bound"
-                    " FROM rows WHERE line = ?",
-                    (at, line),
-                )
+                tally.add_doubt(self._db, line, at)
             case Replaced(line):
-                self._add("replaced", line, None, Sums(rows=1, unknown=1))
+                tally.add(self._db, line, "replaced", None, Sums(rows=1, unknown=1))
             case Finish():
                 self._finish(fact)
             case _:
@@ -258,22 +255,7 @@ class Checkpoint:
             usage.reasoning_tokens,
             usage.total_tokens,
         )
-        self._add(end.outcome, end.line, end.finish, sums)
-
-    def _add(self, outcome: str, line: int, finish: str | None, sums: Sums) -> None:
-        # NULL is not equal to NULL in a key, so no model (the run's own) and no finish are ''.
-        self._db.execute(
-            "INSERT INTO tally SELECT ?, coalesce(model, ''), ?, ?, ?, ?, ?, ?, ?"
-            " FROM rows WHERE line = ?"
-            " ON CONFLICT DO UPDATE SET rows = rows + excluded.rows,"
-            " unknown = unknown + excluded.unknown, input = input + excluded.input,"
-            " completion = completion + excluded.completion,"
-            " reasoning = reasoning + excluded.reasoning, total = total + excluded.total",
-            (
-                *(outcome, finish or "", sums.rows, sums.unknown, sums.input_tokens),
-                *(sums.completion_tokens, sums.reasoning_tokens, sums.total_tokens, line),
-            ),
-        )
+        tally.add(self._db, end.line, end.outcome, end.finish, sums)
 
     def pending(self) -> Iterator[Pending]:
         """Every row begun and not finished, in order of the input."""
@@ -357,15 +339,4 @@ class Checkpoint:
     def totals(self, model: str) -> Totals:
         """The fold over everything finished; `model` is the run's, for rows that name none."""
         with self._failures("read"):
-            tallies = [
-                Tally(outcome, own or model, finish or None, Sums(*sums))
-                for outcome, own, finish, *sums in self._db.execute("SELECT * FROM tally")
-            ]
-            doubts = [
-                DoubtTally(own or model, input_bound, output_bound, count)
-                for own, input_bound, output_bound, count in self._db.execute(
-                    "SELECT model, input_bound, output_bound, count(*) FROM doubts"
-                    " GROUP BY model, input_bound, output_bound"
-                )
-            ]
-        return Totals(tallies, doubts)
+            return tally.read(self._db, model)
