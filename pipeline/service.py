@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import httpx
 
-from pipeline import outcomes, wire
+from pipeline import __version__, outcomes, wire
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.credentials import Credential, CredentialSource
@@ -76,6 +76,7 @@ class HttpxCarrier:
             ),
             timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT),
             follow_redirects=False,
+            headers={"user-agent": f"yagpt-batch/{__version__}"},
             trust_env=trust_environment,
         )
 
