@@ -165,7 +165,7 @@ class Checkpoint:
                             self._begin(fact) if isinstance(fact, Begin) else self._move(fact)
                         ):
                             repeated.add(fact.line)
-                    else:
+                    elif not (isinstance(fact, Replaced) and fact.line in repeated):
                         self._write(fact)
                 for name, known in files.items():
                     self._db.execute(

@@ -1,10 +1,13 @@
 """Doubts that turn out to be part of an outage cost their rows no attempt.
 
-An outage is noticed at the last of several failures. So a doubt that may be the beginning of one
+An outage is noticed at the last of several failures, so a doubt that may be the beginning of one
 is weighed first: until a POST is answered (it was no outage, the attempt counts), until an outage
-is noticed (the attempt is forgiven), or until nothing was learned for a while (it counts). Only
-then does its row go on.
+is noticed (the attempt is forgiven), or else for a second, after which a probe tells. Only then
+does its row go on.
 """
+
+import asyncio
+from enum import Enum, auto
 
 from pipeline.bell import Bell
 from pipeline.course import Course
@@ -12,7 +15,15 @@ from pipeline.facts import Move
 from pipeline.item import Forgiven, State, after
 from pipeline.reach import Reach
 
-_WEIGHED_FOR = 30.0
+_WEIGHED_FOR = 1.0
+
+
+class Judgement(Enum):
+    """What a failed POST means for its row's attempts."""
+
+    COUNTS = auto()
+    FORGIVEN = auto()
+    OPEN = auto()
 
 
 class Forgiveness:
@@ -21,7 +32,7 @@ class Forgiveness:
     def __init__(self, course: Course, reach: Reach) -> None:
         self._course = course
         self._reach = reach
-        self._weighed: dict[int, tuple[State, float]] = {}
+        self._weighed: dict[int, State] = {}
         self._bell = Bell()
 
     async def answered(self) -> None:
@@ -30,41 +41,45 @@ class Forgiveness:
         for line in list(self._weighed):
             await self._let_go(line)
 
-    async def failed(self) -> bool:
-        """A POST failed as in an outage; true where it is one."""
+    async def failed(self) -> Judgement:
+        """A POST failed as in an outage: whether it was part of one."""
+        # The host answers, yet not to this POST: that is no outage, and may be the row's own.
+        on_trial = self._reach.is_on_trial
         self._reach.failed()
+        if on_trial:
+            return Judgement.COUNTS
         if self._reach.is_up:
-            return False
+            return Judgement.OPEN
         for line in list(self._weighed):
             await self._forgive(line)
-        return True
+        return Judgement.FORGIVEN
 
     async def weigh(self, line: int, doubt: State) -> None:
         """Keep a recorded doubt until it is known what it was."""
-        self._weighed[line] = doubt, self._course.clock.now() + _WEIGHED_FOR
+        self._weighed[line] = doubt
         self._bell.ring()
         if not self._reach.is_up:
             # While it was recorded, another lane noticed the outage.
             await self._forgive(line)
 
     async def watch(self) -> None:
-        """Let doubts go on that nothing more was learned about; for ever."""
+        """Have doubts weighed that no other call tells about; for ever."""
         while True:
-            now = self._course.clock.now()
-            for line, (_, until) in list(self._weighed.items()):
-                if until <= now:
-                    await self._let_go(line)
-            next_at = min((until for _, until in self._weighed.values()), default=None)
-            await self._bell.wait(None if next_at is None else next_at - now)
+            await self._bell.wait()
+            await asyncio.sleep(_WEIGHED_FOR)
+            lines = list(self._weighed)
+            is_away = bool(lines) and await self._reach.is_found_away()
+            for line in lines:
+                await (self._forgive(line) if is_away else self._let_go(line))
 
     async def _forgive(self, line: int) -> None:
-        weighed = self._weighed.pop(line, None)
-        if weighed is not None:
-            forgiven = after(weighed[0], Forgiven())
+        doubt = self._weighed.pop(line, None)
+        if doubt is not None:
+            forgiven = after(doubt, Forgiven())
             await self._course.recorder.record(Move(line, forgiven))
             await self._course.advance(line, forgiven)
 
     async def _let_go(self, line: int) -> None:
-        weighed = self._weighed.pop(line, None)
-        if weighed is not None:
-            await self._course.advance(line, weighed[0])
+        doubt = self._weighed.pop(line, None)
+        if doubt is not None:
+            await self._course.advance(line, doubt)

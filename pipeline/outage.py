@@ -63,6 +63,13 @@ def after_failure(health: Health, now: float) -> Health:
             return health
 
 
+def after_finding(health: Health, now: float) -> Health:
+    """Where a host stands that failed a real call and, asked whether it is there, a probe too."""
+    if not isinstance(health, Up):
+        return health
+    return Down(health.since if health.failures else now, now + _FIRST_PROBE_AFTER)
+
+
 def after_answer(health: Health) -> Health:
     """Where a host stands after a real call was answered.
 

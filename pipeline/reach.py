@@ -43,6 +43,10 @@ class Reach:
     def is_up(self) -> bool:
         return isinstance(self.health, Up)
 
+    @property
+    def is_on_trial(self) -> bool:
+        return isinstance(self.health, Trial)
+
     def admits(self, under_way: int) -> bool:
         """Whether a call may start while so many are under way."""
         match self.health:
@@ -60,6 +64,12 @@ class Reach:
     def failed(self) -> None:
         """A call failed as it does when the host is away."""
         self._become(outage.after_failure(self.health, self._clock.now()))
+
+    async def is_found_away(self) -> bool:
+        """Ask, after a call that failed, whether the host is there at all."""
+        if self.is_up and await self._host.probe() is False:
+            self._become(outage.after_finding(self.health, self._clock.now()))
+        return not self.is_up
 
     def hurry(self) -> None:
         """There is reason to think that the host is back: probe at once."""

@@ -20,7 +20,7 @@ from pipeline.course import NEVER, Course, superseded
 from pipeline.entry import Entry
 from pipeline.errors import StorageFailed
 from pipeline.facts import End, Ended, Move, Sent
-from pipeline.forgiveness import Forgiveness
+from pipeline.forgiveness import Forgiveness, Judgement
 from pipeline.item import (
     Accepted,
     Announced,
@@ -270,12 +270,10 @@ class SubmitLanes:
 
     async def _doubt(self, posting: _Posting, *, is_outage: bool) -> None:
         line = posting.row.line
-        if not is_outage:
-            await self._course.advance(line, await self._course.doubt(line, posting.state))
-            return
-        forgiven = await self._forgiveness.failed()
+        judgement = await self._forgiveness.failed() if is_outage else Judgement.COUNTS
+        forgiven = judgement is Judgement.FORGIVEN
         state = await self._course.doubt(line, posting.state, forgiven=forgiven)
-        if forgiven:
-            await self._course.advance(line, state)
-        else:
+        if judgement is Judgement.OPEN:
             await self._forgiveness.weigh(line, state)
+        else:
+            await self._course.advance(line, state)

@@ -65,8 +65,9 @@ class Totals:
         return [t for t in self.tallies if t.outcome != "replaced"]
 
     def rows(self, outcome: str | None = None) -> int:
-        wanted = (t for t in self._lines if outcome is None or t.outcome == outcome)
-        return sum(t.sums.rows for t in wanted)
+        if outcome is None:
+            return sum(t.sums.rows for t in self._lines)
+        return sum(t.sums.rows for t in self.tallies if t.outcome == outcome)
 
     @property
     def doubt_count(self) -> int:
