@@ -9,6 +9,7 @@ import selectors
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,9 +100,12 @@ class ModelCarrier:
         timeout: float,  # noqa: ARG002 - this network always answers
     ) -> Reply:
         await asyncio.sleep(self._delay())
-        reply = self._api.respond(method, urlsplit(url).path, headers, body, self._clock.now())
+        now = self._clock.now()
+        reply = self._api.respond(method, urlsplit(url).path, headers, body, now)
         await asyncio.sleep(self._delay())
-        return Reply(reply.status, reply.headers, reply.body)
+        return Reply(
+            reply.status, reply.headers | {"date": formatdate(now, usegmt=True)}, reply.body
+        )
 
     async def close(self) -> None: ...
 

@@ -102,8 +102,8 @@ def test_every_state_is_found_again(path: Path) -> None:
         3: Gone("d7q", 1, 1),
         4: Intended(1.5, Waiting()),
         5: Intended(2.5, Doubtful(2, 1)),
-        6: Intended(3.5, Gone("d7q", 1, 1)),
-        7: Running("d7q", 4.5, 1, 1),
+        6: Intended(3.5, Gone("d7r", 1, 1)),
+        7: Running("d7s", 4.5, 1, 1),
         8: None,
     }
     checkpoint = recorded(path, *(begin(line, state=state) for line, state in states.items()))
@@ -121,6 +121,31 @@ def test_the_last_move_counts(path: Path) -> None:
     ]
     checkpoint = recorded(path, begin(1), *(Move(1, state) for state in moves))
     assert pending(checkpoint) == {1: Gone("d7q", 1, 1)}
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("end", ["running", "gone", "finished"])
+def test_a_row_does_not_run_as_another_row_s_operation(path: Path, end: str) -> None:
+    others: dict[str, list[Fact]] = {
+        "running": [],
+        "gone": [Move(1, Gone("d7q", 1, 1))],
+        "finished": [finish(1)],
+    }
+    first = [begin(1), Move(1, Running("d7q", 1.0, 1, 1)), *others[end]]
+    intent = Intended(2.0, Doubtful(1, 1))
+    checkpoint = recorded(path, *first, begin(2, state=intent), begin(3))
+    moves = [Move(2, Running("d7q", 3.0, 2, 2)), Move(3, Doubtful(1, 1))]
+    assert checkpoint.record(moves, {}) == {2}
+    found = pending(checkpoint)
+    found.pop(1, None)
+    assert found == {2: intent, 3: Doubtful(1, 1)}
+
+
+@pytest.mark.promise("P4")
+def test_a_row_may_run_again_as_the_operation_that_it_lost(path: Path) -> None:
+    checkpoint = recorded(path, begin(1, state=Gone("d7q", 1, 1)))
+    assert checkpoint.record([Move(1, Running("d7q", 2.0, 2, 2))], {}) == set()
+    assert pending(checkpoint) == {1: Running("d7q", 2.0, 2, 2)}
 
 
 def test_a_finished_row_is_not_pending_and_has_a_place(path: Path) -> None:
@@ -402,3 +427,17 @@ def test_a_checkpoint_whose_first_process_was_killed_early_is_taken_up(
         patch.setattr(Checkpoint, part, killed_after)
         Checkpoint(path).close()
     assert pending(Checkpoint(left / path.name)) == {}
+
+
+@pytest.mark.promise("P6")
+def test_a_checkpoint_says_in_its_main_file_whether_it_is_open(path: Path, tmp_path: Path) -> None:
+    def copied(name: str) -> Path:
+        return Path(shutil.copy(path, tmp_path / name))
+
+    checkpoint = Checkpoint(path)
+    checkpoint.record([begin(1)], {})
+    assert checkpoint.meta("open") == "1"
+    with pytest.raises(BadData, match=r"while-open-wal, a part of while-open, is missing"):
+        Checkpoint(copied("while-open"))
+    checkpoint.close()
+    assert pending(Checkpoint(copied("closed"))) == {1: Waiting()}

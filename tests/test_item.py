@@ -183,6 +183,7 @@ class Life:
     """A row as the shell carries it: only steps that were asked for, only events that fit."""
 
     policy: Policy
+    line: int = 1
     states: list[State] = field(default_factory=lambda: [Waiting()])
     posts: int = 0
     uncounted: int = 0
@@ -214,7 +215,7 @@ class Life:
     def answered(self, word: str) -> None:
         match word:
             case "accepted":
-                self.become(Accepted(f"op-{self.posts}", self.now))
+                self.become(Accepted(f"op-{self.line}-{self.posts}", self.now))
             case "withdrawn":
                 self.become(Withdrawn())
                 self.uncounted += 1
@@ -226,8 +227,8 @@ class Life:
                 self.uncounted += 1
 
 
-def life(policy: Policy, words: list[str]) -> Life:
-    lived = Life(policy)
+def life(policy: Policy, words: list[str], line: int = 1) -> Life:
+    lived = Life(policy, line)
     for word in words:
         if not lived.over:
             lived.live(word)
@@ -284,7 +285,7 @@ def test_a_row_with_an_operation_is_posted_again_only_once_that_is_lost(
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.lists(WORDS, max_size=12), min_size=1, max_size=8))
 def test_a_checkpoint_opened_again_knows_every_row_as_it_stood(lives: list[list[str]]) -> None:
-    ends = {line: life(Policy(), words) for line, words in enumerate(lives, start=1)}
+    ends = {line: life(Policy(), words, line) for line, words in enumerate(lives, start=1)}
     with TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint"
         first = Checkpoint(path)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.item import Policy
 from pipeline.outage import (
     THRESHOLD,
     Down,
@@ -12,6 +13,7 @@ from pipeline.outage import (
     Up,
     after_answer,
     after_failure,
+    after_finding,
     after_probe,
 )
 
@@ -33,6 +35,11 @@ def unanswered(health: Health, now: float) -> Down:
     health = after_probe(health, now, answered=False)
     assert isinstance(health, Down)
     return health
+
+
+def test_as_many_failures_as_a_row_has_attempts_are_an_outage() -> None:
+    """So a row that is the only one left can't spend them all before it is noticed."""
+    assert Policy().attempts == THRESHOLD == 3
 
 
 def test_a_few_failures_are_no_outage() -> None:
@@ -89,15 +96,15 @@ def test_work_resumes_within_a_minute_of_a_recovery_whenever_that_is() -> None:
 
 
 def test_a_probe_that_is_answered_leads_to_a_trial_not_straight_back() -> None:
-    assert after_probe(down(), 200.0, answered=True) == Trial(100.0, 0)
+    assert after_probe(down(), 200.0, answered=True) == Trial(100.0, 200.0, 0)
 
 
 def test_the_first_real_answer_ends_the_outage_and_forgets_it() -> None:
-    assert after_answer(Trial(100.0, 3)) == Up()
+    assert after_answer(Trial(100.0, 200.0, 3)) == Up()
 
 
 def test_a_probe_says_nothing_of_a_host_that_is_not_away() -> None:
-    for health in Up(), Up(2, 5.0), Trial(1.0, 2):
+    for health in Up(), Up(2, 5.0), Trial(1.0, 3.0, 2):
         for answered in True, False:
             assert after_probe(health, 200.0, answered=answered) == health
 
@@ -114,11 +121,12 @@ def test_each_relapse_doubles_the_time_until_the_next_try() -> None:
     assert set(dwells[5:]) == {600.0}
 
 
-def test_a_relapse_is_still_the_same_outage() -> None:
-    health = after_failure(after_probe(down(), 200.0, answered=True), 300.0)
-    assert isinstance(health, Down)
-    assert health.since == 100.0
-    assert health.relapses == 1
+@pytest.mark.promise("P12")
+def test_a_relapse_is_the_same_outage_less_the_time_since_its_probe_was_answered() -> None:
+    health = after_failure(after_probe(down(), 200.0, answered=True), 350.0)
+    assert health == Down(since=100.0 + 150.0, probe_at=350.0 + 50.0, relapses=1)
+    again = after_failure(after_probe(health, 400.0, answered=True), 1000.0)
+    assert again == Down(since=250.0 + 600.0, probe_at=1000.0 + 100.0, relapses=2)
 
 
 def test_unanswered_probes_keep_the_relapses() -> None:
@@ -131,7 +139,7 @@ MOVES = st.lists(st.sampled_from(["failure", "answer", "probe", "no probe"]), ma
 
 @pytest.mark.promise("P17")
 @given(MOVES)
-def test_whatever_happens_the_next_try_is_near_and_the_outage_keeps_its_beginning(
+def test_whatever_happens_the_next_try_is_near_and_an_outage_lasts_as_long_as_it_was_down(
     moves: list[str],
 ) -> None:
     health: Health = Up()
@@ -150,8 +158,12 @@ def test_whatever_happens_the_next_try_is_near_and_the_outage_keeps_its_beginnin
             assert health.probe_at <= now + 600.0
         if isinstance(before, Up) and not isinstance(health, Up):
             began = health.since
-        if not isinstance(health, Up):
+        if isinstance(before, Trial) and not isinstance(health, Up):
+            began += 1.0  # the time that passed at this move
+        if isinstance(health, Down):
             assert health.since == began <= now
+        if isinstance(health, Trial):
+            assert health.since == began - (now - health.at) <= health.at <= now
 
 
 def test_counters_do_not_grow_for_ever() -> None:
@@ -159,3 +171,11 @@ def test_counters_do_not_grow_for_ever() -> None:
     for _ in range(2000):
         health = unanswered(health, health.probe_at)
     assert (health.probes, health.relapses) == (10, 0)
+
+
+@pytest.mark.promise("P12")
+def test_a_host_that_fails_a_call_and_a_probe_is_away_since_the_first_failure() -> None:
+    assert after_finding(failing(1), 102.0) == Down(since=100.0, probe_at=107.0)
+    assert after_finding(Up(), 102.0) == Down(since=102.0, probe_at=107.0)
+    for health in down(), Trial(100.0, 200.0, 1):
+        assert after_finding(health, 300.0) == health

@@ -107,32 +107,67 @@ def test_not_done_is_asked_again(body: bytes) -> None:
     assert again(verdict(200, body)).asking == ASKING
 
 
-UNSURE = [408, 499, 500, 502, 503, 504, 599]
+# Those that can't be told from an operation that is no more.
+UNSURE = [408, 409, 499, 500, 502, 503, 504, 599]
 
 
 @pytest.mark.promise("P4")
 @pytest.mark.promise("P12")
-@pytest.mark.parametrize("status", [401, 409, 429, 501, 301, 302, 307, 308, *UNSURE])
+@pytest.mark.parametrize("status", [401, 429, 501, 301, 302, 307, 308, *UNSURE])
 @pytest.mark.parametrize("body", [b"", HTML, refusal("words", 14)])
-@pytest.mark.parametrize("age", [10.0, RETENTION - 1, RETENTION + DAY - 1])
+@pytest.mark.parametrize("age", [10.0, RETENTION - 1, RETENTION + DAY, RETENTION * 3])
 def test_a_call_that_tells_nothing_of_the_operation_leaves_it_running(
     status: int, body: bytes, age: float
 ) -> None:
-    seen = again(verdict(status, body, now=BORN + age))
-    assert seen.asking == ASKING
-    assert BORN + age + 1 <= seen.at <= BORN + age + 60
+    now = BORN + age
+    seen = again(verdict(status, body, now=now))
+    assert seen.asking == replace(ASKING, unsure_at=now if status in UNSURE else None)
+    assert now + 1 <= seen.at <= now + 60
 
 
 @pytest.mark.promise("P17")
 @pytest.mark.parametrize("status", UNSURE)
-@pytest.mark.parametrize("age", [RETENTION + DAY, RETENTION * 2])
+@pytest.mark.parametrize("first", [RETENTION, RETENTION + DAY, RETENTION * 2])
 def test_an_operation_that_can_t_be_asked_for_a_day_past_retention_is_given_up(
-    status: int, age: float
+    status: int, first: float
 ) -> None:
-    got = verdict(status, refusal("words", 14), now=BORN + age)
+    body = refusal("words", 14)
+    seen = again(verdict(status, body, now=BORN + first)).asking
+    nearly = again(verdict(status, body, asking=seen, now=BORN + first + DAY - 0.1)).asking
+    assert nearly == seen
+    got = verdict(status, body, asking=nearly, now=BORN + first + DAY)
     assert failure(got) == Failure("operation", "UNAVAILABLE", "words")
     assert isinstance(got, Conclude)
     assert got.usage is None
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("status", UNSURE)
+def test_an_operation_is_not_given_up_within_a_day_of_its_retention(status: int) -> None:
+    """However long it could not be asked for."""
+    seen = again(verdict(status)).asking
+    now = BORN + RETENTION + DAY
+    again(verdict(status, asking=seen, now=now - 0.1))
+    failure(verdict(status, asking=seen, now=now))
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("status", UNSURE)
+def test_an_operation_that_is_heard_of_has_its_day_anew(status: int) -> None:
+    now = BORN + RETENTION + DAY
+    seen = again(verdict(status, now=now)).asking
+    heard = again(after_poll(seen, StillRunning(60.0), now + DAY)).asking
+    assert heard == ASKING
+    once_more = again(verdict(status, asking=heard, now=now + DAY + 1)).asking
+    assert once_more.unsure_at == now + DAY + 1
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("status", [401, 429, 501, 307])
+def test_a_refusal_that_is_not_the_operation_s_own_changes_nothing_of_its_day(status: int) -> None:
+    now = BORN + RETENTION + DAY
+    seen = again(verdict(500, now=now)).asking
+    assert again(verdict(status, asking=seen, now=now + DAY)).asking == seen
 
 
 @pytest.mark.promise("P4")
@@ -144,13 +179,20 @@ def test_an_operation_of_any_age_outlives_a_refusal_that_is_not_its_own(status: 
 @pytest.mark.promise("P4")
 @pytest.mark.parametrize("outcome", [outcomes.NotSent(PROBLEM), outcomes.Unsure(PROBLEM)])
 def test_a_call_without_an_answer_leaves_the_operation_running(outcome: PollOutcome) -> None:
-    assert again(repeated(outcome, 1000)).asking == ASKING
+    first = BORN + 10 if isinstance(outcome, outcomes.Unsure) else None
+    assert again(repeated(outcome, 1000)).asking == replace(ASKING, unsure_at=first)
 
 
 @pytest.mark.promise("P17")
-@pytest.mark.xfail(strict=True, reason="a conflict is asked about for ever")
 def test_an_operation_that_draws_nothing_but_409_is_given_up_in_the_end() -> None:
-    failure(verdict(409, refusal("aborted", 10), now=BORN + RETENTION + DAY))
+    asking, now = ASKING, BORN + 10
+    while isinstance(
+        got := verdict(409, refusal("aborted", 10), asking=asking, now=now), AskAgain
+    ):
+        assert now < BORN + RETENTION + DAY
+        asking, now = got.asking, got.at
+    assert failure(got) == Failure("operation", "ABORTED", "aborted")
+    assert now < BORN + RETENTION + DAY + 60
 
 
 @pytest.mark.promise("P12")
@@ -263,13 +305,22 @@ def test_an_operation_that_runs_for_3_days_becomes_an_error_line() -> None:
 
 
 @pytest.mark.promise("P14")
-@pytest.mark.parametrize("ahead", [-5 * DAY, -1.0, 0.0, 60.0, 5 * DAY])
-def test_only_where_both_clocks_agree_has_an_operation_run_for_3_days(ahead: float) -> None:
-    """`ahead`: the service's clock against ours."""
-    running = StillRunning(BORN + ahead)
-    oldest = BORN + max(ahead, 0.0) + RETENTION
-    again(after_poll(ASKING, running, oldest - 0.1))
-    assert failure(after_poll(ASKING, running, oldest)).code == "never_done"
+@pytest.mark.parametrize("ours", [-5 * DAY, 0.0, RETENTION, 2 * RETENTION - 0.1])
+def test_the_age_that_the_service_tells_goes_before_ours(ours: float) -> None:
+    for young in -5 * DAY, 0.0, RETENTION - 0.1:
+        again(after_poll(ASKING, StillRunning(young), BORN + ours))
+    for old in RETENTION, RETENTION + 0.1, 5 * RETENTION:
+        end = failure(after_poll(ASKING, StillRunning(old), BORN + ours))
+        assert (end.stage, end.code) == ("operation", "never_done")
+
+
+@pytest.mark.promise("P17")
+@pytest.mark.parametrize("told", [None, -5 * DAY, 0.0, RETENTION - 1])
+def test_an_operation_that_runs_for_6_days_by_our_clock_is_over_whatever_it_tells(
+    told: float | None,
+) -> None:
+    end = failure(after_poll(ASKING, StillRunning(told), BORN + 2 * RETENTION))
+    assert (end.stage, end.code) == ("operation", "never_done")
 
 
 @pytest.mark.promise("P14")

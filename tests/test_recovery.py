@@ -825,7 +825,7 @@ def test_a_line_whose_finish_is_a_new_word_of_the_service_is_adopted(
 ) -> None:
     status: Json = {"message": {"role": "assistant", "text": "t"}, "status": word}
     response: Json = {"alternatives": [status]}
-    answer = read_operation({"done": True, "response": response}, None)
+    answer = read_operation({"done": True, "response": response}, {})
     assert isinstance(answer, Answer)
     with run.opened() as files:
         known = files.checkpoint.known(3, MODEL)

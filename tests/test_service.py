@@ -143,3 +143,43 @@ def test_a_credential_is_never_shown() -> None:
     assert SECRET not in repr(credential)
     assert SECRET not in repr(Fixed("YC_API_KEY", credential))
     assert SECRET not in str(credential)
+
+
+@pytest.mark.promise("P18")
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"not for {SECRET}, whoever asks", "not for *** whoever asks"),
+        (f"'{SECRET}' and \"{SECRET}\"", "'***' and \"***\""),
+        (f"cut off: {SECRET[:8]}", "cut off: ***"),
+        (f"escaped: {SECRET[:12]}\\u003d and more", "escaped: *** and more"),
+        (f"a little of it: {SECRET[:7]}", f"a little of it: {SECRET[:7]}"),
+        ("nothing of it", "nothing of it"),
+    ],
+)
+def test_a_long_secret_is_struck_out_from_its_first_8_characters_on(text: str, shown: str) -> None:
+    assert Credential("Api-Key", SECRET, is_users=False).redact(text) == shown
+
+
+@pytest.mark.promise("P18")
+@pytest.mark.parametrize("length", [3, 15, 16])
+def test_a_short_secret_is_struck_out_only_where_it_stands_whole(length: int) -> None:
+    secret = SECRET[:length]
+    credential = Credential("Api-Key", secret, is_users=False)
+    assert credential.redact(f"<{secret}>") == ("<***" if length == 16 else "<***>")
+    cut = secret[:-1]
+    assert credential.redact(cut) == ("***" if length == 16 else cut)
+
+
+@pytest.mark.promise("P18")
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_request_id_that_holds_the_credential_is_told_without_it(status: int) -> None:
+    reply = Reply(status, {"x-request-id": f"of {SECRET}"}, b"no JSON")
+    for outcome in submitted(reply), polled(reply):
+        assert problem(outcome).request_id == "of ***"
+
+
+@pytest.mark.promise("P4")
+def test_an_id_is_kept_though_it_holds_the_credential() -> None:
+    accepted = submitted(Reply(200, {}, encode({"id": f"d7q{SECRET}"})))
+    assert accepted == outcomes.Accepted(OPERATION.__class__(f"d7q{SECRET}"))

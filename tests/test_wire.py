@@ -1,6 +1,7 @@
 """Every documented answer of the service, and some that are not, as outcomes."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
@@ -44,7 +45,7 @@ from tests.builders import (
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 # Of the recorded operations.
-CREATED = datetime.fromisoformat("2024-06-06T12:45:48+00:00").timestamp()
+CREATED = datetime.fromisoformat("2024-06-06T12:45:48+00:00")
 
 
 def submit(status: int, body: bytes = b"", **headers: str) -> object:
@@ -53,6 +54,11 @@ def submit(status: int, body: bytes = b"", **headers: str) -> object:
 
 def poll(status: int, body: bytes = b"", **headers: str) -> object:
     return read_poll(OPERATION, status, headers, body, NOW)
+
+
+def dated(moment: datetime) -> dict[str, str]:
+    """The header that says when a reply was sent."""
+    return {"date": format_datetime(moment)}
 
 
 def answer(body: bytes) -> Answer:
@@ -91,8 +97,9 @@ def test_a_recorded_operation_that_is_not_done_is_running_since(
     name: str, created_at: str
 ) -> None:
     asked = str(recorded(name)["id"])
-    since = datetime.fromisoformat(created_at).timestamp()
-    assert read_poll(asked, 200, {}, recorded_bytes(name), NOW) == StillRunning(since)
+    headers = dated(datetime.fromisoformat(created_at) + timedelta(seconds=90))
+    assert read_poll(asked, 200, headers, recorded_bytes(name), NOW) == StillRunning(90.0)
+    assert read_poll(asked, 200, {}, recorded_bytes(name), NOW) == StillRunning()
 
 
 def test_the_operation_recorded_by_the_sdk_is_an_answer() -> None:
@@ -119,7 +126,7 @@ def test_the_operation_of_the_documentation_is_an_answer() -> None:
 
 
 def test_an_operation_that_ended_with_an_error_failed() -> None:
-    got = read_operation(recorded("SYNTHETIC_operation_error"), "r-1")
+    got = read_operation(recorded("SYNTHETIC_operation_error"), {"x-request-id": "r-1"})
     assert got == Failed(Problem("INTERNAL", "Internal error", "r-1"), "operation", None)
 
 
@@ -428,23 +435,62 @@ def test_an_operation_that_does_not_repeat_its_id_is_read() -> None:
 
 @pytest.mark.parametrize("done", [False, None, 0, 1, "true", "false"])
 def test_only_a_true_done_is_done(done: Json) -> None:
-    assert poll(200, operation(done=done)) == StillRunning(CREATED)
+    assert poll(200, operation(done=done)) == StillRunning()
+    headers = dated(CREATED + timedelta(seconds=5))
+    assert poll(200, operation(done=done), **headers) == StillRunning(5.0)
 
 
 @pytest.mark.parametrize("moment", [None, 5, "yesterday", "2024-06-06T12:45:48", {}])
 def test_an_operation_that_does_not_say_when_it_was_created_is_running_all_the_same(
     moment: Json,
 ) -> None:
-    assert poll(200, operation(done=False, createdAt=moment)) == StillRunning()
+    running = operation(done=False, createdAt=moment)
+    assert poll(200, running, **dated(CREATED)) == StillRunning()
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "",
+        "soon",
+        "5",
+        "Thu, 06 Jun 2024 12:45:53",
+        "Thu, 06 Jun 2024 12:45:53 -0000",
+        "Thu, 99 Jun 2024 12:45:53 GMT",
+        "Thu, 06 Jun 99999 12:45:53 GMT",
+        "2024-06-06T12:45:53Z",
+    ],
+)
+def test_a_reply_that_does_not_say_when_it_was_sent_tells_no_age(date: str) -> None:
+    assert poll(200, operation(done=False), date=date) == StillRunning()
+
+
+@pytest.mark.promise("P14")
+@pytest.mark.parametrize("seconds", [-3600.0, 0.0, 5.0, 300_000.0])
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=3))])
+def test_the_age_of_an_operation_is_told_by_the_service_s_clock_alone(
+    seconds: float, zone: timezone
+) -> None:
+    headers = dated((CREATED + timedelta(seconds=seconds)).astimezone(zone))
+    for now in 0.0, NOW, NOW * 2:
+        got = read_poll(OPERATION, 200, headers, operation(done=False), now)
+        assert got == StillRunning(seconds)
+
+
+@given(st.text() | st.from_regex(r"\A[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ \d+:\d+:\d+ .*\Z"))
+def test_no_date_can_raise(value: str) -> None:
+    for created in "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59":
+        running = operation(done=False, createdAt=created)
+        assert isinstance(poll(200, running, date=value), StillRunning)
 
 
 @pytest.mark.parametrize(
     "moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2024-06-06T12:45:48Z"]
 )
 def test_any_time_with_a_zone_is_a_moment(moment: str) -> None:
-    outcome = poll(200, operation(done=False, createdAt=moment))
-    assert isinstance(outcome, StillRunning)
-    assert outcome.created_at is not None
+    outcome = poll(200, operation(done=False, createdAt=moment), **dated(CREATED))
+    age = (CREATED - datetime.fromisoformat(moment)).total_seconds()
+    assert outcome == StillRunning(age)
 
 
 def test_a_missing_done_is_still_running() -> None:
@@ -467,8 +513,23 @@ def test_done_with_neither_error_nor_response_is_a_failure(
     answerless: dict[str, Json], given_response: Json
 ) -> None:
     got = poll(200, operation(**{**answerless, "response": given_response}))
-    assert isinstance(got, Failed)
-    assert (got.stage, got.problem.code) == ("operation", "no_answer")
+    what = "the operation is done, with neither a response nor an error"
+    assert got == Failed(Problem("no_answer", what))
+
+
+@pytest.mark.parametrize("code", [None, 0, "0"])
+def test_done_with_neither_says_the_error_s_words_if_there_are_any(code: Json) -> None:
+    what = "the operation is done, with neither a response nor an error"
+    cases: list[tuple[Json, str]] = [
+        ("cancelled by hand", f"{what}: cancelled by hand"),
+        ("", what),
+        (5, what),
+        ("w" * 5000, f"{what}: {'w' * 5000}"[:1000] + "…"),
+    ]
+    for words, message in cases:
+        error: Json = {"code": code, "message": words}
+        got = poll(200, operation(response=None, error=error), **{"x-request-id": "r-6"})
+        assert got == Failed(Problem("no_answer", message, "r-6"))
 
 
 def test_done_with_both_is_a_failure_whose_usage_is_kept() -> None:

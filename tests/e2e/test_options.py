@@ -213,7 +213,6 @@ def test_the_folder_is_a_header_for_a_users_token_only(shell: Shell, service: Ho
     assert by_token.headers["x-folder-id"] == "b1gemulator0000000000"
 
 
-@pytest.mark.xfail(strict=True, reason="the key is struck out of the id of an accepted submit")
 @pytest.mark.promise("P4")
 @pytest.mark.promise("P16")
 def test_a_key_that_occurs_in_ids_and_answers_spoils_neither(
