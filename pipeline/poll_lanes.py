@@ -16,7 +16,7 @@ from pipeline.outcomes import Answer, PollOutcome
 from pipeline.pace import Pace
 from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, Verdict, after_poll
 from pipeline.reach import Reach
-from pipeline.service import Service
+from pipeline.service import PROBE_TIMEOUT, Service
 from pipeline.submitting import forbidden, misdirected, refused_credential
 
 _log = logging.getLogger("yagpt-batch")
@@ -50,6 +50,19 @@ class PollLanes:
             finally:
                 self._under_way -= 1
                 self._course.poll_bell.ring()
+
+    async def probe(self) -> bool | None:
+        """Ask for one operation while the host seems away; None if there is none to ask for.
+
+        It is a poll like any other, but short: what it brings is not lost.
+        """
+        asking = self._course.agenda.take()
+        if asking is None:
+            return None
+        outcome = await self._service.poll(asking.operation_id, PROBE_TIMEOUT)
+        now, typical = self._course.clock.now(), self._course.latencies.typical()
+        await self._heed(asking, after_poll(asking, outcome, now, typical))
+        return not isinstance(outcome, outcomes.NotSent | outcomes.Unsure)
 
     async def _due(self) -> Asking:
         while True:

@@ -133,10 +133,11 @@ def _running(asking: Asking, age: float, told_age: float | None, again: float) -
 
 
 def _unsure(asking: Asking, problem: Problem, now: float, again: float) -> Verdict:
-    """Give up on what has expired and could not even be asked for a whole day."""
+    """Give up on what has expired long since, or could not be asked for a whole day after."""
     first = now if asking.unsure_at is None else asking.unsure_at
-    expired = now - asking.accepted_at >= RETENTION + _GRACE
-    if expired and now - first >= _GRACE:
+    age = now - asking.accepted_at
+    unheard_of = age >= RETENTION + _GRACE and now - first >= _GRACE
+    if unheard_of or age >= 2 * RETENTION:
         return Conclude(_failure("operation", problem), None)
     return AskAgain(replace(asking, unsure_at=first), again)
 
@@ -217,10 +218,13 @@ class Agenda:
             return now
         return self._later[0][0] if self._later else None
 
-    def any(self, turn: int) -> Asking | None:
-        """One of those that wait, another one at each turn; None if there are none."""
-        waiting = list(self._asking.values())
-        return waiting[turn % len(waiting)] if waiting else None
+    def take(self) -> Asking | None:
+        """The operation that is due first, even if it is not due yet; None if none waits."""
+        heap = self._due or self._later
+        if not heap:
+            return None
+        _, line = heapq.heappop(heap)
+        return self._asking.pop(line)
 
     def pop(self, now: float) -> Asking:
         """The oldest operation that is due.

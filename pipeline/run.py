@@ -117,7 +117,6 @@ class Run:
         self._tools = tools
         self._ending = ending
         self._counts = Counts()
-        self._probes = 0
         style = Style(settings.recipe.model, settings.raw, settings.emulator)
         self._recorder = Recorder(
             files.checkpoint, files.source, files.output, files.errors, style
@@ -190,12 +189,7 @@ class Run:
         return await self._tools.service.probe_submits(model_uri(recipe.model, recipe.folder))
 
     async def _probe_polls(self) -> bool | None:
-        # Another one each time: what fails may be the operation, not the host.
-        self._probes += 1
-        asking = self._course.agenda.any(self._probes)
-        if asking is None:
-            return None
-        return await self._tools.service.probe_polls(asking.operation_id)
+        return await self._polls.probe()
 
     def join(self) -> None:
         """Wait for the disk; then the files can be closed."""

@@ -167,13 +167,13 @@ class Service:
         outcome = wire.read_submit(reply.status, reply.headers, reply.body, now)
         return await self._heeded(outcome, credential)
 
-    async def poll(self, operation_id: str) -> PollOutcome:
+    async def poll(self, operation_id: str, timeout: float = POLL_TIMEOUT) -> PollOutcome:
         """GET an operation."""
         url = f"{self._endpoints.operations}/operations/{quote(operation_id, safe='')}"
         credential = await self._authorized()
         headers = credential.headers(None)
         try:
-            reply = await self._carrier.send("GET", url, headers, b"", POLL_TIMEOUT)
+            reply = await self._carrier.send("GET", url, headers, b"", timeout)
         except NotSentError as error:
             return outcomes.NotSent(Problem("not_sent", str(error)))
         except NoAnswerError as error:
@@ -187,13 +187,15 @@ class Service:
     async def probe_submits(self, model_uri: str) -> bool:
         """Whether the host that takes POSTs answers: asked of its free tokenizer."""
         url = f"{self._endpoints.llm}/foundationModels/v1/tokenize"
+        headers = self._headers(await self._authorized())
         body = encode({"modelUri": model_uri, "text": "?"})
-        return await self._answers("POST", url, body)
-
-    async def probe_polls(self, operation_id: str) -> bool:
-        """Whether the host that keeps operations answers."""
-        url = f"{self._endpoints.operations}/operations/{quote(operation_id, safe='')}"
-        return await self._answers("GET", url, b"")
+        try:
+            reply = await self._carrier.send("POST", url, headers, body, PROBE_TIMEOUT)
+        except (NotSentError, NoAnswerError):
+            return False
+        except UndecodableError:
+            return True
+        return reply.status < 500 and reply.status not in {408, 499}
 
     async def _heeded(self, outcome: _Outcome, credential: Credential) -> _Outcome:
         """The outcome without the secret, which the service's own words can echo.
@@ -210,16 +212,6 @@ class Service:
             if self._credential is credential:
                 self._credential = await self._account.credentials.renewed(credential)
             return replace(outcome, renewed=self._credential is not None)
-
-    async def _answers(self, method: str, url: str, body: bytes) -> bool:
-        headers = self._headers(await self._authorized())
-        try:
-            reply = await self._carrier.send(method, url, headers, body, PROBE_TIMEOUT)
-        except (NotSentError, NoAnswerError):
-            return False
-        except UndecodableError:
-            return True
-        return reply.status < 500 and reply.status not in {408, 499}
 
     async def _authorized(self) -> Credential:
         async with self._renewing:

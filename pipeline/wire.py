@@ -63,6 +63,7 @@ _QUOTA = re.compile(r"([\w.-]+)\.(?:rate|count)\b.*?allowed (\d+) requests")
 _SHARED = re.compile(r"model_?\s?uri|folder id", re.IGNORECASE)
 # Sums over millions of rows stay within an int64 below this.
 _ABSURD = 2**40
+_NUMBER = re.compile(r"-?[0-9]{1,10}")
 _LONGEST_MESSAGE = 1000
 
 
@@ -235,7 +236,9 @@ def read_problem(status: int, headers: Headers, body: bytes) -> Problem:
 
 
 def _status_problem(error: dict[str, Json], request_id: str | None) -> Problem:
-    code = _grpc_name(error.get("code")) or f"code_{error.get('code')}"
+    given = error.get("code")
+    number = given if isinstance(given, int | str) and _NUMBER.fullmatch(str(given)) else "unknown"
+    code = _grpc_name(given) or f"code_{number}"
     message = error.get("message")
     words = message if isinstance(message, str) and message else "the operation failed"
     return Problem(code, _shortened(words), _named_request(error) or request_id)

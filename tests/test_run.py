@@ -178,9 +178,10 @@ def test_five_operations_that_can_t_be_fetched_hold_up_nobody_and_end_within_pat
     outcome, end = simulate(rows(tmp_path, 30), output, settings, model, meet=meet)
 
     assert len(fetched) == 25
-    assert max(fetched.values()) < 120
+    # At worst each of the five is probed once before one that answers: 5, 10, 20, 40, 50 s.
+    assert max(fetched.values()) < 5 + 10 + 20 + 40 + 50 + 10
     assert isinstance(outcome.end, Unreachable)
-    assert end - EVENING < 120 + 600 + 60
+    assert end - EVENING < 135 + 600 + 60
     assert sorted(numbers(output)) == list(range(6, 31))
 
 
@@ -219,7 +220,6 @@ def test_operations_past_retention_that_can_t_be_fetched_for_a_day_among_others_
 
 
 @pytest.mark.promise("P17")
-@pytest.mark.xfail(strict=True, reason="an outage asks by probes alone, which conclude nothing")
 def test_operations_past_retention_that_can_t_be_fetched_for_a_day_by_themselves_are_given_up(
     tmp_path: Path, output: Path
 ) -> None:

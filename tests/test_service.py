@@ -106,7 +106,6 @@ def test_any_answer_but_a_failure_of_the_host_proves_that_it_is_there(
     end: Reply | Exception, answers: bool
 ) -> None:
     assert asyncio.run(service(end).probe_submits("gpt://b1g/yandexgpt")) is answers
-    assert asyncio.run(service(end).probe_polls(OPERATION)) is answers
 
 
 # Secrets.
