@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.kinds import RateKind
+from pipeline.cli.kinds import RateKind, chosen_rates
 from pipeline.pace import Rate
 
 _EXAMPLES = """Serve the text generation API on this machine: no account, no money.
@@ -28,7 +28,13 @@ GET /emulator/ledger tells what was accepted, polled and rejected. Stop it with 
     "--rate", type=RateKind(), multiple=True, help="Submits: 10/s and 5000/h by default."
 )
 @click.option("--poll-rate", type=RateKind(), multiple=True, help="Polls: 50/s by default.")
-@click.option("--latency", type=float, default=4.0, show_default=True, help="Seconds, the median.")
+@click.option(
+    "--latency",
+    type=click.FloatRange(0),
+    default=4.0,
+    show_default=True,
+    help="Seconds, the median.",
+)
 @click.option("--seed", default=0, show_default=True, help="What chance decides follows from it.")
 @click.option("--store", type=click.Path(path_type=Path), help="Keep operations in this file.")
 def emulator(
@@ -50,13 +56,9 @@ def emulator(
     config = Config(
         folder=folder_id or default.folder,
         api_keys=frozenset(api_key),
-        submit_rates=_rates(rate, default.submit_rates),
-        poll_rates=_rates(poll_rate, default.poll_rates),
+        submit_rates=chosen_rates(rate, default.submit_rates),
+        poll_rates=chosen_rates(poll_rate, default.poll_rates),
         latency_median=latency,
         seed=seed,
     )
     serve(host, port, config, store, lambda url: click.echo(f"Serving on {url}"))
-
-
-def _rates(given: tuple[Rate | None, ...], default: tuple[Rate, ...]) -> tuple[Rate, ...]:
-    return tuple(r for r in given if r is not None) if given else default

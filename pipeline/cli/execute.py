@@ -16,6 +16,7 @@ import httpx
 
 from pipeline import log
 from pipeline.board import Complete, Ending, Stopped
+from pipeline.cli.kinds import chosen_rates
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.credentials import Credential, CredentialSource, Fixed, find_credential
@@ -23,7 +24,6 @@ from pipeline.emulator.model import Config
 from pipeline.emulator.server import embedded
 from pipeline.errors import BadSettings, RunError
 from pipeline.item import Policy
-from pipeline.pace import Rate
 from pipeline.prices import PriceTable, money
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
 from pipeline.recovery import Paths
@@ -97,8 +97,8 @@ def _same(one: Path, other: Path) -> bool:
 def _settings(options: Mapping[str, Any]) -> Settings:
     return Settings(
         recipe=_recipe(options),
-        rates=_rates(options["rate"], DEFAULT_RATES),
-        poll_rates=_rates(options["poll_rate"], DEFAULT_POLL_RATES),
+        rates=chosen_rates(options["rate"], DEFAULT_RATES),
+        poll_rates=chosen_rates(options["poll_rate"], DEFAULT_POLL_RATES),
         policy=Policy(
             options["attempts"],
             resubmit_doubts=options["on_doubt"] == "resubmit",
@@ -139,13 +139,6 @@ def _recipe(options: Mapping[str, Any]) -> Recipe:
         max_tokens=options["max_tokens"],
         keep=tuple(options["keep"]),
     )
-
-
-def _rates(given: tuple[Rate | None, ...], default: tuple[Rate, ...]) -> tuple[Rate, ...]:
-    """None among them lifts the limit."""
-    if not given:
-        return default
-    return tuple(rate for rate in given if rate is not None)
 
 
 def _endpoints(endpoint: str | None, environment: Mapping[str, str]) -> Endpoints:

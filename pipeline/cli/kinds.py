@@ -42,3 +42,8 @@ class DurationKind(click.ParamType):  # type: ignore[type-arg] # as above
         if match is None:
             self.fail(f"{value!r} is no duration: write 90s, 10m, 12h or 3d.", param, ctx)
         return float(match[1]) * _SECONDS[match[2]]
+
+
+def chosen_rates(given: tuple[Rate | None, ...], default: tuple[Rate, ...]) -> tuple[Rate, ...]:
+    """Any rate given replaces all defaults; ``none`` lifts the limit."""
+    return tuple(rate for rate in given if rate is not None) if given else default
