@@ -11,6 +11,7 @@ while, what they brought recorded, the files closed. What differs is the reason.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pipeline.board import Broken, Complete, Counts, Ending, Stopped
@@ -65,9 +66,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a run is given from outside, so that a simulation can give something else."""
+    """What a run is given from outside, so that a simulation can give something else.
 
-    service: Service
+    `connect` is entered once the run's files are locked: the embedded emulator's is one of them.
+    """
+
+    connect: Callable[[], AbstractContextManager[Service]]
     clock: Clock
     prices: PriceTable
     view: View
@@ -101,18 +105,22 @@ async def carry(
         for sentence in report.sentences():
             tools.say(sentence)
         total = cursor.rows + report.rows if report.complete else None
-        run = Run(files, settings, tools, ending)
-        try:
-            return await run.carry(total)
-        finally:
-            run.join()
+        with tools.connect() as service:
+            run = Run(files, service, settings, tools, ending)
+            try:
+                return await run.carry(total)
+            finally:
+                run.join()
 
 
 class Run:
     """One run over open files."""
 
-    def __init__(self, files: Files, settings: Settings, tools: Tools, ending: Ending) -> None:
+    def __init__(
+        self, files: Files, service: Service, settings: Settings, tools: Tools, ending: Ending
+    ) -> None:
         self._files = files
+        self._service = service
         self._settings = settings
         self._tools = tools
         self._ending = ending
@@ -138,7 +146,7 @@ class Run:
         self._forgiveness = Forgiveness(self._course, self._submit_reach)
         self._submits = SubmitLanes(
             self._course,
-            tools.service,
+            service,
             self._submit_pace,
             self._submit_reach,
             self._forgiveness,
@@ -146,7 +154,7 @@ class Run:
             last_number=files.checkpoint.last_send(),
             max_in_flight=settings.max_in_flight,
         )
-        self._polls = PollLanes(self._course, tools.service, self._poll_pace, self._poll_reach)
+        self._polls = PollLanes(self._course, service, self._poll_pace, self._poll_reach)
         self._course.on_change = self._submits.bell.ring
 
     def _paces(self) -> tuple[Pace, Pace]:
@@ -186,7 +194,7 @@ class Run:
             # One probe at a time: the GET that asks for the other host tells of both.
             return False
         recipe = self._settings.recipe
-        return await self._tools.service.probe_submits(model_uri(recipe.model, recipe.folder))
+        return await self._service.probe_submits(model_uri(recipe.model, recipe.folder))
 
     async def _probe_polls(self) -> bool | None:
         return await self._polls.probe()

@@ -8,6 +8,7 @@ import asyncio
 import selectors
 import signal
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
@@ -231,7 +232,7 @@ def simulate(
         ending, source = Ending(), Source(rows)
         if stop_after is not None:
             loop.call_later(stop_after, ending.set, Stopped(signal.SIGTERM))
-        tools = Tools(service, clock, prices(), view or Silent(), say)
+        tools = Tools(lambda: nullcontext(service), clock, prices(), view or Silent(), say)
         try:
             outcome = await carry(Paths(output), source, settings, tools, ending)
         finally:

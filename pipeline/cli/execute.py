@@ -162,8 +162,7 @@ def _is_url(text: str) -> bool:
 def execute(call: Call, signals: Signals, resume_command: str) -> int:
     """Carry the run; return the exit code, or die by the signal that stopped it."""
     log.set_up(call.verbose, call.log_file)
-    with _hosts(call) as endpoints:
-        outcome = asyncio.run(_carry(call, endpoints, signals))
+    outcome = asyncio.run(_carry(call, signals))
     _conclude(call, outcome, resume_command)
     if isinstance(outcome.end, Stopped):
         die_by(outcome.end.signal)
@@ -180,7 +179,7 @@ def _hosts(call: Call) -> Iterator[Endpoints]:
         yield Endpoints(url, url)
 
 
-async def _carry(call: Call, endpoints: Endpoints, signals: Signals) -> Outcome:
+async def _carry(call: Call, signals: Signals) -> Outcome:
     ending = Ending()
     loop = asyncio.get_running_loop()
 
@@ -197,8 +196,13 @@ async def _carry(call: Call, endpoints: Endpoints, signals: Signals) -> Outcome:
         trust_environment=not call.settings.emulator,
     )
     account = Account(call.credentials, call.settings.recipe.folder, call.data_logging)
-    service = Service(carrier, endpoints, account, clock)
-    tools = Tools(service, clock, prices(), _view(call.progress), say)
+
+    @contextmanager
+    def connect() -> Iterator[Service]:
+        with _hosts(call) as endpoints:
+            yield Service(carrier, endpoints, account, clock)
+
+    tools = Tools(connect, clock, prices(), _view(call.progress), say)
     try:
         return await carry(call.paths, source, call.settings, tools, ending, fresh=call.fresh)
     finally:
