@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e.command import Shell, count_lines
 from tests.e2e.hostile import Hostile
-from tests.e2e.oracle import check
+from tests.e2e.oracle import check, whole_lines
 
 SLOWLY = ("--rate", "20/s")
 
@@ -46,3 +46,19 @@ def test_another_output_is_another_run(shell: Shell, service: Hostile) -> None:
     with shell.started(*call, "-o", "one.jsonl") as one:
         assert shell.call(*call, "-o", "two.jsonl").code == 0
         assert one.wait().code == 0
+
+
+@pytest.mark.promise("P4")
+def test_a_run_begun_afresh_on_the_embedded_emulator_survives_a_kill(shell: Shell) -> None:
+    call = ["run", shell.write_rows(40), "-o", "out.jsonl", "--emulator"]
+    assert shell.call(*call, "--limit", 3).code == 0
+    output = shell.path("out.jsonl")
+    with shell.started(*call, "--fresh") as running:
+        running.until(lambda: 3 < count_lines(output) < 40)
+        running.kill()
+
+    assert shell.call(*call).code == 0
+
+    lines = whole_lines(output)[:-1]
+    assert sorted(line["line"] for line in lines) == list(range(1, 41))
+    assert sum(line["submits"] - 1 for line in lines) <= 8  # POSTs in flight at the kill
