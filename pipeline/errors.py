@@ -39,6 +39,13 @@ class RunError(Exception):
         super().__init__(what)
         self.advice = advice
 
+    @property
+    def told(self) -> str:
+        """What happened and what to do, as sentences; the service's own words may lack a stop."""
+        what = str(self)
+        stop = "" if what.endswith((".", "!", "?")) else "."
+        return f"{what}{stop} {self.advice}".rstrip()
+
 
 class BadData(RunError):
     """The input as a whole can't be used, or the run's files don't fit each other."""

@@ -203,9 +203,7 @@ class Pace:
         """How many seconds back a call can still matter."""
         return max((w.rate.seconds for w in self._windows), default=0.0) + _MARGIN
 
-    @property
-    def slowest(self) -> Rate | None:
-        """The rate that binds in the long run."""
-        return min(
-            (w.rate for w in self._windows), key=lambda r: r.limit / r.seconds, default=None
-        )
+    def binding(self, calls: int) -> tuple[float, Rate] | None:
+        """How many seconds so many calls take from a fresh start, and the rate that says so."""
+        needs = [((calls - 1) // w.rate.limit * w.rate.seconds, w.rate) for w in self._windows]
+        return max(needs, key=lambda need: need[0], default=None)

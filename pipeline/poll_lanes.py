@@ -120,6 +120,11 @@ class PollLanes:
                 self._course.ending.set(refused_credential(problem))
             case outcomes.Misdirected(problem):
                 self._course.ending.set(misdirected(problem))
+            case outcomes.NotFound(problem) if asking.denied_at is None:
+                self._answered_once = True
+                self._forbidden.clear()
+                what = "! line %d: the service denies operation %s; asking for 10 minutes more: %s"
+                _log.warning(what, asking.line, asking.operation_id, problem.message)
             case outcomes.Forbidden(problem):
                 self._forbidden.append(asking.line)
                 among_others = self._answered_once and len(set(self._forbidden)) < _FORBIDDEN_LIMIT

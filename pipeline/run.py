@@ -303,12 +303,14 @@ class Run:
 
     def _note(self) -> str:
         """When all rows can be submitted at the earliest, and what binds."""
-        counts, rate = self._counts, self._submit_pace.slowest
-        if counts.total is None or rate is None:
+        counts = self._counts
+        if counts.total is None:
             return ""
-        seconds = (counts.total - counts.finished - counts.open) * rate.seconds / rate.limit
-        if seconds < 60:
+        left = counts.total - counts.finished - counts.open
+        binding = self._submit_pace.binding(max(left, 1))
+        if binding is None or binding[0] < 60:
             return ""
+        seconds, rate = binding
         by = local_time(self._tools.clock.now() + seconds)
         return f"all submitted by {by}, bound by {rate.words}"
 

@@ -26,6 +26,10 @@ class Speech(io.TextIOBase):
                 self._quiet = True
         return len(text)
 
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # read only, as it is there
+        return sys.stderr.encoding if sys.stderr is not None else "utf-8"
+
     def isatty(self) -> bool:
         return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
 

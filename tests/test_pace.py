@@ -179,7 +179,7 @@ def test_a_pace_without_windows_lets_everything_through() -> None:
         assert pace.opens_at(5.0) == 5.0
         pace.begin()
     assert pace.horizon == pytest.approx(MARGIN)
-    assert pace.slowest is None
+    assert pace.binding(1000) is None
 
 
 def test_a_call_that_was_never_sent_gives_its_place_back_at_once() -> None:
@@ -229,8 +229,20 @@ def test_a_rate_is_said_as_people_say_it(text: str, words: str) -> None:
     assert Rate.parse(text).words == words
 
 
-def test_the_slowest_rate_is_the_one_that_binds_in_the_long_run() -> None:
-    assert Pace([Rate(10, 1.0), Rate(5000, 3600.0)]).slowest == Rate(5000, 3600.0)
+@pytest.mark.parametrize(
+    ("calls", "seconds", "rate"),
+    [
+        (1, 0.0, Rate(10, 1.0)),
+        (120, 11.0, Rate(10, 1.0)),
+        (5000, 499.0, Rate(10, 1.0)),
+        (5001, 3600.0, Rate(5000, 3600.0)),
+        (40_000, 7 * 3600.0, Rate(5000, 3600.0)),
+    ],
+)
+def test_the_rate_that_binds_depends_on_how_many_calls_are_left(
+    calls: int, seconds: float, rate: Rate
+) -> None:
+    assert Pace([Rate(10, 1.0), Rate(5000, 3600.0)]).binding(calls) == (seconds, rate)
 
 
 # The gate.

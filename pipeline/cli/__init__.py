@@ -40,7 +40,7 @@ def main() -> None:
     try:
         commands(prog_name="yagpt-batch")
     except RunError as error:
-        say(f"yagpt-batch: {error} {error.advice}".rstrip())
+        say(f"yagpt-batch: {error.told}")
         sys.exit(error.exit_code)
     except Exception:  # noqa: BLE001 - the outermost frame: a bug is shown whole, as exit 1
         SPEECH.write(traceback.format_exc())

@@ -67,6 +67,8 @@ def show_settings(context: click.Context) -> Iterator[str]:
         if source is None or source.name == "DEFAULT" or not isinstance(parameter, click.Option):
             continue
         value = context.params.get(parameter.name or "")
+        if value is None:
+            continue
         shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
         yield f"{parameter.opts[-1]} {shown}, from {_origin(context, parameter, source)}"
 

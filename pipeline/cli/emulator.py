@@ -1,5 +1,6 @@
 """``yagpt-batch emulator``: the API on this machine."""
 
+import secrets
 from pathlib import Path
 
 import click
@@ -35,8 +36,12 @@ GET /emulator/ledger tells what was accepted, polled and rejected. Stop it with 
     show_default=True,
     help="Seconds, the median.",
 )
-@click.option("--seed", default=0, show_default=True, help="What chance decides follows from it.")
-@click.option("--store", type=click.Path(path_type=Path), help="Keep operations in this file.")
+@click.option("--seed", type=int, help="Makes ids and latencies the same at each start.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    help="Keep operations in this file, or a restart forgets them.",
+)
 def emulator(
     *,
     host: str,
@@ -46,7 +51,7 @@ def emulator(
     rate: tuple[Rate | None, ...],
     poll_rate: tuple[Rate | None, ...],
     latency: float,
-    seed: int,
+    seed: int | None,
     store: Path | None,
 ) -> None:
     from pipeline.emulator.model import Config  # noqa: PLC0415
@@ -59,6 +64,7 @@ def emulator(
         submit_rates=chosen_rates(rate, default.submit_rates),
         poll_rates=chosen_rates(poll_rate, default.poll_rates),
         latency_median=latency,
-        seed=seed,
+        # Ids that come again after a restart would be taken for those given before it.
+        seed=secrets.randbits(32) if seed is None else seed,
     )
     serve(host, port, config, store, lambda url: click.echo(f"Serving on {url}"))

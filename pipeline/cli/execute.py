@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -129,7 +130,7 @@ def _recipe(options: Mapping[str, Any]) -> Recipe:
     try:
         model_uri(options["model"], folder)
     except ValueError as error:
-        raise BadSettings(f"{error}.", "Set --folder-id or YC_FOLDER_ID.") from None
+        raise BadSettings(f"{error} or YC_FOLDER_ID.") from None
     return Recipe(
         model=options["model"],
         folder=folder,
@@ -174,7 +175,9 @@ def _hosts(call: Call) -> Iterator[Endpoints]:
     if not call.settings.emulator:
         yield call.endpoints
         return
-    config = Config(folder=call.settings.recipe.folder or Config().folder)
+    config = Config(
+        folder=call.settings.recipe.folder or Config().folder, seed=secrets.randbits(32)
+    )
     with embedded(config, call.paths.emulator) as url:
         yield Endpoints(url, url)
 
@@ -231,7 +234,7 @@ def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
         _answer(_summary(call, outcome))
     match outcome.end:
         case RunError() as error:
-            say(f"yagpt-batch: {error} {error.advice}".rstrip())
+            say(f"yagpt-batch: {error.told}")
         case Stopped():
             say(f"Stopped. To continue: {resume_command}")
         case Complete():

@@ -107,8 +107,22 @@ _RATE = RateKind()
     help="What to show on standard error.",
 )
 @_option("--log-file", type=click.Path(path_type=Path), help="Append events as JSON lines.")
-@click.option("-v", "--verbose", count=True, help="Say more; -vv says everything.")
-@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object.")
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    envvar="YAGPT_VERBOSE",
+    show_envvar=True,
+    help="Say more; -vv says everything.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    envvar="YAGPT_JSON",
+    show_envvar=True,
+    help="The summary as one JSON object.",
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
