@@ -46,7 +46,7 @@ def say(sentence: str) -> None:
 
 
 def say_from_signal(sentence: str) -> None:
-    """The same from a signal handler, which may interrupt a write of the same stream."""
+    """The same from within a signal, which may interrupt a write of the same stream."""
     if sys.stderr is None:
         return
     with suppress(OSError):

@@ -41,7 +41,7 @@ def _option(
 _RATE = RateKind()
 
 
-@click.command(help=_EXAMPLES, short_help="the main job; the same command resumes")
+@click.command(help=_EXAMPLES, short_help="send a file of rows; the same command resumes")
 @click.argument("input_path", metavar="INPUT")
 @_option("-o", "--output", required=True, help="Where results go; names the run's other files.")
 @_option("--model", default="yandexgpt-lite", show_default=True, help="A name or a gpt:// URI.")
