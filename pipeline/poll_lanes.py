@@ -14,9 +14,9 @@ from pipeline.facts import End, Move
 from pipeline.item import Lost, after
 from pipeline.outcomes import Answer, PollOutcome
 from pipeline.pace import Pace
-from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, Verdict, after_poll
+from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, after_poll
 from pipeline.reach import Reach
-from pipeline.service import PROBE_TIMEOUT, Service
+from pipeline.service import POLL_TIMEOUT, PROBE_TIMEOUT, Service
 from pipeline.submitting import forbidden, misdirected, refused_credential
 
 _log = logging.getLogger("yagpt-batch")
@@ -54,14 +54,18 @@ class PollLanes:
     async def probe(self) -> bool | None:
         """Ask for one operation while the host seems away; None if there is none to ask for.
 
-        It is a poll like any other, but short: what it brings is not lost.
+        It is a poll like any other, but short: it counts in the windows, and what it brings is
+        not lost.
         """
+        now = self._course.clock.now()
+        if self._pace.opens_at(now) > now:
+            return False
         asking = self._course.agenda.take()
         if asking is None:
             return None
-        outcome = await self._service.poll(asking.operation_id, PROBE_TIMEOUT)
-        now, typical = self._course.clock.now(), self._course.latencies.typical()
-        await self._heed(asking, after_poll(asking, outcome, now, typical))
+        self._pace.begin()
+        outcome = await self._fetch(asking, PROBE_TIMEOUT)
+        await self._heed(asking, outcome)
         return not isinstance(outcome, outcomes.NotSent | outcomes.Unsure)
 
     async def _due(self) -> Asking:
@@ -79,13 +83,17 @@ class PollLanes:
         return max(due_at, self._pace.opens_at(now))
 
     async def _ask(self, asking: Asking) -> None:
-        begun = self._course.clock.now()
-        outcome = await self._service.poll(asking.operation_id)
-        self._settle_pace(outcome, begun)
+        outcome = await self._fetch(asking, POLL_TIMEOUT)
         self._heed_reach(asking, outcome)
+        await self._heed(asking, outcome)
+
+    async def _fetch(self, asking: Asking, timeout: float) -> PollOutcome:
+        """Make the call that the pace has been told of."""
+        begun = self._course.clock.now()
+        outcome = await self._service.poll(asking.operation_id, timeout)
+        self._settle_pace(outcome, begun)
         self._heed_refusal(asking, outcome)
-        now, typical = self._course.clock.now(), self._course.latencies.typical()
-        await self._heed(asking, after_poll(asking, outcome, now, typical))
+        return outcome
 
     def _heed_reach(self, asking: Asking, outcome: PollOutcome) -> None:
         """Several operations failing in a row are an outage; one failing each time is its own."""
@@ -141,9 +149,9 @@ class PollLanes:
             case _:
                 pass
 
-    async def _heed(self, asking: Asking, verdict: Verdict) -> None:
+    async def _heed(self, asking: Asking, outcome: PollOutcome) -> None:
         course, line = self._course, asking.line
-        match verdict:
+        match after_poll(asking, outcome, course.clock.now(), course.latencies.typical()):
             case AskAgain(seen, at):
                 course.agenda.put(seen, at)
             case Conclude(end, usage):
@@ -155,7 +163,7 @@ class PollLanes:
                 course.counts.running -= 1
                 _log.warning("! line %d: operation %s is lost", line, asking.operation_id)
                 await self._lose(asking)
-            case _:
+            case verdict:
                 assert_never(verdict)
 
     async def _lose(self, asking: Asking) -> None:

@@ -167,7 +167,7 @@ class Service:
         outcome = wire.read_submit(reply.status, reply.headers, reply.body, now)
         return await self._heeded(outcome, credential)
 
-    async def poll(self, operation_id: str, timeout: float = POLL_TIMEOUT) -> PollOutcome:
+    async def poll(self, operation_id: str, timeout: float) -> PollOutcome:
         """GET an operation."""
         url = f"{self._endpoints.operations}/operations/{quote(operation_id, safe='')}"
         credential = await self._authorized()

@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.clock import Clock
 from pipeline.emulator.model import Config, Service
+from pipeline.pace import Rate
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from tests.simulation import (
@@ -78,3 +80,24 @@ def test_an_outage_beyond_patience_ends_with_69_and_the_run_can_be_resumed(tmp_p
     assert outcome.exit_code == 0
     assert outcome.totals.rows("ok") == 1000
     assert len(model.ledger.accepted) == 1000
+
+
+@pytest.mark.promise("P13")
+def test_probes_take_their_places_in_the_windows_of_polls(tmp_path: Path) -> None:
+    rows, output = tmp_path / "prompts.jsonl", tmp_path / "results.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": f"слово {n}"}) + "\n" for n in range(40)))
+    model = Service(Config(latency_median=30))
+    carriers: list[AwayCarrier] = []
+
+    def through(inner: ModelCarrier, clock: Clock) -> AwayCarrier:
+        carriers.append(AwayCarrier(inner, clock, (EVENING + 90, EVENING + 600), bad_gateway))
+        return carriers[0]
+
+    settings = replace(_settings(), poll_rates=(Rate(5, 60.0),))
+    outcome, _ = simulate(rows, output, settings, model, through=through)
+
+    away = [moment for moment, method, _ in carriers[0].calls if method == "GET"]
+    polls = sorted([*model.poll_times, *away])
+    assert outcome.exit_code == 0
+    assert len(away) > 5
+    assert all(later - first >= 60 for first, later in zip(polls, polls[5:], strict=False))

@@ -11,6 +11,7 @@ from pipeline.codec import Json, encode
 from pipeline.credentials import Credential, Fixed
 from pipeline.outcomes import PollOutcome, Problem, SubmitOutcome
 from pipeline.service import (
+    POLL_TIMEOUT,
     Account,
     Endpoints,
     NoAnswerError,
@@ -54,7 +55,7 @@ def submitted(end: Reply | Exception) -> SubmitOutcome:
 
 
 def polled(end: Reply | Exception) -> PollOutcome:
-    return asyncio.run(service(end).poll(OPERATION))
+    return asyncio.run(service(end).poll(OPERATION, POLL_TIMEOUT))
 
 
 def problem(outcome: object) -> Problem:
