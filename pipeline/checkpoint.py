@@ -26,6 +26,7 @@ from pipeline.facts import (
     Fact,
     Finish,
     Move,
+    Note,
     Pending,
     Replaced,
     Sent,
@@ -179,7 +180,7 @@ class Checkpoint:
                 raise
         return repeated
 
-    def _write(self, fact: Sent | Ended | Doubt | Replaced | Finish) -> None:
+    def _write(self, fact: Sent | Ended | Doubt | Replaced | Finish | Note) -> None:
         match fact:
             case Sent(number, at):
                 self._db.execute("INSERT INTO sends VALUES (?, ?, NULL)", (number, at))
@@ -193,6 +194,10 @@ class Checkpoint:
                 tally.add(self._db, line, "replaced", None, Sums(rows=1, unknown=1))
             case Finish():
                 self._finish(fact)
+            case Note(name, None):
+                self._db.execute("DELETE FROM meta WHERE key = ?", (name,))
+            case Note(name, value):
+                self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
             case _:
                 assert_never(fact)
 

@@ -106,7 +106,15 @@ class Finish:
     place: Span
 
 
-Fact = Begin | Move | Sent | Ended | Doubt | Replaced | Finish
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What somebody who looks from outside should know, under a name; None takes it back."""
+
+    name: str
+    value: str | None
+
+
+Fact = Begin | Move | Sent | Ended | Doubt | Replaced | Finish | Note
 
 
 @dataclass(frozen=True, slots=True)

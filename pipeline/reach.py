@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pipeline import outage
 from pipeline.bell import Bell
 from pipeline.clock import Clock
+from pipeline.codec import Json
 from pipeline.errors import Unreachable
 from pipeline.outage import Down, Health, Trial, Up
 
@@ -56,6 +57,15 @@ class Reach:
                 return under_way == 0
             case Down():
                 return False
+
+    def outage(self) -> dict[str, Json] | None:
+        """Who is away, since when, and when that ends the run; None while all is well."""
+        match self.health:
+            case Up():
+                return None
+            case Down(since) | Trial(since):
+                ends_at = since + self._patience
+                return {"host": self._host.name, "since": since, "gives_up_at": ends_at}
 
     def answered(self) -> None:
         """A call was answered, whatever the answer."""

@@ -3,10 +3,11 @@
     lock → same run? → input unchanged? → output and errors file unchanged? → tail repaired
 
 What is compared at every start is cheap: lengths, times and the last line. Only where these differ
-is everything read. A tail that a dead process wrote is adopted line by line; a torn line is cut;
-anything else behind the committed length was written by somebody else and is refused.
+is everything read. A tail that a dead process wrote is adopted line by line, up to a torn one, which
+is cut; anything else behind the committed length was written by somebody else and is refused.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -113,6 +114,7 @@ def opened(
         checkpoint = Checkpoint(paths.checkpoint)
         stack.callback(checkpoint.close)
         run_id = _same_run(checkpoint, identity, paths)
+        _note_input(checkpoint, source, paths)
         files = Files(paths, source, output, checkpoint, run_id, resumed=existed)
         stack.callback(files.close)
         check_input(source, checkpoint)
@@ -179,6 +181,15 @@ def _same_run(checkpoint: Checkpoint, identity: dict[str, str], paths: Paths) ->
             "Use the old settings, another output, or --fresh.",
         )
     return UUID(stored)
+
+
+def _note_input(checkpoint: Checkpoint, source: Source, paths: Paths) -> None:
+    """Say where the input is, for commands that are given the output alone."""
+    absolute, folder = source.path.resolve(), paths.output.resolve().parent
+    # The files may be moved together, or the output alone.
+    where = codec.encode([str(absolute), os.path.relpath(absolute, folder)]).decode()
+    if checkpoint.meta("input") != where:
+        checkpoint.set_meta({"input": where})
 
 
 def check_input(source: Source, checkpoint: Checkpoint) -> None:
@@ -265,7 +276,8 @@ def _check_last(lines: Lines, checkpoint: Checkpoint, size: int) -> None:
 def _tail(lines: Lines, checkpoint: Checkpoint, size: int) -> Iterator[Finish]:
     taken: set[int] = set()
     for offset, line, whole in lines.lines_from(size):
-        if not whole:
+        # A power cut can leave zeros where a block that was never synced should be.
+        if not whole or b"\0" in line:
             lines.cut(offset)
             return
         if line.startswith(b'{"totals":') and offset + len(line) + 1 == lines.size:

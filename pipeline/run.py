@@ -19,7 +19,7 @@ from pipeline.clock import Clock, local_time
 from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.errors import Exit, RunError
-from pipeline.facts import Cursor, Signature
+from pipeline.facts import Cursor, Note, Signature
 from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
 from pipeline.pace import Pace
@@ -181,10 +181,19 @@ class Run:
         )
         return submits, polls
 
+    def _note_outages(self) -> None:
+        """Let those who look from outside see what the run waits for, and for how long it will."""
+        for name, reach in (("submits", self._submit_reach), ("polls", self._poll_reach)):
+            outage = reach.outage()
+            told = None if outage is None else encode(outage).decode()
+            self._recorder.post(Note(f"outage of {name}", told))
+
     def _submits_changed(self) -> None:
+        self._note_outages()
         self._submits.bell.ring()
 
     def _polls_changed(self) -> None:
+        self._note_outages()
         self._course.poll_bell.ring()
         if self._poll_reach.admits(0):
             self._submit_reach.hurry()
@@ -205,9 +214,10 @@ class Run:
 
     async def carry(self, total: int | None) -> Outcome:
         """Carry every row to its line, or as far as the reason to end allows."""
-        self._counts.total = total
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(self._guarded(self._recorder.run))
+            self._expect(total)
+            self._note_outages()
             await self._guarded(self._take_over)
             lanes = self._start_lanes(group)
             others = self._start_watchers(group)
@@ -293,13 +303,17 @@ class Run:
             view.show(self._counts, self._note())
             await asyncio.sleep(view.interval)
 
+    def _expect(self, total: int | None) -> None:
+        self._counts.total = total
+        self._recorder.post(Note("rows", None if total is None else str(total)))
+
     async def _count(self) -> None:
         """Learn how many rows there are, where that was not seen at the start."""
         if self._counts.total is None:
             loop = asyncio.get_running_loop()
             lines = await loop.run_in_executor(None, self._files.source.count_lines)
             limit = self._settings.limit
-            self._counts.total = lines if limit is None else min(lines, limit)
+            self._expect(lines if limit is None else min(lines, limit))
 
     def _note(self) -> str:
         """When all rows can be submitted at the earliest, and what binds."""

@@ -419,6 +419,21 @@ def test_the_totals_line_gives_way_to_a_row_that_is_added_later(run: Place) -> N
         assert outcomes(files) == {"ok": 3}
 
 
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("zeroed", [slice(0, 40), slice(30, 70), slice(100, None)])
+def test_zeros_that_a_power_cut_left_in_the_tail_are_cut_with_what_follows(
+    run: Place, zeroed: slice
+) -> None:
+    with run.opened() as files:
+        tail = bytearray(result(files, 3) + b"\n")
+        before = files.output.size
+    tail[zeroed] = bytes(len(tail[zeroed]))
+    edit(run.paths.output, lambda data: data + tail + b'{"line":3,')
+    with run.opened() as files:
+        assert files.output.size == before
+        assert [pending.line for pending in files.checkpoint.pending()] == [3]
+
+
 @pytest.mark.promise("P2")
 def test_a_torn_totals_line_is_cut(run: Place) -> None:
     whole = run.paths.output.read_bytes()

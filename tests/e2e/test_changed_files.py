@@ -10,7 +10,7 @@ import pytest
 from pipeline.emulator.model import Config
 from tests.e2e.command import Done, Shell, count_lines
 from tests.e2e.hostile import Hostile, serving
-from tests.e2e.oracle import check, whole_lines
+from tests.oracle import check, whole_lines
 
 
 class Story:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.command import Done, Shell
 from tests.e2e.hostile import Hostile
-from tests.e2e.oracle import check, checkpoint_of, seen_by_a_reader, unfinished
+from tests.oracle import check, checkpoint_of, seen_by_a_reader, unfinished
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.command import Shell
 from tests.e2e.hostile import BAD_GATEWAY, TOKENIZE, Fault, HangUp, Hostile, Say, Seen
-from tests.e2e.oracle import check, whole_lines
+from tests.oracle import check, whole_lines
 
 NO_ID = Say(200, b'{"done": false}', taken=True)
 LOST_PAGE = Say(502, BAD_GATEWAY.body, BAD_GATEWAY.headers, taken=True)

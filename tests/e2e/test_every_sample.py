@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.rows import Template
 from tests.e2e.command import Running, Shell
-from tests.e2e.oracle import RECIPE, check, errors_of, whole_lines
+from tests.oracle import RECIPE, check, errors_of, whole_lines
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 INPUTS = sorted({*SAMPLES.glob("*.jsonl*")} - {SAMPLES / "bad.expected.jsonl"})

@@ -11,7 +11,7 @@ import pytest
 from pipeline.emulator.model import Config
 from tests.e2e.command import FOLDER, Done, Shell
 from tests.e2e.hostile import Hostile, serving
-from tests.e2e.oracle import check
+from tests.oracle import check
 
 
 def said_well(done: Done, code: int) -> bool:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.e2e.command import UNLIMITED, Shell, count_lines
-from tests.e2e.oracle import check, ids_on_disk, seen_by_a_reader
+from tests.oracle import check, ids_on_disk, seen_by_a_reader
 
 CONCURRENCY = 8
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e.command import Shell, count_lines
 from tests.e2e.hostile import Hostile
-from tests.e2e.oracle import check, whole_lines
+from tests.oracle import check, whole_lines
 
 SLOWLY = ("--rate", "20/s")
 

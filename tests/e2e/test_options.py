@@ -9,7 +9,7 @@ import pytest
 from pipeline.rows import Template
 from tests.e2e.command import Shell, count_lines
 from tests.e2e.hostile import Hostile
-from tests.e2e.oracle import RECIPE, check, run_id, whole_lines
+from tests.oracle import RECIPE, check, run_id, whole_lines
 
 RATES = ("--rate", "5/s", "--rate", "8/3s")
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.pace import Rate
 from tests.e2e.command import Shell, count_lines
-from tests.e2e.oracle import check
+from tests.oracle import check
 
 RATES = (Rate(20, 1.0), Rate(60, 6.0))
 QUOTA = [word for rate in RATES for word in ("--rate", str(rate))]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.command import Shell, count_lines
 from tests.e2e.hostile import Hostile, Silence
-from tests.e2e.oracle import check
+from tests.oracle import check
 
 SLOWLY = ("--rate", "20/s")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import Shell
-from tests.e2e.oracle import check
+from tests.oracle import check
 
 ROOT = Path(__file__).parent.parent.parent
 
