@@ -41,6 +41,23 @@ test: setup ## the tests
 
 check: lint type test ## what a merge needs
 
+SEEDS ?= 500
+nights: setup ## SEEDS=500 nights under virtual time, with faults, kills and power cuts
+	$(BIN)/python -m tests.proof.nights --seeds $(SEEDS)
+
+TRIALS ?= 200
+kills: setup ## TRIALS=200 runs of real processes that are killed, some at a chosen system call
+	$(BIN)/python -m tests.proof.kills --trials $(TRIALS)
+
+disks: setup ## disks that fail, fill up or can't be written, at every call
+	$(BIN)/python -m tests.proof.disks
+
+mutants: setup ## deliberate bugs, each of which the tests must catch
+	$(BIN)/python -m tests.proof.mutants
+
+evidence: setup ## all of these at length, about an hour; writes the table in README.md
+	$(BIN)/python -m tests.proof.evidence
+
 lock: ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
@@ -50,4 +67,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check lock clean
+.PHONY: help setup run format lint type test check nights kills disks mutants evidence lock clean

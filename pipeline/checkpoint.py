@@ -19,6 +19,8 @@ from typing import assert_never
 from pipeline import tally
 from pipeline.errors import BadData, StorageFailed
 from pipeline.facts import (
+    APPLICATION,
+    VERSION,
     Begin,
     Cursor,
     Doubt,
@@ -40,8 +42,6 @@ from pipeline.pace import LONGEST_WINDOW
 from pipeline.records import Known
 from pipeline.totals import Sums, Totals
 
-_APPLICATION = 0x79614762  # "yaGb", so that no other program's database is taken for ours
-_VERSION = 1
 _INCOMPLETE = (
     "Without both files rows would be paid for again. "
     "Put back what is missing, or start afresh with --fresh (old files are moved aside)."
@@ -84,12 +84,12 @@ class Checkpoint:
         if application == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
             schema = package_files("pipeline").joinpath("checkpoint.sql").read_text("utf-8")
             self._db.executescript(
-                f"BEGIN; {schema} PRAGMA application_id={_APPLICATION};"
-                f"PRAGMA user_version={_VERSION}; COMMIT;"
+                f"BEGIN; {schema} PRAGMA application_id={APPLICATION};"
+                f"PRAGMA user_version={VERSION}; COMMIT;"
             )
-        elif application != _APPLICATION:
+        elif application != APPLICATION:
             raise BadData(f"{self._path} is no checkpoint of yagpt-batch.", "Move it elsewhere.")
-        elif self._db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+        elif self._db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             raise BadData(
                 f"{self._path} was written by another version of yagpt-batch.",
                 "Finish the run with that version, or start afresh with --fresh.",

@@ -8,6 +8,11 @@ from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
 from pipeline.outcomes import Answer, Usage
 from pipeline.records import Failure
 
+APPLICATION = 0x79614762
+"""Marks a checkpoint as ours, "yaGb": no other program's database is taken for one."""
+VERSION = 1
+"""Of the checkpoint's tables and what stands in them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:

@@ -170,3 +170,5 @@ class PollLanes:
         gone = after(asking.state, Lost())
         await self._course.recorder.record(Move(asking.line, gone))
         await self._course.advance(asking.line, gone)
+        # One operation less is under way: --max-in-flight may let a POST through.
+        self._course.on_change()

@@ -3,8 +3,8 @@
     lock → same run? → input unchanged? → output and errors file unchanged? → tail repaired
 
 What is compared at every start is cheap: lengths, times and the last line. Only where these differ
-is everything read. A tail that a dead process wrote is adopted line by line, up to a torn one, which
-is cut; anything else behind the committed length was written by somebody else and is refused.
+is everything read. A tail that a dead process wrote is adopted line by line, up to a torn one,
+which is cut; anything else behind the committed length somebody else wrote, and it is refused.
 """
 
 import os

@@ -18,6 +18,7 @@ _TOKENS_AROUND_A_MESSAGE = 64
 _TOKENS_AROUND_TOOLS_AND_SCHEMA = 512
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NOT_IN_A_NAME = frozenset(".[]!:\"'")
+_TOO_DEEP = ("too_deep", "The line is nested too deeply to be read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,9 @@ def parse_row(line: int, data: bytes, recipe: Recipe) -> Row | BadRow:
         return _row(line, own, fields, recipe)
     except LineError as error:
         code, message = error.code, str(error)
+    except RecursionError:
+        # It could just be read, but a request holds it a level deeper.
+        code, message = _TOO_DEEP
     return BadRow(line, own or f"line-{line}", own is not None, code, message)
 
 
@@ -198,7 +202,7 @@ def _the_object(value: Json) -> Fields:
 
 def _unreadable(data: bytes, error: NotJson) -> LineError:
     if isinstance(error, TooDeep):
-        return LineError("too_deep", "The line is nested too deeply to be read")
+        return LineError(*_TOO_DEEP)
     try:
         data.decode()
     except UnicodeDecodeError as bad:

@@ -311,9 +311,9 @@ class Run:
         """Learn how many rows there are, where that was not seen at the start."""
         if self._counts.total is None:
             loop = asyncio.get_running_loop()
-            lines = await loop.run_in_executor(None, self._files.source.count_lines)
+            rows = await loop.run_in_executor(None, self._files.source.count_rows)
             limit = self._settings.limit
-            self._expect(lines if limit is None else min(lines, limit))
+            self._expect(rows if limit is None else min(rows, limit))
 
     def _note(self) -> str:
         """When all rows can be submitted at the earliest, and what binds."""
@@ -330,6 +330,8 @@ class Run:
 
     async def _conclude(self) -> None:
         self._files.check_in_place()
+        checkpoint = self._files.checkpoint
+        checkpoint.set_meta({"rows": str(checkpoint.cursor().rows)})
         if self._settings.totals:
             self._write_totals()
 

@@ -136,15 +136,18 @@ class Source:
         for line in splitter.rest():
             yield line
 
-    def count_lines(self) -> int:
-        """How many lines the whole file has, blank ones included. Blocks."""
-        decoder, taken, lines, last = self._decoder(), 0, 0, b"\n"
+    def read(self) -> Iterator[Line]:
+        """Every line of the whole file, blank ones included. Blocks."""
+        splitter, decoder, taken = _Splitter(self.path, Cursor()), self._decoder(), 0
         while block := self._block_at(taken):
             taken += len(block)
-            data = self._decoded(decoder, block)
-            lines += data.count(b"\n")
-            last = data[-1:] or last
-        return lines + (last != b"\n")
+            yield from splitter.feed(self._decoded(decoder, block))
+        self._check_end(decoder)
+        yield from splitter.rest()
+
+    def count_rows(self) -> int:
+        """How many lines the whole file has that are not blank. Blocks."""
+        return sum(not is_blank(line.data) for line in self.read())
 
     def fetch(self, spans: Iterable[Span]) -> Iterator[bytes]:
         """The lines at spans, which must ascend. Blocks; one pass, whatever their number."""

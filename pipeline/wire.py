@@ -231,7 +231,8 @@ def read_problem(status: int, headers: Headers, body: bytes) -> Problem:
     inner = nested if isinstance(nested, dict) else parsed
     words = inner.get("message") or (nested if isinstance(nested, str) else None)
     code = _grpc_name(inner.get("grpcCode", inner.get("code"))) or f"HTTP_{status}"
-    message = words if isinstance(words, str) else f"HTTP {status}: {_shown(body)}"
+    has_words = isinstance(words, str) and words.strip()
+    message = str(words) if has_words else f"HTTP {status}: {_shown(body)}"
     return Problem(code, _shortened(message), request_id or _named_request(inner))
 
 

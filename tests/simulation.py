@@ -10,7 +10,6 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +38,8 @@ from pipeline.source import Source
 
 EVENING = 1_790_000_000.0
 _TICK = 1e-6
+# No process of a simulated run has a reason to live for longer.
+_LONGEST = 60 * 86_400.0
 _CREDENTIAL = Credential("Api-Key", "simulated", is_users=False)
 _Result = TypeVar("_Result")
 Fail = Callable[[float], Awaitable[Reply]]
@@ -55,6 +56,8 @@ class _Selector(selectors.DefaultSelector):
             if timeout is None:
                 raise RuntimeError("everything waits, and nothing can happen any more")
             self.now += max(timeout, 0.0) + _TICK
+            if self.now > _LONGEST:
+                raise RuntimeError("it goes on for ever")
         return ready
 
 
@@ -104,9 +107,7 @@ class ModelCarrier:
         now = self._clock.now()
         reply = self._api.respond(method, urlsplit(url).path, headers, body, now)
         await asyncio.sleep(self._delay())
-        return Reply(
-            reply.status, reply.headers | {"date": formatdate(now, usegmt=True)}, reply.body
-        )
+        return Reply(reply.status, reply.headers, reply.body)
 
     async def close(self) -> None: ...
 

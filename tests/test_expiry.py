@@ -47,6 +47,19 @@ def test_rows_fetched_too_late_are_submitted_again_and_counted_as_paid_twice(
     assert end - late >= 60 + 60
 
 
+@pytest.mark.promise("P17")
+def test_lost_operations_make_room_among_those_in_flight(tmp_path: Path) -> None:
+    rows, output = _rows(tmp_path), tmp_path / "results.jsonl"
+    model = Service(Config(latency_median=60, latency_sigma=0))
+    settings = Settings(_RECIPE, max_in_flight=5)
+    simulate(rows, output, settings, model, stop_after=30)
+
+    outcome, _ = simulate(rows, output, settings, model, start=EVENING + 4 * DAY)
+
+    assert outcome.totals.rows("ok") == 20
+    assert len(model.ledger.accepted) == 25
+
+
 @pytest.mark.promise("P14")
 def test_lost_rows_become_error_lines_where_that_is_asked_for(tmp_path: Path) -> None:
     rows, output = _rows(tmp_path), tmp_path / "results.jsonl"

@@ -53,7 +53,7 @@ def fetched(path: Path, lines: list[Line]) -> list[bytes]:
 def counted(path: Path) -> int:
     source = Source(path)
     try:
-        return source.count_lines()
+        return source.count_rows()
     finally:
         source.close()
 
@@ -183,7 +183,7 @@ def test_members_one_after_another_are_one_file(tmp_path: Path, kind: str) -> No
     lines = read(path)
     assert [line.data for line in lines] == ROWS
     assert fetched(path, lines) == ROWS
-    assert counted(path) == 5
+    assert counted(path) == sum(bool(line.strip()) for line in ROWS)
 
 
 @pytest.mark.promise("P6")
@@ -266,4 +266,4 @@ def test_whatever_the_lines_are_they_are_counted_placed_and_found(
         expected.pop()
     assert [line.data for line in lines] == expected
     assert fetched(path, lines) == expected
-    assert counted(path) == len(expected)
+    assert counted(path) == sum(bool(line.strip()) for line in expected)

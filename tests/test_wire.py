@@ -323,7 +323,13 @@ def test_each_shape_of_an_error_body_is_read(body: Json, code: str, message: str
     assert read_problem(400, {}, codec.encode(body)) == Problem(code, message)
 
 
-@pytest.mark.parametrize("body", [b"", HTML, b"{}", b'{"error": null}', b'{"message": 5}', b"[]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", HTML, b"{}", b'{"error": null}', b'{"message": 5}', b"[]"),
+        *(b'{"error": ""}', b'{"error": {"message": " "}}'),
+    ],
+)
 def test_an_error_body_without_words_is_shown_with_its_status(body: bytes) -> None:
     problem = read_problem(502, {"x-request-id": "r-9"}, body)
     assert problem.code == "HTTP_502"

@@ -7,8 +7,10 @@ import traceback
 import click
 
 from pipeline import __version__
+from pipeline.cli.audit import audit
 from pipeline.cli.emulator import emulator
 from pipeline.cli.run import run
+from pipeline.cli.status import status
 from pipeline.errors import Exit, RunError
 from pipeline.speech import SPEECH, say
 
@@ -29,6 +31,8 @@ def commands() -> None: ...
 
 
 commands.add_command(run)
+commands.add_command(status)
+commands.add_command(audit)
 commands.add_command(emulator)
 
 

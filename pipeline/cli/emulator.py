@@ -1,11 +1,14 @@
 """``yagpt-batch emulator``: the API on this machine."""
 
+import math
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from pipeline.cli.kinds import RateKind, chosen_rates
+from pipeline.cli.kinds import DurationKind, FaultKind, OffsetKind, RateKind, chosen_rates
+from pipeline.emulator.schedules import NOT_TAKEN, OPERATIONS, TAKEN, Fault
 from pipeline.pace import Rate
 
 _EXAMPLES = """Serve the text generation API on this machine: no account, no money.
@@ -20,7 +23,24 @@ GET /emulator/ledger tells what was accepted, polled and rejected. Stop it with 
 """
 
 
-@click.command(help=_EXAMPLES, short_help="the API on this machine")
+def _listed(title: str, kinds: Iterable[tuple[str, str]]) -> str:
+    lines = [f"  {kind:<17}{what}" for kind, what in kinds]
+    return "\n".join(["\b", title, *lines])
+
+
+_FAULTS = "\n\n".join(
+    [
+        "A fault is KIND[:submits|:polls|:all][@WHEN][=RATE], such as hang:submits=0.02 or "
+        "502@60s+1h. RATE is a probability, 1 if not given. WHEN is from+for (10m+ is from then "
+        "on) since the start, or which calls: 5, or 3-7. The first fault that applies strikes.",
+        _listed("Calls that are not taken:", NOT_TAKEN.items()),
+        _listed("Calls that are taken:", TAKEN.items()),
+        _listed("Operations:", OPERATIONS.items()),
+    ]
+)
+
+
+@click.command(help=_EXAMPLES, epilog=_FAULTS, short_help="the API on this machine")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
 @click.option("--folder-id", help="The only folder there is; b1gemulator0000000000 by default.")
@@ -42,6 +62,24 @@ GET /emulator/ledger tells what was accepted, polled and rejected. Stop it with 
     type=click.Path(path_type=Path),
     help="Keep operations in this file, or a restart forgets them.",
 )
+@click.option(
+    "--retention",
+    type=DurationKind(),
+    default="3d",
+    show_default=True,
+    help="How long an operation is kept.",
+)
+@click.option(
+    "--token-life",
+    type=DurationKind(),
+    help="How long a Bearer token is good, from its first use; for ever by default.",
+)
+@click.option(
+    "--skew", type=OffsetKind(), default="0s", help="What the service's clock is ahead by; -90s."
+)
+@click.option(
+    "--fault", type=FaultKind(), multiple=True, help="What is to go wrong; see below. Repeatable."
+)
 def emulator(
     *,
     host: str,
@@ -53,6 +91,10 @@ def emulator(
     latency: float,
     seed: int | None,
     store: Path | None,
+    retention: float,
+    token_life: float | None,
+    skew: float,
+    fault: tuple[Fault, ...],
 ) -> None:
     from pipeline.emulator.model import Config  # noqa: PLC0415
     from pipeline.emulator.server import serve  # noqa: PLC0415
@@ -66,5 +108,9 @@ def emulator(
         latency_median=latency,
         # Ids that come again after a restart would be taken for those given before it.
         seed=secrets.randbits(32) if seed is None else seed,
+        retention=retention,
+        token_life=math.inf if token_life is None else token_life,
+        skew=skew,
+        faults=fault,
     )
     serve(host, port, config, store, lambda url: click.echo(f"Serving on {url}"))

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import httpx
 from pipeline import log
 from pipeline.board import Complete, Ending, Stopped
 from pipeline.cli.kinds import chosen_rates
+from pipeline.cli.pricing import shipped
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.credentials import Credential, CredentialSource, Fixed, find_credential
@@ -215,7 +215,7 @@ async def _carry(call: Call, signals: Signals) -> Outcome:
 
 def prices() -> PriceTable:
     """The price table that comes with the package."""
-    return PriceTable.parse(package_files("pipeline").joinpath("prices.toml").read_text("utf-8"))
+    return shipped()
 
 
 def _view(progress: str) -> View:

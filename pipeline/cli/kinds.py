@@ -4,6 +4,7 @@ import re
 
 import click
 
+from pipeline.emulator.schedules import Fault
 from pipeline.pace import Rate
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
@@ -42,6 +43,35 @@ class DurationKind(click.ParamType):  # type: ignore[type-arg] # as above
         if match is None:
             self.fail(f"{value!r} is no duration: write 90s, 10m, 12h or 3d.", param, ctx)
         return float(match[1]) * _SECONDS[match[2]]
+
+
+class OffsetKind(DurationKind):
+    """A duration that may be negative."""
+
+    name = "[-]duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, str) and value.startswith("-"):
+            return -super().convert(value[1:], param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class FaultKind(click.ParamType):  # type: ignore[type-arg] # as above
+    """What the emulator is to do wrong, and when."""
+
+    name = "fault"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Fault:
+        if isinstance(value, Fault):
+            return value
+        try:
+            return Fault.parse(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 def chosen_rates(given: tuple[Rate | None, ...], default: tuple[Rate, ...]) -> tuple[Rate, ...]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from pipeline.emulator.model import Config
+from pipeline.emulator.model import Config, Service
 from pipeline.emulator.refusals import Forbidden, Invalid, Unauthenticated
 from pipeline.emulator.uris import foreign_folder
 
@@ -12,8 +12,9 @@ _FORM = re.compile(r"(Api-Key|Bearer) (\S+)")
 _MISPLACED = {"Api-Key": "t1.", "Bearer": "AQVN"}
 
 
-def check_access(config: Config, headers: Mapping[str, str]) -> None:
+def check_access(service: Service, headers: Mapping[str, str], now: float) -> None:
     """Raise `Unauthenticated` or `Forbidden`, or `Invalid` for a foreign ``x-folder-id``."""
+    config = service.config
     match = _FORM.fullmatch(headers.get("authorization", ""))
     if match is None:
         raise Unauthenticated("Token is invalid or has expired.")
@@ -26,6 +27,8 @@ def check_access(config: Config, headers: Mapping[str, str]) -> None:
         raise Unauthenticated(
             unknown if scheme == "Api-Key" else "Token is invalid or has expired."
         )
+    if scheme == "Bearer" and service.has_died(credential, now):
+        raise Unauthenticated("Token is invalid or has expired.")
     folder = headers.get("x-folder-id", config.folder)
     if folder != config.folder:
         raise Invalid(foreign_folder(folder, config.folder))

@@ -10,12 +10,13 @@ caller's part.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 
 from pipeline.codec import Json, NotJson, decode, encode
 from pipeline.emulator import bodies, chance, tokens
 from pipeline.emulator.access import check_access
 from pipeline.emulator.answers import Answer, Text, Usage
-from pipeline.emulator.model import Accepted, Running, Service
+from pipeline.emulator.model import Accepted, Service
 from pipeline.emulator.refusals import InSession, Malformed, NotFound, Refusal, Unimplemented
 from pipeline.emulator.requests import (
     CompletionRequest,
@@ -27,9 +28,10 @@ from pipeline.emulator.requests import (
 )
 from pipeline.emulator.uris import ModelUri
 
+SUBMITS = "/foundationModels/v1/completionAsync"
+OPERATIONS = "/operations/"
+LEDGER = "/emulator/ledger"
 _SERVICES = "/foundationModels/v1/"
-_OPERATIONS = "/operations/"
-_LEDGER = "/emulator/ledger"
 _STREAM_STEPS = 3
 
 
@@ -84,11 +86,20 @@ class Api:
     ) -> Reply:
         """Answer one call. `path` may end in a query, header names are in lower case."""
         call = self._received(method, path, headers, body, now)
-        if call.path == _LEDGER:
+        if call.path == LEDGER:
             return self._reply(call, self._show_ledger(call))
-        if call.path.startswith(_OPERATIONS):
+        if call.path.startswith(OPERATIONS):
             return self._operations(call)
         return self._services(call)
+
+    def refuse(
+        self, method: str, path: str, headers: Mapping[str, str], now: float, refusal: Refusal
+    ) -> Reply:
+        """Turn a call down without looking at it, in the words of whoever would answer it."""
+        call = self._received(method, path, headers, b"", now)
+        if call.path.startswith(OPERATIONS):
+            return self._refuse(call, refusal, bodies.flat(refusal, call.request_id))
+        return self._refuse(call, refusal, self._worded(call, refusal))
 
     def _received(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, now: float
@@ -104,7 +115,7 @@ class Api:
             return self._reply(call, self._served(call))
         except Refusal as refusal:
             refused = self.service.ledger.refused_others
-            if call.path == _SERVICES + "completionAsync":
+            if call.path == SUBMITS:
                 refused = self.service.ledger.refused_submits
             refused[refusal.status] += 1
             return self._refuse(call, refusal, self._worded(call, refusal))
@@ -115,7 +126,7 @@ class Api:
             raise NotFound("Not Found")
         if call.method != "POST":
             raise Unimplemented("Method Not Allowed")
-        check_access(self.service.config, call.headers)
+        check_access(self.service, call.headers, call.now)
         try:
             return offer(call, decode(call.body))
         except NotJson as error:
@@ -147,29 +158,26 @@ class Api:
             return self._refuse(call, refusal, bodies.flat(refusal, call.request_id))
 
     def _polled(self, call: _Call) -> _Said:
-        operation_id, colon, verb = call.path.removeprefix(_OPERATIONS).partition(":")
+        operation_id, colon, verb = call.path.removeprefix(OPERATIONS).partition(":")
         if verb not in ("", "cancel") or (colon and not verb):
             raise NotFound("Not Found")
         if call.method != "GET" and not (call.method == "POST" and verb):
             raise Unimplemented("Method Not Allowed")
-        check_access(self.service.config, call.headers)
+        check_access(self.service, call.headers, call.now)
         if verb:
             self.service.cancel(operation_id, call.now)
         return self._shown(operation_id, call.now)
 
     def _shown(self, operation_id: str, now: float) -> _Said:
-        operation = self.service.poll(operation_id, now)
-        created_by = self.service.created_by
-        if isinstance(operation, Running):
-            return _Said(encode(bodies.pending(operation, created_by)))
-        return _Said(encode(bodies.finished(operation, created_by)))
+        state = self.service.poll(operation_id, now)
+        return _Said(encode(bodies.operation(state, self.service.created_by)))
 
     def _submit(self, call: _Call, body: Json) -> _Said:
         request = self._checked(body)
         check_async(request)
         accepted = self.service.submit(request, call.body, call.client_request_id, call.now)
-        begun = Running(accepted.operation_id, accepted.at)
-        return _Said(encode(bodies.pending(begun, self.service.created_by)), accepted)
+        state = self.service.at_once(accepted)
+        return _Said(encode(bodies.operation(state, self.service.created_by)), accepted)
 
     def _complete(self, _: _Call, body: Json) -> _Said:
         request = self._checked(body)
@@ -202,10 +210,23 @@ class Api:
         return _Said(encode(bodies.ledger(self.service, summary=call.query == "summary=1")))
 
     def _reply(self, call: _Call, said: _Said) -> Reply:
-        return Reply(200, _headers(call), said.body, said.accepted)
+        return Reply(200, self._headers(call), said.body, said.accepted)
 
     def _refuse(self, call: _Call, refusal: Refusal, body: Json) -> Reply:
-        return Reply(refusal.status, _headers(call), encode(body))
+        return Reply(refusal.status, self._headers(call), encode(body))
+
+    def _headers(self, call: _Call) -> dict[str, str]:
+        trace = chance.draw(0, "trace", call.request_id).hex()
+        headers = {
+            "content-type": "application/json",
+            "date": formatdate(self.service.said(call.now), usegmt=True),
+            "server": "ycalb",
+            "x-request-id": call.request_id,
+            "x-server-trace-id": f"{trace[:16]}:{trace[16:32]}:{trace[32:48]}:1",
+        }
+        if call.client_request_id:
+            headers["x-client-request-id"] = call.client_request_id
+        return headers
 
 
 def _growing(answer: Answer) -> Iterable[Answer]:
@@ -216,16 +237,3 @@ def _growing(answer: Answer) -> Iterable[Answer]:
         said = Text(tokens.cut(answer.said.text, limit))
         usage = Usage(answer.usage.input, limit, 0)
         yield replace(answer, said=said, status="PARTIAL", usage=usage)
-
-
-def _headers(call: _Call) -> dict[str, str]:
-    trace = chance.draw(0, "trace", call.request_id).hex()
-    headers = {
-        "content-type": "application/json",
-        "server": "ycalb",
-        "x-request-id": call.request_id,
-        "x-server-trace-id": f"{trace[:16]}:{trace[16:32]}:{trace[32:48]}:1",
-    }
-    if call.client_request_id:
-        headers["x-client-request-id"] = call.client_request_id
-    return headers

@@ -7,25 +7,50 @@ operation service prints a bare ``google.rpc.Status``.
 """
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from pipeline.clock import stamp
 from pipeline.codec import Json
 from pipeline.emulator.answers import Answer, Call, Text, Usage
-from pipeline.emulator.model import Accepted, Finished, Running, Service
+from pipeline.emulator.model import (
+    Accepted,
+    Finished,
+    Misprint,
+    Misprinted,
+    Running,
+    Service,
+    State,
+)
 from pipeline.emulator.refusals import Refusal
 from pipeline.emulator.tokens import Token
 
 _DESCRIPTION = "Async GPT Completion"
 _RESPONSE = "type.googleapis.com/yandex.cloud.ai.foundation_models.v1.CompletionResponse"
 _REQUEST_INFO = "type.googleapis.com/google.rpc.RequestInfo"
+_HUGE = Usage(10**18, 10**18, 0)
 _PHRASES = {
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     429: "Too Many Requests",
+    500: "Internal Server Error",
     501: "Not Implemented",
+    503: "Service Unavailable",
 }
+
+
+def operation(state: State, created_by: str) -> Json:
+    """Print an operation, as far as it has come."""
+    match state:
+        case Running():
+            return pending(state, created_by)
+        case Finished():
+            return finished(state, created_by)
+        case Misprinted():
+            return misprinted(state, created_by)
+        case _:
+            assert_never(state)
 
 
 def pending(operation: Running, created_by: str) -> Json:
@@ -44,15 +69,15 @@ def pending(operation: Running, created_by: str) -> Json:
 
 def finished(operation: Finished, created_by: str) -> Json:
     """Print an operation that is done."""
-    return {
-        "done": True,
-        "response": {"@type": _RESPONSE, **completion(operation.answer)},
-        "id": operation.operation_id,
-        "description": _DESCRIPTION,
-        "createdAt": stamp(operation.created),
-        "createdBy": created_by,
-        "modifiedAt": stamp(operation.finished),
-    }
+    response = _response(completion(operation.answer))
+    return {"done": True, "response": response, **_origin(operation, created_by)}
+
+
+def misprinted(operation: Misprinted, created_by: str) -> Json:
+    """Print an operation that is done as the service never should."""
+    shown = operation.finished
+    parts = _misprinted(completion(shown.answer), operation.how)
+    return {"done": True, **parts, **_origin(shown, created_by)}
 
 
 def completion(answer: Answer) -> dict[str, Json]:
@@ -100,7 +125,7 @@ def ledger(service: Service, *, summary: bool) -> Json:
     """Print what the service has counted; without `summary` also every operation and time."""
     book = service.ledger
     counts: dict[str, Json] = {
-        "submits": len(book.accepted),
+        "submits": len(book.submits),
         "polls": len(service.poll_times),
         "operations_polled": len(book.polls),
         "tokenizer_calls": len(service.tokenizer_times),
@@ -109,16 +134,51 @@ def ledger(service: Service, *, summary: bool) -> Json:
         "refused_polls": {str(status): n for status, n in book.refused_polls.items()},
         "refused_others": {str(status): n for status, n in book.refused_others.items()},
         "quota_violations": dict(service.violations),
-        "usage": _billed(record.usage for record in book.accepted.values()),
+        "faults": dict(book.faults),
+        "usage": _billed(record.usage for record in book.submits),
     }
     if summary:
         return counts
-    operations: list[Json] = [_entry(service, record) for record in book.accepted.values()]
+    operations: list[Json] = [_entry(service, record) for record in book.submits]
     times: dict[str, Json] = {
         "submit_times": list(service.submit_times),
         "poll_times": list(service.poll_times),
     }
     return counts | {"operations": operations} | times
+
+
+def _origin(operation: Finished, created_by: str) -> dict[str, Json]:
+    return {
+        "id": operation.operation_id,
+        "description": _DESCRIPTION,
+        "createdAt": stamp(operation.created),
+        "createdBy": created_by,
+        "modifiedAt": stamp(operation.finished),
+    }
+
+
+def _response(answer: dict[str, Json]) -> Json:
+    return {"@type": _RESPONSE, **answer}
+
+
+def _misprinted(answer: dict[str, Json], how: Misprint) -> dict[str, Json]:
+    error: Json = {"code": 13, "message": "Internal error", "details": []}
+    match how:
+        case "neither":
+            return {}
+        case "fails":
+            return {"error": error}
+        case "both":
+            return {"error": error, "response": _response(answer)}
+        case "no-alternatives":
+            return {"response": _response(answer | {"alternatives": []})}
+        case "no-usage":
+            del answer["usage"]
+            return {"response": _response(answer)}
+        case "huge-usage":
+            return {"response": _response(answer | {"usage": _usage(_HUGE)})}
+        case _:
+            assert_never(how)
 
 
 def _message(said: Text | Call) -> Json:

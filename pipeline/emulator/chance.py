@@ -26,6 +26,11 @@ def uuid(drawn: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
+def happens(rate: float, drawn: bytes) -> bool:
+    """Whether something of this probability comes to pass: never at 0, always at 1."""
+    return _uniform(drawn[:7]) < rate
+
+
 def lognormal(median: float, sigma: float, drawn: bytes) -> float:
     """Draw from the log-normal distribution (Box and Muller's transform gives the normal one)."""
     radius = math.sqrt(-2 * math.log(1 - _uniform(drawn[:7])))

@@ -5,20 +5,26 @@
 of polls and refusals, which are this process's own. Answers are not kept: they follow from the
 request and are made when asked for. Everything that chance decides follows from the seed and the
 operation's number.
+
+What ails an operation shows in the states that it is given out in; the record of it stays true.
 """
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Literal
 
 from pipeline.codec import decode
 from pipeline.emulator import chance
+from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.answers import Answer, Usage, answer_to
 from pipeline.emulator.quota import Quota
 from pipeline.emulator.refusals import NotCancellable, NotFound
 from pipeline.emulator.requests import CompletionRequest, read_completion
+from pipeline.emulator.schedules import Fault
 from pipeline.emulator.uris import KNOWN
 from pipeline.pace import Rate
 
@@ -34,6 +40,10 @@ class Config:
         forbidden: known credentials without the role (403).
         latency_median, latency_sigma: how long an operation takes, log-normal; sigma 0 is fixed.
         retention: how long an operation is kept, from its creation.
+        token_life: how long a Bearer token is good after its first use.
+        skew: what the service's clock is ahead by; only what it says of time tells.
+        faults: what goes wrong, where the service is asked through `faults.Unreliable`.
+        drip: from byte to byte, where an answer drips.
 
     """
 
@@ -49,6 +59,10 @@ class Config:
     retention: float = 3 * _DAY
     seed: int = 0
     models: frozenset[str] = KNOWN
+    token_life: float = math.inf
+    skew: float = 0.0
+    faults: tuple[Fault, ...] = ()
+    drip: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +99,38 @@ class Finished:
     answer: Answer
 
 
+Misprint = Literal["neither", "both", "no-usage", "huge-usage", "no-alternatives", "fails"]
+
+
+@dataclass(frozen=True, slots=True)
+class Misprinted:
+    """An operation that is done, shown as it never should be."""
+
+    finished: Finished
+    how: Misprint
+
+
+State = Running | Finished | Misprinted
+
+
 @dataclass(slots=True)
 class Ledger:
     """What came in, for those who check a client by it.
 
-    `polls` counts answered polls by operation. Refusals are counted by HTTP status; quota
-    violations by the quota's id, and among the refusals too. Times are of answered calls.
+    `submits` are all that were accepted, in their order; `accepted` has the first of each id,
+    which are all of them unless an id was given twice. `polls` counts answered polls by operation.
+    Refusals are counted by HTTP status; quota violations by the quota's id, and among the refusals
+    too; faults by kind, and nowhere else. Times are of answered calls.
     """
 
+    submits: list[Accepted] = field(default_factory=list)
     accepted: dict[str, Accepted] = field(default_factory=dict)
     polls: Counter[str] = field(default_factory=Counter)
     completions: int = 0
     refused_submits: Counter[int] = field(default_factory=Counter)
     refused_polls: Counter[int] = field(default_factory=Counter)
     refused_others: Counter[int] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
 
 
 class Service:
@@ -112,9 +144,11 @@ class Service:
         self._polls = Quota("textGenerationAsyncOperationRequests", config.poll_rates)
         self._tokenizer = Quota("textGenerationTokenizerRequests", config.tokenizer_rates)
         self._created_by = chance.identifier("aje", chance.draw(config.seed, "account"))
+        self._ailments = Ailments()
+        self._first_uses: dict[str, float] = {}
         for record in accepted:
             self._submits.restore(record.at)
-            self.ledger.accepted[record.operation_id] = record
+            self._remember(record)
 
     @property
     def created_by(self) -> str:
@@ -146,27 +180,32 @@ class Service:
     ) -> Accepted:
         """Accept a checked request, or raise `OverQuota`."""
         self._submits.admit(now)
-        drawn = chance.draw(self.config.seed, "operation", len(self.ledger.accepted))
         record = Accepted(
-            operation_id=chance.identifier("d7q", drawn),
+            operation_id=self._new_id(now),
             at=now,
             client_request_id=client_request_id,
             usage=answer_to(request).usage,
             body=body,
         )
-        self.ledger.accepted[record.operation_id] = record
+        self._remember(record)
         return record
 
-    def poll(self, operation_id: str, now: float) -> Running | Finished:
+    def at_once(self, record: Accepted) -> State:
+        """Say where an operation stands just when it was accepted: that is the submit's answer."""
+        if self._ailments.of(record.operation_id) == "done-at-once":
+            return self._done(record)
+        return Running(record.operation_id, self.said(record.at))
+
+    def poll(self, operation_id: str, now: float) -> State:
         """Say where an operation stands, or raise `OverQuota` or `NotFound`."""
         self._polls.admit(now)
         record = self._kept(operation_id, now)
+        if self._ailments.denies(operation_id):
+            raise _not_found(operation_id)
         self.ledger.polls[operation_id] += 1
-        finished = self.finish_time(record)
-        if now < finished:
-            return Running(operation_id, record.at)
-        answer = answer_to(read_completion(decode(record.body)))
-        return Finished(operation_id, record.at, finished, answer)
+        if now < self.finish_time(record) or self._ailments.hides(operation_id, now):
+            return Running(operation_id, self.said(record.at))
+        return self._done(record)
 
     def cancel(self, operation_id: str, now: float) -> None:
         """Raise `NotFound` or `NotCancellable`; it costs a poll."""
@@ -183,14 +222,66 @@ class Service:
         """Count a call to the tokenizer, or raise `OverQuota`."""
         self._tokenizer.admit(now)
 
+    def suffer(self, ailments: Ailments) -> None:
+        """Let these befall the operations, those that are there and those to come."""
+        self._ailments = ailments
+        number_of = {id(record): n for n, record in enumerate(self.ledger.submits, 1)}
+        for record in self.ledger.accepted.values():
+            ailments.befall(record.operation_id, number_of[id(record)], record.at)
+
+    def said(self, moment: float) -> float:
+        """A moment by the service's own clock, which may be wrong."""
+        return moment + self.config.skew
+
+    def has_died(self, token: str, now: float) -> bool:
+        """Whether a token's life is over; it begins with the first call that asks."""
+        if math.isinf(self.config.token_life):
+            return False
+        return now >= self._first_uses.setdefault(token, now) + self.config.token_life
+
     def finish_time(self, record: Accepted) -> float:
         """When an operation is done: its latency depends on the seed and its id only."""
+        match self._ailments.of(record.operation_id):
+            case "done-at-once":
+                return record.at
+            case "never-done":
+                return math.inf
         median, sigma = self.config.latency_median, self.config.latency_sigma
         drawn = chance.draw(self.config.seed, "latency", record.operation_id)
         return record.at + chance.lognormal(median, sigma, drawn)
 
+    def _new_id(self, now: float) -> str:
+        number = len(self.ledger.submits)
+        drawn = chance.draw(self.config.seed, "operation", number)
+        operation_id = chance.identifier("d7q", drawn)
+        ailment = self._ailments.befall(operation_id, number + 1, now)
+        earlier = list(self.ledger.accepted) if ailment == "duplicate-id" else []
+        if ailment is not None and (earlier or ailment != "duplicate-id"):
+            self.ledger.faults[ailment] += 1
+        return earlier[drawn[-1] % len(earlier)] if earlier else operation_id
+
+    def _remember(self, record: Accepted) -> None:
+        self.ledger.submits.append(record)
+        self.ledger.accepted.setdefault(record.operation_id, record)
+
+    def _done(self, record: Accepted) -> Finished | Misprinted:
+        answer = answer_to(read_completion(decode(record.body)))
+        created, finished = self.said(record.at), self.said(self.finish_time(record))
+        done = Finished(record.operation_id, created, finished, answer)
+        match self._ailments.of(record.operation_id):
+            case (
+                "neither" | "both" | "no-usage" | "huge-usage" | "no-alternatives" | "fails" as how
+            ):
+                return Misprinted(done, how)
+            case _:
+                return done
+
     def _kept(self, operation_id: str, now: float) -> Accepted:
         record = self.ledger.accepted.get(operation_id)
         if record is None or now >= record.at + self.config.retention:
-            raise NotFound(f"Operation {operation_id} not found")
+            raise _not_found(operation_id)
         return record
+
+
+def _not_found(operation_id: str) -> NotFound:
+    return NotFound(f"Operation {operation_id} not found")

@@ -9,7 +9,9 @@ Refusal
 ├── Forbidden        403
 ├── NotFound         404
 ├── OverQuota        429
-└── Unimplemented    501
+├── Internal         500
+├── Unimplemented    501
+└── Unavailable      503
 """
 
 
@@ -67,7 +69,19 @@ class OverQuota(Refusal):
     status, code = 429, 8
 
 
+class Internal(Refusal):
+    """Something broke; the model never says so by itself."""
+
+    status, code = 500, 13
+
+
 class Unimplemented(Refusal):
     """The path exists, not with this method."""
 
     status, code = 501, 12
+
+
+class Unavailable(Refusal):
+    """Nobody is there to answer; the model never says so by itself."""
+
+    status, code = 503, 14

@@ -1,30 +1,27 @@
 """The service on a real socket, in a thread of its own: for one block, or until a signal.
 
-Between deciding a reply and sending it stands one place, `_Face`: records are kept there, and
-whatever is to go wrong on the wire will go wrong there. One event loop answers all calls, so the
-service needs no lock.
+Between deciding on a reply and delivering it stands one place, `_Face`: records are kept there,
+before anything leaves. What goes wrong on the wire goes wrong in `connection`. One event loop
+answers all calls, so the service needs no lock.
 """
 
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
 from pipeline.clock import Clock
-from pipeline.emulator.api import Api, Reply
+from pipeline.emulator.api import Api
+from pipeline.emulator.connection import Connection, Message, Receive, Send, deliver
+from pipeline.emulator.faults import Delivery, Unreliable
 from pipeline.emulator.model import Accepted, Config, Service
 from pipeline.emulator.store import Store
 from pipeline.errors import BadSettings
-
-_Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
 
 _Keep = Callable[[Accepted], None]
 
@@ -70,29 +67,31 @@ def serve(
 
 
 class _Face:
-    """The ASGI application: reads a call, keeps what must be kept, sends the reply."""
+    """The ASGI application: reads a call, keeps what must be kept, delivers what was decided."""
 
-    def __init__(self, api: Api, now: Callable[[], float], keep: _Keep) -> None:
-        self._api = api
+    def __init__(self, service: Service, now: Callable[[], float], keep: _Keep) -> None:
+        config = service.config
+        self._unreliable = Unreliable(Api(service), config.faults, config.seed, now())
+        self._drip = config.drip
         self._now = now
         self._keep = keep
 
-    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         body = await _body(receive)
         if body is None:
             return
-        reply = self._decide(scope, body)
-        if reply.accepted is not None:
-            self._keep(reply.accepted)
-        await _send(reply, send)
+        delivery = self._decide(scope, body)
+        if delivery.accepted is not None:
+            self._keep(delivery.accepted)
+        await deliver(delivery, scope, receive, send, self._drip)
 
-    def _decide(self, scope: _Message, body: bytes) -> Reply:
+    def _decide(self, scope: Message, body: bytes) -> Delivery:
         query: bytes = scope["query_string"]
         path: str = scope["path"] + (f"?{query.decode('latin-1')}" if query else "")
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        return self._api.respond(scope["method"], path, headers, body, self._now())
+        return self._unreliable.respond(scope["method"], path, headers, body, self._now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ def _opened(config: Config, store: Path | None) -> Iterator[_Face]:
     with nullcontext() if store is None else Store(store) as kept:
         service = Service(config, () if kept is None else kept.load())
         keep = _forget if kept is None else kept.append
-        yield _Face(Api(service), Clock().now, keep)
+        yield _Face(service, Clock().now, keep)
 
 
 @contextmanager
@@ -130,7 +129,7 @@ def _settings(face: _Face) -> uvicorn.Config:
     return uvicorn.Config(
         face,
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -138,6 +137,8 @@ def _settings(face: _Face) -> uvicorn.Config:
         log_level="critical",
         access_log=False,
         server_header=False,
+        # The service's own clock is what its replies are dated by.
+        date_header=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=1,
@@ -173,7 +174,7 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
             signal.signal(number, disposition)
 
 
-async def _body(receive: _Receive) -> bytes | None:
+async def _body(receive: Receive) -> bytes | None:
     parts: list[bytes] = []
     while True:
         message = await receive()
@@ -182,21 +183,6 @@ async def _body(receive: _Receive) -> bytes | None:
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(parts)
-
-
-async def _send(reply: Reply, send: _Send) -> None:
-    headers = reply.headers | {"content-length": str(len(reply.body))}
-    await send(
-        {
-            "type": "http.response.start",
-            "status": reply.status,
-            "headers": [
-                (name.encode("latin-1"), value.encode("latin-1"))
-                for name, value in headers.items()
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": reply.body})
 
 
 def _forget(_: Accepted) -> None:

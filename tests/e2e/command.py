@@ -18,8 +18,20 @@ PROGRAM = str(Path(sys.executable).with_name("yagpt-batch"))
 FOLDER = "b1gemulator0000000000"
 UNLIMITED = ("--rate", "none", "--poll-rate", "none")
 
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+_KEPT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR")
 _TICK = 0.01
+
+
+def hear_signals() -> None:
+    """Listen to signals that whoever started this process in the background had ignored.
+
+    The program leaves an ignored signal ignored, and its processes would inherit that from here.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            is_interrupt = number == signal.SIGINT
+            default = signal.default_int_handler if is_interrupt else signal.SIG_DFL
+            signal.signal(number, default)
 
 
 def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
@@ -69,6 +81,10 @@ class Running:
     @property
     def err(self) -> str:
         return self._err.read_text(encoding="utf-8")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def has_ended(self) -> bool:

@@ -47,6 +47,13 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """The service takes the call; all is well, but said only after a while."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Say:
     """Something else than the service's answer; `taken`: it took the call all the same."""
 
@@ -56,13 +63,18 @@ class Say:
     taken: bool = False
 
 
-Fault = HangUp | Silence | Say
+Fault = HangUp | Silence | Late | Say
 BAD_GATEWAY = Say(502, b"<html><h1>502 Bad Gateway</h1></html>", {"content-type": "text/html"})
 
 
 def well(_number: int, _seen: Seen) -> Fault | None:
     """No fault."""
     return None
+
+
+def as_it_is(body: bytes) -> bytes:
+    """No change."""
+    return body
 
 
 class Hostile:
@@ -79,6 +91,7 @@ class Hostile:
         self._relented = threading.Event()
         self.seen: list[Seen] = []
         self.fault: Callable[[int, Seen], Fault | None] = well
+        self.edit: Callable[[bytes], bytes] = as_it_is
         self.url = ""
 
     @property
@@ -116,6 +129,10 @@ class Hostile:
                 said = self._decide(seen)
                 self._relented.wait()
                 return said
+            case Late(seconds):
+                said = self._decide(seen)
+                self._relented.wait(seconds)
+                return said
             case Say(taken=taken) as said:
                 if taken:
                     self._decide(seen)
@@ -126,7 +143,8 @@ class Hostile:
             reply = self._api.respond(
                 seen.method, seen.path, seen.headers, seen.body, self._clock.now()
             )
-        return Say(reply.status, reply.body, reply.headers)
+        body = self.edit(reply.body) if seen.method == "GET" else reply.body
+        return Say(reply.status, body, reply.headers)
 
 
 @contextmanager

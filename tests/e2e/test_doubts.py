@@ -12,6 +12,7 @@ from tests.oracle import check, whole_lines
 NO_ID = Say(200, b'{"done": false}', taken=True)
 LOST_PAGE = Say(502, BAD_GATEWAY.body, BAD_GATEWAY.headers, taken=True)
 EMPTY = Say(200, b"", taken=True)
+CONCURRENCY = 8
 FAULTS = {"hang-up": HangUp(), "200 without id": NO_ID, "502 page": LOST_PAGE, "empty": EMPTY}
 
 
@@ -33,7 +34,8 @@ def test_a_doubt_is_counted_and_its_row_sent_again_after_all_others(
     assert (story.doubts, story.paid_twice) == (1, 1)
     submits = service.submits
     assert len(submits) == 31
-    assert prompt_of(submits[-1]) == prompt_of(submits[3])
+    # Lanes race one another to the service: last means among the last that were in flight.
+    assert prompt_of(submits[3]) in map(prompt_of, submits[-CONCURRENCY:])
     requests = {seen.headers["x-client-request-id"] for seen in submits}
     assert len(requests) == 31
     assert Counter(result["submits"] for result in story.results.values()) == {1: 29, 2: 1}

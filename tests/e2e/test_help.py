@@ -21,7 +21,13 @@ except SystemExit as end:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["-h"], ["--version"], ["run", "--help"], ["run", "-h"], ["emulator", "-h"]],
+    [
+        ["--help"],
+        ["-h"],
+        ["--version"],
+        *([command, "-h"] for command in ("run", "status", "audit", "emulator")),
+        ["run", "--help"],
+    ],
     ids=" ".join,
 )
 def test_help_imports_nothing_that_takes_time(arguments: list[str]) -> None:

@@ -40,10 +40,11 @@ def test_the_installed_wheel_carries_a_run_from_another_folder(
 ) -> None:
     shell = Shell(tmp_path, program)
     rows = shell.write_rows(3)
-    done = shell.call("run", rows.name, "-o", "out.jsonl", "--emulator", YC_API_KEY=None)
+    call = ["run", rows.name, "-o", "out.jsonl", "--emulator"]
+    done = shell.call(*call, YC_API_KEY=None, PYTHONPATH=None)
     assert done.code == 0, done.err
     assert len(check(rows, shell.path("out.jsonl")).results) == 3
-    assert shell.call("--version").out.startswith("yagpt-batch, version ")
+    assert shell.call("--version", PYTHONPATH=None).out.startswith("yagpt-batch, version ")
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(program: str) -> None:

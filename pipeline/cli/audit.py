@@ -1,0 +1,96 @@
+"""``yagpt-batch audit``: whether the files of a run agree."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.errors import Exit
+
+if TYPE_CHECKING:
+    from pipeline.audit import Report
+
+_EXAMPLES = """Prove that the input, the checkpoint, OUTPUT, its errors file and the totals agree.
+
+\b
+  yagpt-batch audit results.jsonl
+  yagpt-batch audit results.jsonl --quick --json
+
+Nothing is changed, and a run may go on meanwhile. Every disagreement is told with its file and
+line, on standard output; then the exit code is 65. Every line of every file is read.
+
+--quick does not read the files whole. It compares lengths, times, the last line of each file, and
+the counts and sums inside the checkpoint. It does not see a byte that was changed in the middle of
+a file, unless its time tells, nor a changed number of a row that is done.
+"""
+
+
+@click.command(help=_EXAMPLES, short_help="whether the files of a run agree")
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--quick", is_flag=True, help="Do not read the files whole.")
+@click.option(
+    "--input",
+    "given_input",
+    type=click.Path(path_type=Path),
+    help="The input, where it is not where it was.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def audit(*, output: Path, quick: bool, given_input: Path | None, as_json: bool) -> None:
+    from pipeline.audit import audit as audited  # noqa: PLC0415
+    from pipeline.cli.pricing import shipped  # noqa: PLC0415
+    from pipeline.codec import encode  # noqa: PLC0415
+    from pipeline.recovery import Paths  # noqa: PLC0415
+    from pipeline.speech import clean  # noqa: PLC0415
+
+    report = audited(Paths(output), shipped(), given_input=given_input, quick=quick)
+    if as_json:
+        click.echo(encode(_as_json(report)).decode())
+    else:
+        for line in _lines(output, report, quick=quick):
+            click.echo(clean(line))
+    sys.exit(Exit.OK if report.agrees else Exit.BAD_DATA)
+
+
+def _rows(report: "Report") -> dict[str, int | None]:
+    return {
+        "input": report.in_input,
+        **report.outcomes,
+        "pending": report.pending,
+        "not_begun": report.not_begun,
+    }
+
+
+def _as_json(report: "Report") -> dict[str, object]:
+    return {
+        "agrees": report.agrees,
+        "rows": _rows(report),
+        "findings": report.findings,
+        "more_findings": report.more,
+        "remarks": report.remarks,
+    }
+
+
+def _counted(report: "Report") -> str:
+    counts = [
+        *zip(report.outcomes.values(), ("ok", "failed", "held in doubt"), strict=True),
+        (report.pending, "pending"),
+        *([] if report.not_begun is None else [(report.not_begun, "not begun")]),
+    ]
+    told = ", ".join(f"{count:,} {what}" for count, what in counts)
+    return told if report.in_input is None else f"{report.in_input:,} rows in the input: {told}"
+
+
+def _lines(output: Path, report: "Report", *, quick: bool) -> Iterator[str]:
+    yield from report.findings
+    if report.more:
+        yield f"… and {report.more:,} more."
+    yield from (f"Remark: {remark}" for remark in report.remarks)
+    if report.outcomes:
+        yield _counted(report)
+    count = report.count
+    if count:
+        yield f"{output}: {count:,} disagreement{'' if count == 1 else 's'}"
+    else:
+        yield f"{output}: all agrees{', as far as --quick looks' if quick else ''}"

@@ -1,0 +1,76 @@
+"""``yagpt-batch status``: where a run stands."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.recovery import Paths
+    from pipeline.snapshot import Snapshot
+    from pipeline.standing import Standing
+
+_EXAMPLES = """Where the run of OUTPUT stands, while it goes on or not. Changes nothing.
+
+\b
+  yagpt-batch status results.jsonl
+  yagpt-batch status results.jsonl --json
+
+Tells how many rows are done and what the others wait for, the oldest operation and when it
+expires, doubts, outages, tokens and cost so far. It takes no longer for rows that are done.
+"""
+
+
+@click.command(help=_EXAMPLES, short_help="where a run stands, while it goes on or not")
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; times in UTC.")
+def status(*, output: Path, as_json: bool) -> None:
+    from pipeline.bystander import is_running  # noqa: PLC0415
+    from pipeline.cli.pricing import shipped  # noqa: PLC0415
+    from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
+    from pipeline.codec import encode  # noqa: PLC0415
+    from pipeline.recovery import Paths  # noqa: PLC0415
+    from pipeline.snapshot import looked_at  # noqa: PLC0415
+    from pipeline.speech import clean  # noqa: PLC0415
+    from pipeline.standing import as_json as in_json  # noqa: PLC0415
+    from pipeline.standing import sentences  # noqa: PLC0415
+
+    paths, now, prices = Paths(output), Clock().now(), shipped()
+    running = is_running(output)
+    standing = looked_at(
+        paths.checkpoint, lambda seen: _standing(paths, seen, now, running=running)
+    )
+    if as_json:
+        click.echo(encode(in_json(standing, now, prices, stamp)).decode())
+        return
+    for sentence in sentences(str(output), standing, now, prices, local_day_and_time):
+        click.echo(clean(sentence))
+
+
+def _standing(paths: "Paths", seen: "Snapshot", now: float, *, running: bool) -> "Standing":
+    from pipeline.polling import RETENTION  # noqa: PLC0415
+    from pipeline.standing import Standing  # noqa: PLC0415
+
+    cursor, expected = seen.cursor(), seen.expected()
+    states = seen.states()
+    complete = not states and expected is not None and 0 < expected <= cursor.rows
+    return Standing(
+        running=running,
+        complete=complete,
+        grown=_has_grown(paths, seen),
+        expected=expected,
+        begun=cursor.rows,
+        states=states,
+        operations=seen.operations(now - RETENTION),
+        spent=seen.spent(),
+        outages=seen.outages(),
+        totals=seen.totals(seen.model()),
+    )
+
+
+def _has_grown(paths: "Paths", seen: "Snapshot") -> bool:
+    from pipeline.bystander import signature_of  # noqa: PLC0415
+
+    found = (signature_of(path) for path in seen.input_paths(paths.output))
+    now = next((signature for signature in found if signature is not None), None)
+    return now is not None and now.size != seen.signature("input").size

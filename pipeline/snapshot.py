@@ -1,0 +1,249 @@
+"""What a checkpoint holds at one instant, for everybody who is not the run."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from pipeline import codec, tally
+from pipeline.bystander import Disturbed, database
+from pipeline.errors import BadData, StorageFailed
+from pipeline.evidence import Doubted, Kept, Recorded
+from pipeline.facts import APPLICATION, VERSION, Cursor, Signature
+from pipeline.matching import Key
+from pipeline.standing import Operation, Operations, Outage
+from pipeline.totals import Sums, Totals
+
+_TRIES = 40
+_APART = 0.05
+_COLUMNS = (
+    "rows.line, offset, size, seal, id, rows.model, kept, rows.input_bound, rows.output_bound,"
+    " state, rows.at, submits, spent, operation_id, place, place_size, place_seal"
+)
+_OWN = ("id", "model", "kept", "input_bound", "output_bound")
+_RESTORE = "Restore it from a copy; only then can the run go on."
+_Seen = TypeVar("_Seen")
+
+
+def looked_at(path: Path, see: Callable[["Snapshot"], _Seen]) -> _Seen:
+    """What `see` makes of a checkpoint; it is called again where a run got in between.
+
+    Raises:
+        BadData: the checkpoint is missing, damaged, or none of ours.
+        StorageFailed: it can't be read.
+
+    """
+    why: Disturbed | None = None
+    for _ in range(_TRIES):
+        try:
+            with database(path) as db:
+                return see(Snapshot(db, path))
+        except Disturbed as disturbed:
+            why = disturbed
+            time.sleep(_APART)
+    raise StorageFailed(f"can't read the checkpoint {path}: {why}.", "Try again in a moment.")
+
+
+class Snapshot:
+    """A checkpoint at one instant."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self._db = db
+        if self._one("PRAGMA application_id") != APPLICATION:
+            raise BadData(f"{path} is no checkpoint of yagpt-batch.", "Name the output of a run.")
+        if self._one("PRAGMA user_version") != VERSION:
+            raise BadData(
+                f"{path} was written by another version of yagpt-batch.", "Use that version."
+            )
+
+    def _one(self, query: str, *parameters: object) -> Any:
+        found = self._db.execute(query, parameters).fetchone()
+        return None if found is None else found[0]
+
+    def damages(self) -> list[str]:
+        """What SQLite itself finds wrong with the file, at most 100 of it. Reads all of it."""
+        found = [str(said) for (said,) in self._db.execute("PRAGMA integrity_check")]
+        return [] if found == ["ok"] else found
+
+    # The run as a whole.
+
+    def meta(self, key: str) -> str | None:
+        value = self._one("SELECT value FROM meta WHERE key = ?", key)
+        return None if value is None else str(value)
+
+    def settings(self) -> Mapping[str, codec.Json]:
+        """What makes it this run, by option name."""
+        with self._readable("settings"):
+            texts = msgspec.json.decode(self.meta("settings") or "{}", type=dict[str, str])
+            return {name: codec.decode(text.encode()) for name, text in texts.items()}
+
+    def model(self) -> str:
+        """The run's model, for rows that name none."""
+        return str(self.settings().get("model", ""))
+
+    def input_paths(self, output: Path) -> list[Path]:
+        """Where the input may be: beside the output as it was, or where it was."""
+        with self._readable("input"):
+            found = msgspec.json.decode(self.meta("input") or "[]", type=list[str])
+        if len(found) != 2:
+            return []
+        absolute, relative = found
+        return [Path(os.path.normpath(output.absolute().parent / relative)), Path(absolute)]
+
+    def cursor(self) -> Cursor:
+        place = self.meta("cursor")
+        if place is None:
+            return Cursor()
+        with self._readable("cursor"):
+            offset, line, rows, is_open = map(int, place.split())
+            return Cursor(offset, line, rows, bool(is_open))
+
+    def expected(self) -> int | None:
+        """How many rows the run will come to, where it has counted them."""
+        value = self.meta("rows")
+        with self._readable("rows"):
+            return None if value is None else int(value)
+
+    def outages(self) -> list[Outage]:
+        """Who is away, or was when the run's process ended."""
+        found = (self.meta(f"outage of {name}") for name in ("submits", "polls"))
+        with self._readable("outage"):
+            return [msgspec.json.decode(told, type=Outage) for told in found if told]
+
+    @contextmanager
+    def _readable(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            why = f"the checkpoint {self.path} holds a {name!r} that can't be read: {error}."
+            raise BadData(why, _RESTORE) from None
+
+    def signature(self, name: str) -> Signature:
+        """Size and time of a file when the run last knew it to be right; 0 bytes before that."""
+        found = self._db.execute(
+            "SELECT size, mtime_ns FROM files WHERE name = ?", (name,)
+        ).fetchone()
+        return Signature(0, 0) if found is None else Signature(*found)
+
+    def sums(self) -> dict[Key, Sums]:
+        """The sums as they are kept, replaced operations apart."""
+        query = "SELECT * FROM tally WHERE outcome <> 'replaced'"
+        return {
+            (outcome, model, finish): Sums(*sums)
+            for outcome, model, finish, *sums in self._db.execute(query)
+        }
+
+    def replaced(self) -> dict[str, Sums]:
+        """What was paid for in vain, by model; '' is the run's."""
+        query = (
+            "SELECT model, sum(rows), sum(unknown), sum(input), sum(completion), sum(reasoning),"
+            " sum(total) FROM tally WHERE outcome = 'replaced' GROUP BY model"
+        )
+        return {model: Sums(*sums) for model, *sums in self._db.execute(query)}
+
+    def totals(self, model: str) -> Totals:
+        """The fold over everything finished; `model` is the run's, for rows that name none."""
+        return tally.read(self._db, model)
+
+    # Rows.
+
+    def rows(self) -> Iterator[Recorded]:
+        """Every row begun, in order of the input."""
+        return self._recorded("ORDER BY line")
+
+    def finished(self, outcomes: Iterable[str]) -> Iterator[Recorded]:
+        """The rows with these outcomes, in the order of their lines in the file."""
+        names = list(outcomes)
+        marks = ", ".join("?" * len(names))
+        where = f"WHERE place IS NOT NULL AND state IN ({marks}) ORDER BY place, line"
+        return self._recorded(where, *names)
+
+    def row(self, line: int) -> Recorded | None:
+        return next(self._recorded("WHERE line = ?", line), None)
+
+    def last_row(self) -> Recorded | None:
+        return next(self._recorded("ORDER BY line DESC LIMIT 1"), None)
+
+    def _recorded(self, where: str, *parameters: object) -> Iterator[Recorded]:
+        query = f"SELECT {_COLUMNS} FROM rows {where}"  # noqa: S608 - of constants
+        for found in self._db.execute(query, parameters):
+            yield self._row(found)
+
+    def _row(self, found: tuple[Any, ...]) -> Recorded:
+        line, *others = found
+        shape = {
+            "line": line,
+            "span": _span(others[0:3]),
+            **dict(zip(_OWN, others[3:8], strict=True)),
+            "columns": others[8:13],
+            "place": None if others[13:] == [None, None, None] else _span(others[13:]),
+        }
+        try:
+            return msgspec.convert(shape, Recorded)
+        except msgspec.ValidationError as error:
+            why = f"the checkpoint {self.path} holds a row {line} that can't be read: {error}."
+            raise BadData(why, _RESTORE) from None
+
+    def with_doubts(self, *, pending: bool = False) -> Iterator[Kept]:
+        """Every row begun, or every one pending, with the number of its doubts."""
+        query = (
+            f"SELECT {_COLUMNS}, coalesce(known.doubts, 0) FROM rows"  # noqa: S608 - of constants
+            f"{' INDEXED BY pending' if pending else ''}"
+            " LEFT JOIN (SELECT line AS of_line, count(*) AS doubts FROM doubts GROUP BY line)"
+            " AS known ON of_line = rows.line"
+            f"{' WHERE place IS NULL' if pending else ''} ORDER BY rows.line"
+        )
+        for *found, doubts in self._db.execute(query):
+            yield Kept(self._row(tuple(found)), doubts)
+
+    def doubted(self) -> Iterator[Doubted]:
+        """Every doubt, beside what its row says."""
+        for line, model, *bounds in self._db.execute(
+            "SELECT doubts.line, doubts.model, rows.line IS NOT NULL"
+            " AND rows.model IS doubts.model AND rows.input_bound IS doubts.input_bound"
+            " AND rows.output_bound IS doubts.output_bound"
+            " FROM doubts LEFT JOIN rows ON rows.line = doubts.line"
+        ):
+            yield Doubted(line, model, bool(bounds[0]))
+
+    # What is pending. These look at pending rows alone, however many are done.
+
+    def states(self) -> dict[str, int]:
+        """How many pending rows are in each state."""
+        return dict(
+            self._db.execute(
+                "SELECT state, count(*) FROM rows INDEXED BY pending"
+                " WHERE place IS NULL GROUP BY state"
+            )
+        )
+
+    def operations(self, expired: float) -> Operations:
+        """The operations that are waited for; `expired`: accepted before this moment."""
+        known = "FROM rows INDEXED BY pending WHERE place IS NULL AND state = 'running'"
+        oldest = self._db.execute(
+            f"SELECT line, id, operation_id, at {known} ORDER BY at LIMIT 1"
+        ).fetchone()
+        past, next_one = self._db.execute(
+            f"SELECT count(*) FILTER (WHERE at <= ?1), min(at) FILTER (WHERE at > ?1) {known}",
+            (expired,),
+        ).fetchone()
+        return Operations(None if oldest is None else Operation(*oldest), past, next_one)
+
+    def spent(self) -> dict[int, int]:
+        """How many rows in doubt have spent how many attempts."""
+        return dict(
+            self._db.execute(
+                "SELECT spent, count(*) FROM rows INDEXED BY pending"
+                " WHERE place IS NULL AND state = 'doubt' GROUP BY spent"
+            )
+        )
+
+
+def _span(columns: list[Any]) -> dict[str, Any]:
+    return dict(zip(("offset", "size", "seal"), columns, strict=True))

@@ -1,0 +1,251 @@
+"""Where a run stands, in words and as JSON, for somebody who looks from outside. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.codec import Json
+from pipeline.polling import RETENTION
+from pipeline.prices import PriceTable, money
+from pipeline.totals import Totals
+
+Told = Callable[[float], str]
+"""A moment as text."""
+
+_LONG = 3600.0
+_BEING_SUBMITTED = ("intended", "intended again", "intended anew")
+_NOT_SUBMITTED = ("waiting", "unfit")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation that is waited for; `accepted_at` is by our own clock."""
+
+    line: int
+    own_id: str | None
+    operation_id: str
+    accepted_at: float
+
+    @property
+    def row_id(self) -> str:
+        return self.own_id or f"line-{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """The oldest one; how many are past their 3 days; when the oldest of the others was accepted.
+
+    All moments are by our own clock.
+    """
+
+    oldest: Operation | None
+    expired: int
+    next_accepted_at: float | None
+
+    @property
+    def expires_next(self) -> float | None:
+        return None if self.next_accepted_at is None else self.next_accepted_at + RETENTION
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A host that is away; or was, when the run's process ended."""
+
+    host: str
+    since: float
+    gives_up_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a checkpoint, and a look at the files around it, tell of a run.
+
+    `states` counts pending rows by state, `spent` those in doubt by attempts spent. `complete`:
+    all rows that the run knows of have their lines. `grown`: the input has changed since.
+    """
+
+    running: bool
+    complete: bool
+    grown: bool
+    expected: int | None
+    begun: int
+    states: Mapping[str, int]
+    operations: Operations
+    spent: Mapping[int, int]
+    outages: Sequence[Outage]
+    totals: Totals
+
+    @property
+    def state(self) -> str:
+        if self.running:
+            return "running"
+        return "finished" if self.complete and not self.grown else "stopped"
+
+    @property
+    def not_begun(self) -> int | None:
+        return None if self.expected is None else max(self.expected - self.begun, 0)
+
+    def pending(self, *states: str) -> int:
+        return sum(self.states.get(name, 0) for name in states)
+
+
+def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> dict[str, Json]:
+    """The object of `status --json`; `utc` writes moments, None is what is not known."""
+    totals = standing.totals
+    return {
+        "state": standing.state,
+        "input_changed": standing.grown,
+        "rows": {
+            "total": standing.expected,
+            "done": totals.rows(),
+            "ok": totals.rows("ok"),
+            "failed": totals.rows("failed"),
+            "held": totals.rows("held"),
+            "running": standing.pending("running"),
+            "being_submitted": standing.pending(*_BEING_SUBMITTED),
+            "in_doubt": standing.pending("doubt"),
+            "lost": standing.pending("gone"),
+            "to_be_submitted": standing.pending(*_NOT_SUBMITTED),
+            "not_begun": standing.not_begun,
+        },
+        "oldest": _oldest(standing.operations.oldest, now, utc),
+        "next_expiry": _moment(standing.operations.expires_next, utc),
+        "expired": standing.operations.expired,
+        "attempts_spent": {str(n): rows for n, rows in sorted(standing.spent.items())},
+        "outages": [
+            {
+                "host": outage.host,
+                "since": utc(outage.since),
+                "gives_up_at": utc(outage.gives_up_at),
+            }
+            for outage in standing.outages
+        ],
+        "totals": totals.to_json(prices),
+    }
+
+
+def _oldest(oldest: Operation | None, now: float, utc: Told) -> Json:
+    if oldest is None:
+        return None
+    return {
+        "line": oldest.line,
+        "id": oldest.row_id,
+        "operation_id": oldest.operation_id,
+        "accepted_at": utc(oldest.accepted_at),
+        "age_seconds": round(max(now - oldest.accepted_at, 0.0)),
+        "expires_at": utc(oldest.accepted_at + RETENTION),
+    }
+
+
+def _moment(moment: float | None, utc: Told) -> Json:
+    return None if moment is None else utc(moment)
+
+
+def sentences(
+    name: str, standing: Standing, now: float, prices: PriceTable, local: Told
+) -> Iterator[str]:
+    """What to tell a person; `local` writes moments as they read them."""
+    yield f"{name}: {_headline(standing)}"
+    yield _rows(standing)
+    yield from _operations(standing.operations, now, local)
+    yield from (_outage(outage, standing, local) for outage in standing.outages)
+    yield from _doubts(standing, prices)
+    yield _money(standing.totals, prices)
+
+
+def _headline(standing: Standing) -> str:
+    of_all = "" if standing.expected is None else f" of {standing.expected:,}"
+    done = f"{standing.totals.rows():,}{of_all} rows done."
+    match standing.state:
+        case "running":
+            return f"running, {done}"
+        case "finished":
+            return f"finished, {done}"
+        case _ if standing.complete:
+            return f"finished, {done} Its input has changed since: the same command goes on."
+        case _:
+            return f"not running, {done} The same command continues it."
+
+
+def _rows(standing: Standing) -> str:
+    totals = standing.totals
+    intended = standing.pending(*_BEING_SUBMITTED)
+    were = "being submitted" if standing.running else "in doubt since the process ended"
+    counts = [
+        (totals.rows("failed"), "failed"),
+        (totals.rows("held"), "held in doubt"),
+        (standing.pending("running"), "waited for"),
+        (intended, were),
+        (standing.pending("doubt"), "in doubt, to be submitted again"),
+        (standing.pending("gone"), "lost, to be submitted again"),
+        (standing.pending(*_NOT_SUBMITTED), "to be submitted"),
+        (standing.not_begun or 0, "not begun"),
+    ]
+    told = [f"{totals.rows('ok'):,} ok", *(f"{n:,} {what}" for n, what in counts if n)]
+    return f"Rows: {', '.join(told)}."
+
+
+def _operations(operations: Operations, now: float, local: Told) -> Iterator[str]:
+    oldest = operations.oldest
+    if oldest is None:
+        return
+    age = max(now - oldest.accepted_at, 0.0)
+    row = "" if oldest.own_id is None else f" ({oldest.own_id})"
+    normal = " It may queue for 24 hours and more." if age > _LONG else ""
+    yield (
+        f"The oldest operation is {_duration(age)} old: line {oldest.line:,}{row}, "
+        f"{oldest.operation_id}, accepted {local(oldest.accepted_at)}.{normal}"
+    )
+    if operations.expires_next is not None:
+        which = "The next one" if operations.expired else "It"
+        yield (
+            f"{which} expires {local(operations.expires_next)}; if it still runs then, "
+            "its row fails (never_done)."
+        )
+    if operations.expired:
+        are = "operation is" if operations.expired == 1 else "operations are"
+        yield f"{operations.expired:,} {are} past the 3 days for which the service keeps them."
+
+
+def _outage(outage: Outage, standing: Standing, local: Told) -> str:
+    since, until = local(outage.since), local(outage.gives_up_at)
+    if standing.running:
+        return (
+            f"Outage: {outage.host} is away since {since}; the run gives up {until} (--patience)."
+        )
+    return f"When the process ended, {outage.host} had been away since {since}."
+
+
+def _doubts(standing: Standing, prices: PriceTable) -> Iterator[str]:
+    totals = standing.totals
+    if totals.doubt_count:
+        worst = money(totals.doubt_cost(prices)) or "an unknown sum of"
+        yield (
+            f"Submits whose acceptance can't be known: {totals.doubt_count:,}; "
+            f"at worst they cost {worst} {prices.currency}."
+        )
+    if standing.spent:
+        spent = (f"{rows:,} spent {n}" for n, rows in sorted(standing.spent.items()))
+        yield f"Attempts of the rows in doubt: {', '.join(spent)}."
+
+
+def _money(totals: Totals, prices: PriceTable) -> str:
+    sums = totals.to_json(prices)
+    usage, cost = sums["usage"], sums["cost"]
+    assert isinstance(usage, dict)  # noqa: S101 - as totals writes it
+    assert isinstance(cost, dict)  # noqa: S101 - as totals writes it
+    unknown = f", unknown for {usage['unknown']:,} rows" if usage["unknown"] else ""
+    return (
+        f"{usage['input_tokens']:,} tokens in, {usage['completion_tokens']:,} out{unknown}, "
+        f"cost so far {cost['amount'] or 'unknown'} {cost['currency']} "
+        f"(prices of {cost['prices']})"
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return f"{int(seconds)} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

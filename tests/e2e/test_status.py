@@ -1,0 +1,130 @@
+"""`status` tells where a run stands from any shell, and never disturbs it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.command import Done, Shell, count_lines
+from tests.e2e.hostile import BAD_GATEWAY, HangUp, Hostile, Silence
+
+SLOWLY = ("--rate", "20/s")
+
+
+def status(shell: Shell, output: Path, *options: object) -> Done:
+    done = shell.call("status", output, *options)
+    assert (done.code, done.err) == (0, ""), done.err
+    return done
+
+
+def as_json(shell: Shell, output: Path) -> Any:
+    return json.loads(status(shell, output, "--json").out)
+
+
+def test_a_finished_run_is_told_with_its_cost(shell: Shell, service: Hostile) -> None:
+    rows, output = shell.write_rows(10), shell.path("out.jsonl")
+    with rows.open("a") as file:
+        file.write("\n[]\n")
+    done = shell.call("run", rows, "-o", output, *service.options, "--json")
+    assert done.code == 3
+    said = status(shell, output).out
+    assert f"{output}: finished, 11 of 11 rows done." in said
+    assert "Rows: 10 ok, 1 failed." in said
+    assert "cost so far" in said
+    totals = {key: value for key, value in done.json.items() if key != "exit"}
+    told = as_json(shell, output)
+    assert (told["state"], told["oldest"], told["totals"]) == ("finished", None, totals)
+
+
+def test_rows_that_were_added_are_seen(shell: Shell, service: Hostile) -> None:
+    rows, output = shell.write_rows(4), shell.path("out.jsonl")
+    assert shell.call("run", rows, "-o", output, *service.options, "--no-totals").code == 0
+    assert ": finished, 4 of 4 rows done.\n" in status(shell, output).out
+    shell.write_rows(1, first=5)
+    assert "Its input has changed since: the same command goes on." in status(shell, output).out
+
+
+@pytest.mark.promise("P14")
+def test_a_run_that_goes_on_and_one_that_was_killed_are_told_apart(
+    shell: Shell, service: Hostile
+) -> None:
+    rows, output = shell.write_rows(60), shell.path("out.jsonl")
+    call = ["run", rows, "-o", output, *service.options, *SLOWLY]
+    with shell.started(*call) as running:
+        running.until(lambda: count_lines(output) >= 10)
+        told = as_json(shell, output)
+        assert told["state"] == "running"
+        assert told["rows"]["total"] == 60
+        assert 10 <= told["rows"]["done"] == told["rows"]["ok"] < 60
+        assert f"{output}: running, " in status(shell, output).out
+        running.kill()
+    told = as_json(shell, output)
+    assert told["state"] == "stopped"
+    assert "The same command continues it." in status(shell, output).out
+    assert told["rows"]["not_begun"] > 0
+    assert shell.call(*call).code == 0
+    assert as_json(shell, output)["rows"]["ok"] == 60
+
+
+@pytest.mark.promise("P5")
+def test_doubts_held_are_told_with_what_they_can_have_cost(shell: Shell, service: Hostile) -> None:
+    rows, output = shell.write_rows(10), shell.path("out.jsonl")
+    service.fault = lambda number, _: HangUp() if number in {2, 5} else None
+    shell.call("run", rows, "-o", output, *service.options, "--on-doubt", "fail")
+    said = status(shell, output).out
+    assert "Rows: 8 ok, 2 held in doubt." in said
+    assert "acceptance can't be known: 2; at worst they cost " in said
+
+
+@pytest.mark.promise("P5")
+def test_posts_without_an_answer_are_told_while_they_wait_and_after_a_kill(
+    shell: Shell, service: Hostile
+) -> None:
+    rows, output = shell.write_rows(6), shell.path("out.jsonl")
+    service.fault = lambda number, _: Silence() if number > 2 else None
+    with shell.started("run", rows, "-o", output, *service.options) as running:
+        running.until(lambda: len(service.submits) == 6 and count_lines(output) == 2)
+        assert as_json(shell, output)["rows"]["being_submitted"] == 4
+        running.kill()
+    assert "4 in doubt since the process ended" in status(shell, output).out
+
+
+@pytest.mark.promise("P12")
+def test_an_outage_is_told_while_it_lasts_and_as_what_was(shell: Shell, service: Hostile) -> None:
+    rows, output = shell.write_rows(40), shell.path("out.jsonl")
+    service.fault = lambda number, _: BAD_GATEWAY if number > 5 else None
+    call = ["run", rows, "-o", output, *service.options, "--patience", "2h"]
+    with shell.started(*call) as running:
+        running.until(lambda: "can't be reached" in running.err)
+        running.until(lambda: as_json(shell, output)["outages"])
+        (outage,) = as_json(shell, output)["outages"]
+        assert outage["host"] == "the text generation service"
+        assert int(outage["gives_up_at"][11:13]) == (int(outage["since"][11:13]) + 2) % 24
+        said = status(shell, output).out
+        assert "Outage: the text generation service is away since " in said
+        assert "(--patience)" in said
+        assert "in doubt, to be submitted again" in said
+        assert "Attempts of the rows in doubt: " in said
+        running.kill()
+    assert "the text generation service had been away since" in status(shell, output).out
+
+
+@pytest.mark.promise("P14")
+def test_the_oldest_operation_is_told_with_its_expiry(shell: Shell) -> None:
+    rows, output = shell.write_rows(3), shell.path("out.jsonl")
+    with (
+        shell.emulator("--latency", 600) as emulator,
+        shell.started("run", rows, "-o", output, *emulator.options) as running,
+    ):
+        # Before the first row is begun there may be no checkpoint to look at.
+        running.until(lambda: emulator.ledger()["submits"] == 3)
+        running.until(lambda: as_json(shell, output)["rows"]["running"] == 3)
+        told, said = as_json(shell, output), status(shell, output).out
+    oldest = told["oldest"]
+    assert (oldest["line"], oldest["id"]) == (1, "line-1")
+    assert oldest["operation_id"] in said
+    assert 0 <= oldest["age_seconds"] < 60
+    assert told["next_expiry"] == oldest["expires_at"]
+    assert oldest["expires_at"][10:] == oldest["accepted_at"][10:]
+    assert "never_done" in said

@@ -1,0 +1,302 @@
+"""Nights under virtual time: the real run, a service with faults, and a process that keeps dying.
+
+A night is made of its seed alone: rows, settings, latencies, faults and deaths. The process dies
+at a numbered step (a kill, or a power cut that loses what was not synced), is stopped, or gives
+up; it is started again, after a moment or after days, until every row has its line. Each death is
+judged by what lies on disk in that instant, the end by the oracle.
+
+    python -m tests.proof.nights --seeds 500 [--first 0] [--side-by-side 2]
+"""
+
+import json
+import logging
+import random
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from pipeline.clock import Clock
+from pipeline.emulator.ailments import Ailments
+from pipeline.emulator.api import Api
+from pipeline.emulator.faults import Unreliable
+from pipeline.emulator.model import Accepted, Service
+from pipeline.errors import Exit
+from pipeline.polling import RETENTION
+from pipeline.recovery import Paths
+from tests.oracle import Odd, announced, check, checkpoint_at
+from tests.proof.crashes import Died, Mortal, mortal
+from tests.proof.networks import Network
+from tests.proof.plans import HOUR, Night
+from tests.proof.seeds import CORES, played
+from tests.simulation import EVENING, simulate
+
+_MOST_LIVES = 300
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what a simulated night is about
+_FINISHED = {Exit.OK, Exit.SOME_FAILED, Exit.SOME_HELD}
+# What a run may end with and still be continued by the same command.
+_RESUMABLE = {Exit.UNREACHABLE, Exit.NO_PERMISSION, 128 + 15}
+_MISTOLD = {"no-usage", "huge-usage", "no-alternatives", "neither", "both", "fails"}
+
+
+@dataclass(slots=True)
+class Story:
+    """What a night came to, or several together."""
+
+    nights: int = 0
+    lives: int = 0
+    kills: int = 0
+    power_cuts: int = 0
+    stops: int = 0
+    steps: int = 0
+    faults: int = 0
+    rows: int = 0
+    lost: int = 0
+    half_lines: int = 0
+    paid_again: int = 0
+    accepted: int = 0
+    accepted_twice: int = 0
+    doubts: int = 0
+    replaced: int = 0
+    virtual_hours: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def __add__(self, other: "Story") -> "Story":
+        names = self.__dataclass_fields__
+        return Story(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+
+def play(seed: int) -> Story:
+    """Play one night to its end and judge it.
+
+    Raises:
+        AssertionError: a promise was broken; the message names the seed.
+
+    """
+    begun = time.process_time()
+    try:
+        with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+            story = _Played(seed, Path(folder)).play()
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        told = f"{type(error).__name__}: {error} at {where.name}: {where.line}"
+        raise AssertionError(f"night {seed}: {told}") from error
+    story.cpu_seconds = time.process_time() - begun
+    return story
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An operation whose id was on disk when the process died at `at`."""
+
+    line: int
+    operation_id: str
+    at: float
+
+
+@dataclass(slots=True)
+class _Life:
+    """One process: its files, those of its heir, and how it ended; None: it died."""
+
+    paths: Paths
+    code: int | None = None
+
+
+class _Played:
+    def __init__(self, seed: int, folder: Path) -> None:
+        self._chance = random.Random(seed)  # noqa: S311 - a simulation
+        self._night = night = Night.of(self._chance)
+        self._folder = folder
+        self._rows = folder / "prompts.jsonl"
+        self._model = Service(night.config)
+        self._api = Api(self._model)
+        self._unreliable = Unreliable(self._api, night.faults, seed, EVENING)
+        self._ailments = Ailments(night.faults, seed, EVENING)
+        self._now = EVENING
+        self._seen: list[_Seen] = []
+        self._story = Story(nights=1)
+
+    def play(self) -> Story:
+        self._write(self._night.rows)
+        (self._folder / "0").mkdir()
+        paths = self._until_finished(Paths(self._folder / "0" / "results.jsonl"))
+        if self._night.later:
+            self._write(self._night.later)
+            paths = self._until_finished(paths)
+        self._judge(paths)
+        self._judge_that_a_finished_run_stays(paths)
+        self._story.virtual_hours = (self._now - EVENING) / HOUR
+        return self._story
+
+    def _write(self, rows: list[bytes]) -> None:
+        with self._rows.open("ab") as file:
+            file.writelines(row + b"\n" for row in rows)
+
+    def _until_finished(self, paths: Paths) -> Paths:
+        while self._story.lives < _MOST_LIVES:
+            life = self._live(paths)
+            paths = life.paths
+            if life.code in _FINISHED:
+                return paths
+            assert life.code is None or life.code in _RESUMABLE, f"it ended with {life.code}"
+            self._now += self._pause(life.code)
+        raise AssertionError("it does not end")
+
+    def _pause(self, code: int | None) -> float:
+        """Seconds until somebody starts it again."""
+        if code in {Exit.UNREACHABLE, Exit.NO_PERMISSION}:
+            return HOUR / 4
+        drawn = self._chance.random()
+        if drawn < 0.8:
+            return 0.3 + self._chance.expovariate(0.1)
+        return HOUR if drawn < 0.95 else 4 * 24 * HOUR
+
+    def _live(self, paths: Paths, *, is_spared: bool = False) -> _Life:
+        story, chance = self._story, self._chance
+        story.lives += 1
+        heir = Paths(self._folder / str(story.lives) / paths.output.name)
+        deaths = story.kills + story.power_cuts + story.stops
+        ends_early = deaths < self._night.deaths and not is_spared
+        stop_after = chance.uniform(0, 600) if ends_early and chance.random() < 0.2 else None
+        dies_at = int(10 ** chance.uniform(0, 3.2)) if ends_early and not stop_after else None
+        life = Mortal(paths, heir, dies_at, chance)
+        try:
+            with mortal(life):
+                code = self._carry(paths, life, stop_after)
+        except Died:
+            story.power_cuts += life.is_power_cut
+            story.kills += not life.is_power_cut
+            self._judge_picture(heir)
+            return _Life(heir)
+        finally:
+            story.steps += life.steps
+        story.stops += code > 128
+        return _Life(paths, code)
+
+    def _carry(self, paths: Paths, life: Mortal, stop_after: float | None) -> int:
+        networks: list[tuple[Network, Clock]] = []
+
+        def through(_: object, clock: Clock) -> Network:
+            most_delay = self._night.most_delay
+            network = Network(self._unreliable, clock, most_delay, life, self._chance)
+            networks.append((network, clock))
+            return network
+
+        try:
+            outcome, _ = simulate(
+                *(self._rows, paths.output, self._night.settings, self._model),
+                start=self._now,
+                stop_after=stop_after,
+                through=through,
+                disk=self._night.disk,
+            )
+        except Died:
+            networks[0][0].let_go()
+            raise
+        finally:
+            self._now = networks[0][1].now()
+        return outcome.exit_code
+
+    def _judge_picture(self, paths: Paths) -> None:
+        """What a reader and a successor find after a death."""
+        lines = [line for path in (paths.output, paths.errors) for line in self._seen_in(path)]
+        counted = Counter(line["line"] for line in lines if "line" in line)
+        assert set(counted.values()) <= {1}, "a row has two lines"
+        accepted = {a.client_request_id for a in self._model.ledger.submits}
+        if not paths.checkpoint.exists():
+            assert not accepted, "something was submitted without a checkpoint"
+            return
+        with checkpoint_at(paths.output) as db:
+            assert accepted <= set(announced(db) if accepted else ()), "submitted unannounced"
+            ids = "SELECT line, operation_id FROM rows WHERE operation_id IS NOT NULL"
+            self._seen += [_Seen(line, name, self._now) for line, name in db.execute(ids)]
+
+    def _seen_in(self, path: Path) -> Iterator[Any]:
+        """The lines that a reader sees who ignores an unterminated last one."""
+        data = path.read_bytes() if path.exists() else b""
+        for line in data.split(b"\n")[:-1]:
+            # Zeros in a tail that was never synced: the next start cuts them.
+            if b"\0" in line:
+                return
+            try:
+                yield json.loads(line)
+            except ValueError:
+                self._story.half_lines += 1
+        assert not self._story.half_lines, "a reader sees half a line"
+
+    def _judge(self, paths: Paths) -> None:
+        story = self._story
+        kinds = {fault.kind for fault in self._night.faults}
+        ledger = json.loads(self._api.respond("GET", "/emulator/ledger", {}, b"", self._now).body)
+        odd = Odd(self._mistold(), ids="duplicate-id" in kinds)
+        told = check(self._rows, paths.output, ledger, odd=odd)
+        assert not self._model.violations, f"quotas were passed: {self._model.violations}"
+        if not odd.ids:
+            self._judge_ids_on_disk(paths)
+        story.rows = sum(bool(row.strip()) for row in self._rows.read_bytes().split(b"\n"))
+        story.lost = story.rows - len(told.results) - len(told.failures)
+        story.accepted = len(self._model.ledger.submits)
+        story.accepted_twice, story.doubts = told.paid_twice, told.doubts
+        story.replaced = told.replaced
+        story.faults = sum(self._model.ledger.faults.values())
+
+    def _mistold(self) -> frozenset[str]:
+        """Operations whose answers did not tell what they cost."""
+        accepted = enumerate(self._model.ledger.submits, start=1)
+        ailments = self._ailments
+        drawn = {a.operation_id: ailments.befall(a.operation_id, n, a.at) for n, a in accepted}
+        return frozenset(name for name, ailment in drawn.items() if ailment in _MISTOLD)
+
+    def _judge_ids_on_disk(self, paths: Paths) -> None:
+        """No row with an id on disk was submitted again before its operation was forgotten."""
+        with checkpoint_at(paths.output) as db:
+            names = announced(db)
+        by_line: dict[int, list[Accepted]] = {}
+        for record in self._model.ledger.submits:
+            by_line.setdefault(names[record.client_request_id], []).append(record)
+        for seen in self._seen:
+            kept_until = self._model.ledger.accepted[seen.operation_id].at + RETENTION
+            again = [a for a in by_line[seen.line] if seen.at < a.at < kept_until]
+            self._story.paid_again += len(again)
+        assert not self._story.paid_again, "a row was paid for again, its id on disk"
+
+    def _judge_that_a_finished_run_stays(self, paths: Paths) -> None:
+        def state() -> list[Any]:
+            files = [path.read_bytes() for path in (paths.output, paths.errors) if path.exists()]
+            return [*files, len(self._model.ledger.submits), len(self._model.poll_times)]
+
+        before = state()
+        assert self._live(paths, is_spared=True).code in _FINISHED
+        assert state() == before, "a finished run was changed by another start"
+
+
+def figures(count: int, first: int = 0, side_by_side: int = CORES) -> Story:
+    """Play nights and add up what they came to."""
+    stories = played(play, range(first, first + count), side_by_side)
+    return reduce(Story.__add__, (story for _, story in stories), Story())
+
+
+@click.command()
+@click.option("--seeds", default=500, show_default=True, help="How many nights.")
+@click.option("--first", default=0, show_default=True, help="The first night's seed.")
+@click.option("--side-by-side", default=CORES, show_default=True, help="Processes.")
+def main(seeds: int, first: int, side_by_side: int) -> None:
+    """Play nights; the first one that breaks a promise ends it, and its seed is named."""
+    logging.disable()
+    try:
+        told = figures(seeds, first, side_by_side)
+    except AssertionError as error:
+        raise click.ClickException(str(error)) from error
+    for name in told.__dataclass_fields__:
+        click.echo(f"{getattr(told, name):>12,.0f}  {name.replace('_', ' ')}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What is said of a run from outside, from facts and a moment alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.clock import stamp
+from pipeline.polling import RETENTION
+from pipeline.standing import Operation, Operations, Outage, Standing, as_json, sentences
+from pipeline.totals import DoubtTally, Sums, Tally, Totals
+from tests.builders import MODEL, NOW, fields, price_table
+
+PRICES = price_table()
+_OK = Tally("ok", MODEL, "final", Sums(70, 0, 7000, 3000, 0, 10_000))
+_NOBODY = Operations(None, 0, None)
+HALF = Standing(
+    running=True,
+    complete=False,
+    grown=False,
+    expected=100,
+    begun=80,
+    states={"running": 9, "intended again": 1},
+    operations=Operations(Operation(3, "три", "op-3", NOW - 7500), 0, NOW - 7500),
+    spent={},
+    outages=(),
+    totals=Totals([_OK], []),
+)
+DONE = replace(
+    HALF, running=False, complete=True, expected=70, begun=70, states={}, operations=_NOBODY
+)
+
+
+def told(standing: Standing, now: float = NOW) -> str:
+    """All that is said, times written as seconds since now."""
+    return "\n".join(
+        sentences("out.jsonl", standing, now, PRICES, lambda moment: f"<{moment - now:+.0f}>")
+    )
+
+
+def test_a_run_that_goes_on_says_how_far_it_is() -> None:
+    words = told(HALF)
+    assert "out.jsonl: running, 70 of 100 rows done." in words
+    assert "Rows: 70 ok, 9 waited for, 1 being submitted, 20 not begun." in words
+    assert "7,000 tokens in, 3,000 out, cost so far 1.00 RUB (prices of 2026-03-03)" in words
+
+
+def test_one_that_ended_says_that_the_same_command_continues_it() -> None:
+    words = told(replace(HALF, running=False))
+    assert "not running, 70 of 100 rows done. The same command continues it." in words
+    assert "1 in doubt since the process ended" in words
+
+
+def test_one_that_is_finished_says_so() -> None:
+    assert "out.jsonl: finished, 70 of 70 rows done." in told(DONE)
+    assert "The same command" not in told(DONE)
+
+
+def test_one_whose_input_has_grown_since_is_not_quite_finished() -> None:
+    assert "Its input has changed since: the same command goes on." in told(
+        replace(DONE, grown=True)
+    )
+
+
+def test_an_unknown_number_of_rows_is_not_made_up() -> None:
+    words = told(replace(HALF, expected=None))
+    assert "running, 70 rows done." in words
+    assert "not begun" not in words
+
+
+@pytest.mark.promise("P14")
+def test_the_oldest_operation_is_told_with_its_age_and_expiry() -> None:
+    words = told(HALF)
+    assert "2 h 5 min old: line 3 (три), op-3, accepted <-7500>." in words
+    assert "It may queue for 24 hours and more." in words
+    assert f"It expires <+{RETENTION - 7500:.0f}>; if it still runs then" in words
+    assert "never_done" in words
+
+
+@pytest.mark.promise("P14")
+def test_operations_past_their_days_are_counted_and_the_next_expiry_is_anothers() -> None:
+    old = Operation(3, None, "op-3", NOW - RETENTION - 3600)
+    words = told(replace(HALF, operations=Operations(old, 1, NOW - 60)))
+    assert "3 d 1 h old: line 3, op-3" in words
+    assert f"The next one expires <+{RETENTION - 60:.0f}>" in words
+    assert "1 operation is past the 3 days" in words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (7260, "2 h 1 min"),
+        (2e5, "2 d 7"),
+    ],
+)
+def test_ages_are_told_in_the_units_of_their_size(seconds: float, words: str) -> None:
+    oldest = Operation(1, None, "op", NOW - seconds)
+    assert words in told(replace(HALF, operations=Operations(oldest, 0, NOW - seconds)))
+
+
+def test_a_clock_that_was_set_back_makes_no_age_below_zero() -> None:
+    oldest = Operation(1, None, "op", NOW + 50)
+    assert " 0 s old" in told(replace(HALF, operations=Operations(oldest, 0, NOW + 50)))
+
+
+@pytest.mark.promise("P15")
+def test_doubts_are_told_with_the_worst_that_they_can_have_cost() -> None:
+    totals = Totals([_OK], [DoubtTally(MODEL, 100, 1000, 3)])
+    standing = replace(HALF, states={"doubt": 3}, spent={1: 2, 2: 1}, totals=totals)
+    words = told(standing)
+    assert "3 in doubt, to be submitted again" in words
+    assert "can't be known: 3; at worst they cost 0.33 RUB." in words
+    assert "Attempts of the rows in doubt: 2 spent 1, 1 spent 2." in words
+
+
+@pytest.mark.promise("P15")
+def test_what_is_unknown_is_not_told_as_nothing() -> None:
+    tally = Tally("ok", "somebody's", "final", Sums(2, 1, 10, 10, 0, 20))
+    totals = Totals([tally], [DoubtTally("somebody's", 1, None, 1)])
+    words = told(replace(HALF, totals=totals))
+    assert "at worst they cost an unknown sum of RUB" in words
+    assert "unknown for 1 rows, cost so far unknown RUB" in words
+
+
+@pytest.mark.promise("P12")
+def test_an_outage_is_told_with_the_end_of_patience_or_as_what_was() -> None:
+    outage = Outage("the operation service", NOW - 600, NOW + 600)
+    words = told(replace(HALF, outages=[outage]))
+    assert "Outage: the operation service is away since <-600>; the run gives up <+600>" in words
+    words = told(replace(HALF, outages=[outage], running=False))
+    assert "When the process ended, the operation service had been away since <-600>." in words
+
+
+def test_the_same_is_told_as_json_with_times_in_utc() -> None:
+    outage = Outage("the operation service", NOW - 600, NOW + 600)
+    standing = replace(HALF, outages=[outage], spent={1: 2})
+    told_json = as_json(standing, NOW, PRICES, stamp)
+    assert told_json["state"] == "running"
+    assert fields(told_json["rows"])["not_begun"] == 20
+    assert fields(told_json["rows"])["being_submitted"] == 1
+    assert told_json["oldest"] == {
+        "line": 3,
+        "id": "три",
+        "operation_id": "op-3",
+        "accepted_at": "2027-01-15T05:55:00Z",
+        "age_seconds": 7500,
+        "expires_at": "2027-01-18T05:55:00Z",
+    }
+    assert told_json["next_expiry"] == "2027-01-18T05:55:00Z"
+    assert told_json["attempts_spent"] == {"1": 2}
+    assert told_json["outages"] == [
+        {
+            "host": "the operation service",
+            "since": "2027-01-15T07:50:00Z",
+            "gives_up_at": "2027-01-15T08:10:00Z",
+        }
+    ]
+    assert fields(told_json["totals"])["rows"] == 70
+    assert as_json(DONE, NOW, PRICES, stamp)["oldest"] is None
