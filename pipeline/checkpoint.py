@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import assert_never
@@ -74,11 +74,16 @@ class Checkpoint:
         """Say in the main file that from here on it is not whole without its log."""
         if self.meta("open") == "1" and not had_log:
             raise BadData(f"{self._log}, a part of {self._path.name}, is missing.", _INCOMPLETE)
-        self.set_meta({"open": "1"})
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            self.set_meta({"open": "1"})
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (sqlite3.Error, StorageFailed):
+            self._close_beside_log()
+            raise
 
     def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode=WAL")
+        if self._db.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+            raise sqlite3.OperationalError("it can't keep a log here")
         self._db.execute("PRAGMA synchronous=FULL")
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         if application == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -115,9 +120,24 @@ class Checkpoint:
             raise StorageFailed(f"can't {doing} the checkpoint: {error}.") from error
 
     def close(self) -> None:
-        with suppress(StorageFailed):
+        try:
             self.set_meta({"open": "0"})
-        with self._failures("close"):
+        except StorageFailed:
+            with self._failures("close"):
+                self._close_beside_log()
+        else:
+            with self._failures("close"):
+                self._db.close()
+
+    def _close_beside_log(self) -> None:
+        """Close, but leave the log, which the mark says must be there.
+
+        SQLite removes it with the last connection, unless that one may only read.
+        """
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT 1 FROM meta").fetchone()
             self._db.close()
 
     # What a run is, and the files that belong to it.

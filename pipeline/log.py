@@ -4,6 +4,7 @@ The vocabulary is short: → sent, ← accepted, ✓ written, ↻ back in line, 
 """
 
 import logging
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -11,7 +12,7 @@ from tqdm import tqdm
 from pipeline import codec
 from pipeline.clock import stamp
 from pipeline.errors import StorageFailed
-from pipeline.speech import SPEECH, clean
+from pipeline.speech import SPEECH, clean, say
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
@@ -30,12 +31,20 @@ def set_up(verbose: int, log_file: Path | None) -> None:
     logger.handlers = [screen]
     if log_file is not None:
         try:
-            file = logging.FileHandler(log_file, encoding="utf-8")
+            file = _File(log_file, encoding="utf-8")
         except OSError as error:
             raise StorageFailed(f"can't open {log_file}: {error.strerror}.") from error
         file.setFormatter(_JsonLine())
         file.setLevel(logging.INFO)
         logger.addHandler(file)
+
+
+class _File(logging.FileHandler):
+    """A file that a run does not depend on: what it can't take is said once."""
+
+    def handleError(self, _: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        logging.getLogger("yagpt-batch").removeHandler(self)
+        say(f"The log {self.baseFilename} can't be written: {sys.exc_info()[1]}.")
 
 
 class _Screen(logging.Handler):

@@ -24,6 +24,7 @@ class Speech(io.TextIOBase):
             except (OSError, ValueError, AttributeError):
                 # Full, closed, or never there.
                 self._quiet = True
+                _discard_the_rest()
         return len(text)
 
     @property
@@ -35,6 +36,12 @@ class Speech(io.TextIOBase):
 
     def fileno(self) -> int:
         return sys.stderr.fileno()
+
+
+def _discard_the_rest() -> None:
+    """Or the interpreter tries again at its exit, and fails."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 SPEECH = Speech()

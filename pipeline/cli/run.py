@@ -134,6 +134,7 @@ _RATE = RateKind()
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:
     from pipeline.signals import Signals  # noqa: PLC0415
+    from pipeline.speech import say  # noqa: PLC0415
 
     signals = Signals()
     from pipeline.cli.execute import Call, execute  # noqa: PLC0415
@@ -141,7 +142,7 @@ def run(context: click.Context, /, **options: Any) -> None:
     call = Call.of(options, os.environ)
     if options["verbose"]:
         for setting in show_settings(context):
-            click.echo(setting, err=True)
+            say(setting)
     code = execute(call, signals, resume_command=_this_command())
     sys.exit(code)
 
