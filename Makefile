@@ -36,8 +36,8 @@ lint: setup ## style, and the contracts on who may import whom
 type: setup ## mypy, strict, on package and tests
 	$(BIN)/mypy
 
-test: setup ## the tests
-	$(BIN)/pytest
+test: setup ## the tests, on all cores
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4
 
 check: lint type test ## what a merge needs
 

@@ -15,8 +15,9 @@ from contextlib import closing, contextmanager, suppress
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import assert_never
+from uuid import UUID
 
-from pipeline import tally
+from pipeline import codec, tally
 from pipeline.errors import BadData, StorageFailed
 from pipeline.facts import (
     APPLICATION,
@@ -47,6 +48,8 @@ _INCOMPLETE = (
     "Put back what is missing, or start afresh with --fresh (old files are moved aside)."
 )
 _FORGET_EVERY = 1000
+# Bytes of a checkpoint that are read in a few hundredths of a second: some 30,000 rows.
+_SMALL = 8 << 20
 _LINE_ID = re.compile(r"line-([1-9]\d{0,17})")
 
 
@@ -87,7 +90,7 @@ class Checkpoint:
         self._db.execute("PRAGMA synchronous=FULL")
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         if application == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            schema = package_files("pipeline").joinpath("checkpoint.sql").read_text("utf-8")
+            schema = _text("checkpoint.sql")
             self._db.executescript(
                 f"BEGIN; {schema} PRAGMA application_id={APPLICATION};"
                 f"PRAGMA user_version={VERSION}; COMMIT;"
@@ -99,25 +102,70 @@ class Checkpoint:
                 f"{self._path} was written by another version of yagpt-batch.",
                 "Finish the run with that version, or start afresh with --fresh.",
             )
+        self._check()
         found = "SELECT 1 FROM rows WHERE id >= 'line-' AND id < 'line.' LIMIT 1"
         self._known_line_ids = self._db.execute(found).fetchone() is not None
+
+    def _check(self) -> None:
+        """Refuse what is damaged before anything is made of it.
+
+        All of a small file is looked at; of a large one what goes on, and `audit` sees the rest.
+        """
+        if self._path.stat().st_size <= _SMALL:
+            (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise self._damaged(found)
+        odd = self._db.execute(_text("soundness.sql")).fetchone()
+        if odd is not None:
+            raise self._damaged(f"it holds what no run writes: {odd[0]}")
+        self._check_run()
+
+    def _count_rows(self) -> int:
+        """Rows pending and rows finished, at no cost for the latter: their sums know how many."""
+        pending = "SELECT count(*) FROM rows INDEXED BY pending WHERE place IS NULL"
+        finished = "SELECT coalesce(sum(rows), 0) FROM tally WHERE outcome <> 'replaced'"
+        counts = (self._db.execute(query).fetchone()[0] for query in (pending, finished))
+        return sum(map(int, counts))
+
+    def _check_run(self) -> None:
+        (last,) = self._db.execute("SELECT max(line) FROM rows").fetchone()
+        rows = self._count_rows()
+        run, told = self.meta("run"), self.meta("settings")
+        with self._failures("read"):
+            cursor, is_settings = self.cursor(), True
+            if run is not None or told is not None:
+                UUID(run or "")
+                is_settings = isinstance(codec.decode((told or "").encode()), dict)
+        if cursor.rows != rows or cursor.line <= (last or 0) or cursor.offset < 0:
+            raise self._damaged(
+                f"it holds {rows:,} rows, and says that {cursor.rows:,} were begun"
+            )
+        if not is_settings:
+            raise self._damaged("it does not say with which settings the run was begun")
 
     @contextmanager
     def _failures(self, doing: str) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
+            # A table that is not there, or text that is none; what the disk does has its own code.
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR:
+                raise self._damaged(error) from error
             raise StorageFailed(
                 f"can't {doing} the checkpoint {self._path}: {error}.",
                 "Make space or mend the permission, then run the same command again.",
             ) from error
-        except sqlite3.DatabaseError as error:
-            raise BadData(
-                f"the checkpoint {self._path} is damaged: {error}.",
-                "Restore it from a copy, or start afresh with --fresh.",
-            ) from error
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise self._damaged(error) from error
         except OSError as error:
             raise StorageFailed(f"can't {doing} the checkpoint: {error}.") from error
+
+    def _damaged(self, how: object) -> BadData:
+        words = " ".join(str(how).split())
+        advice = (
+            "Restore it from a copy, or start afresh with --fresh (old files are moved aside)."
+        )
+        return BadData(f"the checkpoint {self._path} is damaged: {words}.", advice)
 
     def close(self) -> None:
         try:
@@ -327,6 +375,9 @@ class Checkpoint:
         if found is None:
             return None
         own_id, own_model, kept, operation_id, submits = found
+        if kept is not None:
+            with self._failures("read"):
+                codec.decode(kept)
         return Known(
             line, own_id or f"line-{line}", own_model or model, kept, operation_id, submits
         )
@@ -365,3 +416,7 @@ class Checkpoint:
         """The fold over everything finished; `model` is the run's, for rows that name none."""
         with self._failures("read"):
             return tally.read(self._db, model)
+
+
+def _text(name: str) -> str:
+    return package_files("pipeline").joinpath(name).read_text("utf-8")

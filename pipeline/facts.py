@@ -175,6 +175,16 @@ def state_of(
         BadData: no state is written like this.
 
     """
+    state = _named(name, at, submits, spent, operation_id)
+    if columns_of(state) != (name, at, submits, spent, operation_id):
+        # A row with an operation, say, that is called waiting: it would be paid for again.
+        raise _unknown(name)
+    return state
+
+
+def _named(
+    name: str, at: float | None, submits: int, spent: int, operation_id: str | None
+) -> State | None:
     match name:
         case "unfit":
             return None
@@ -187,8 +197,15 @@ def state_of(
         case "running" if operation_id is not None and at is not None:
             return Running(operation_id, at, submits, spent)
         case "intended" | "intended again" | "intended anew" if at is not None:
-            before = state_of(_BEFORE[name], at, submits, spent, operation_id)
+            before = _named(_BEFORE[name], at, submits, spent, operation_id)
             assert isinstance(before, Waiting | Doubtful | Gone)  # noqa: S101 - by _BEFORE
             return Intended(at, before)
         case _:
-            raise BadData(f"the checkpoint holds a row in state {name!r}.", "Use --fresh.")
+            raise _unknown(name)
+
+
+def _unknown(name: str) -> BadData:
+    what = f"the checkpoint is damaged: it holds a row in state {name!r} that no run wrote."
+    return BadData(
+        what, "Restore it from a copy, or start afresh with --fresh (old files are moved aside)."
+    )

@@ -3,7 +3,9 @@
 import shutil
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -156,12 +158,15 @@ def test_a_finished_row_is_not_pending_and_has_a_place(path: Path) -> None:
 
 
 def test_pending_rows_come_in_order_of_the_input(path: Path) -> None:
-    checkpoint = recorded(path, *(begin(line) for line in (5, 3, 9, 1)))
-    assert [row.line for row in checkpoint.pending()] == [1, 3, 5, 9]
-    assert [line for line, _ in checkpoint.begun()] == [1, 3, 5, 9]
-    assert list(checkpoint.begun(3)) == [(5, span(5)), (9, span(9))]
-    assert checkpoint.last_begun() == (9, span(9))
-    assert checkpoint.spans([9, 2, 1]) == {9: span(9), 1: span(1)}
+    # By the names of their states they would stand the other way round.
+    states: list[State] = [WAITING, Running("b", 1.0, 1, 1), Gone("a", 1, 1), Doubtful(1, 1)]
+    rows = (begin(line, state=state) for line, state in enumerate(states, 1))
+    checkpoint = recorded(path, *rows)
+    assert [(row.line, row.state) for row in checkpoint.pending()] == [*enumerate(states, 1)]
+    assert [line for line, _ in checkpoint.begun()] == [1, 2, 3, 4]
+    assert list(checkpoint.begun(2)) == [(3, span(3)), (4, span(4))]
+    assert checkpoint.last_begun() == (4, span(4))
+    assert checkpoint.spans([4, 9, 1]) == {4: span(4), 1: span(1)}
     checkpoint.close()
 
 
@@ -185,13 +190,13 @@ def test_what_a_line_of_the_output_needs_is_known(path: Path) -> None:
 
 def test_signatures_and_words_are_kept_and_replaced(path: Path) -> None:
     checkpoint = Checkpoint(path)
-    checkpoint.set_meta({"run": "a", "settings": "{}"})
-    checkpoint.set_meta({"run": "b"})
+    checkpoint.set_meta({"input": "a", "more": "{}"})
+    checkpoint.set_meta({"input": "b"})
     checkpoint.record([], {"output": Signature(1, 2)})
     checkpoint.record([], {"output": Signature(3, 2**62), "errors": Signature(0, 0)})
     checkpoint.close()
     again = Checkpoint(path)
-    assert (again.meta("run"), again.meta("settings")) == ("b", "{}")
+    assert (again.meta("input"), again.meta("more")) == ("b", "{}")
     assert again.signature("output") == Signature(3, 2**62)
     assert again.signature("errors") == Signature(0, 0)
     again.close()
@@ -325,6 +330,102 @@ def test_the_checkpoint_of_another_version_is_refused(path: Path) -> None:
     other.close()
     with pytest.raises(BadData, match="another version"):
         Checkpoint(path)
+
+
+_ODD = [
+    "DELETE FROM rows WHERE line = 2",
+    "DELETE FROM meta WHERE key = 'run'",
+    "DELETE FROM meta WHERE key = 'settings'",
+    "DELETE FROM meta WHERE key = 'cursor'",
+    "UPDATE meta SET value = 'no id' WHERE key = 'run'",
+    "UPDATE meta SET value = '[]' WHERE key = 'settings'",
+    "UPDATE meta SET value = '{' WHERE key = 'settings'",
+    "UPDATE meta SET value = '1 2' WHERE key = 'cursor'",
+    "UPDATE meta SET value = '-1 4 3 0' WHERE key = 'cursor'",
+    "UPDATE meta SET value = '40 3 3 0' WHERE key = 'cursor'",
+    "UPDATE meta SET value = x'ff' WHERE key = 'run'",
+    "UPDATE meta SET value = CAST(x'ff' AS TEXT) WHERE key = 'run'",
+    "UPDATE files SET size = NULL",
+    "UPDATE files SET mtime_ns = 'x'",
+    "UPDATE rows SET line = -1 WHERE line = 1",
+    "UPDATE rows SET offset = x'00' WHERE line = 1",
+    "UPDATE rows SET offset = -1 WHERE line = 1",
+    "UPDATE rows SET size = 1 << 62 WHERE line = 1",
+    "UPDATE rows SET seal = 'x' WHERE line = 1",
+    "UPDATE rows SET kept = 'x' WHERE line = 1",
+    "UPDATE rows SET input_bound = 'x' WHERE line = 1",
+    "UPDATE rows SET output_bound = 0.5 WHERE line = 1",
+    "UPDATE rows SET submits = 'x' WHERE line = 1",
+    "UPDATE rows SET spent = -9 WHERE line = 1",
+    "UPDATE rows SET at = 'x' WHERE line = 1",
+    "UPDATE rows SET operation_id = x'ff' WHERE line = 1",
+    "UPDATE rows SET place = 0 WHERE line = 1",
+    "UPDATE rows SET place = NULL WHERE line = 3",
+    "UPDATE sends SET at = 'x'",
+    "UPDATE sends SET ended = 'x'",
+    "UPDATE sends SET number = 9223372036854775807",
+    "UPDATE doubts SET input_bound = NULL",
+    "UPDATE doubts SET model = x'ff'",
+    "UPDATE tally SET rows = 'x'",
+    "UPDATE tally SET total = NULL",
+    "UPDATE tally SET model = x'30'",
+    "DROP TABLE tally",
+]
+
+
+def whole(path: Path) -> None:
+    """The checkpoint of a small run, closed."""
+    checkpoint = Checkpoint(path)
+    checkpoint.set_meta({"run": str(UUID(int=1)), "settings": "{}"})
+    rows = [begin(1, state=Running("a", 1.0, 1, 1)), begin(2), begin(3)]
+    facts = [*rows, Sent(1, 1.0), Ended(1, 2.0), Doubt(2, 1.0), finish(3)]
+    checkpoint.record(facts, {"output": Signature(1, 2)})
+    checkpoint.close()
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("statement", _ODD)
+def test_a_checkpoint_that_holds_what_no_run_writes_is_refused_in_one_sentence(
+    path: Path, statement: str
+) -> None:
+    whole(path)
+    Checkpoint(path).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(statement)
+    with pytest.raises(BadData, match="is damaged: ") as caught:
+        Checkpoint(path)
+    assert "\n" not in caught.value.told
+    assert "--fresh" in caught.value.advice
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("name", ["rows", "pending", "operations", "meta"])
+@pytest.mark.parametrize("other", ["sends", "own_ids", None])
+def test_a_checkpoint_with_a_page_in_anothers_place_is_refused(
+    path: Path, name: str, other: str | None
+) -> None:
+    whole(path)
+    with closing(sqlite3.connect(path)) as db:
+        roots = dict(db.execute("SELECT name, rootpage FROM sqlite_master"))
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    at = (roots[name] - 1) * size
+    source = (roots[other] - 1) * size if other else None
+    data[at : at + size] = bytes(size) if source is None else data[source : source + size]
+    path.write_bytes(data)
+    with pytest.raises(BadData, match="is damaged: "):
+        Checkpoint(path)
+
+
+@pytest.mark.promise("P6")
+def test_kept_fields_that_are_no_json_are_refused_when_they_are_needed(path: Path) -> None:
+    recorded(path, begin(1, kept="yes")).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE rows SET kept = x'ff'")
+    checkpoint = Checkpoint(path)
+    with pytest.raises(BadData, match="is damaged: "):
+        checkpoint.known(1, "m")
+    checkpoint.close()
 
 
 @pytest.mark.promise("P6")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import BadData
-from pipeline.facts import columns_of, state_of
+from pipeline.facts import Columns, columns_of, state_of
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Submittable, Waiting
 
 times = st.floats(allow_nan=False)
@@ -25,8 +25,7 @@ states: st.SearchStrategy[State | None] = st.one_of(
 
 @given(states)
 def test_a_state_is_read_back_from_its_columns(state: State | None) -> None:
-    name, at, submits, spent, operation_id = columns_of(state)
-    assert state_of(name, 0.0 if at is None else at, submits, spent, operation_id) == state
+    assert state_of(*columns_of(state)) == state
 
 
 @given(states, states)
@@ -47,3 +46,23 @@ def test_a_name_that_no_state_has_is_refused(name: str) -> None:
 def test_an_operation_without_its_id_is_refused(name: str) -> None:
     with pytest.raises(BadData):
         state_of(name, 0.0, 1, 1, None)
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ("waiting", None, 0, 0, "op"),
+        ("waiting", None, 1, 1, None),
+        ("unfit", None, 0, 0, "op"),
+        ("doubt", None, 1, 1, "op"),
+        ("intended", 1.0, 0, 0, "op"),
+        ("intended again", 1.0, 1, 1, "op"),
+        ("gone", 1.0, 1, 1, "op"),
+    ],
+)
+def test_a_row_with_an_operation_that_is_called_something_else_is_not_submitted_again(
+    columns: Columns,
+) -> None:
+    with pytest.raises(BadData, match="row in state"):
+        state_of(*columns)

@@ -240,8 +240,7 @@ def test_every_state_that_a_row_can_reach_is_what_its_columns_say(
     policy: Policy, words: list[str]
 ) -> None:
     for state in life(policy, words).states:
-        name, at, submits, spent, operation_id = columns_of(state)
-        assert state_of(name, at or 0.0, submits, spent, operation_id) == state
+        assert state_of(*columns_of(state)) == state
         next_step(state, policy)
 
 

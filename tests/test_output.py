@@ -1,5 +1,7 @@
 """A file of lines: appended in one piece, locked, cut at the end and nowhere else."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -180,6 +182,25 @@ def test_a_write_that_fails_is_a_failure_of_storage(path: Path) -> None:
     lines.close()
     with pytest.raises(StorageFailed, match="can't write"):
         lines.append([b"one"])
+
+
+@pytest.mark.promise("P9")
+def test_a_sync_that_failed_is_not_tried_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = list[int]()
+
+    def fail_once(fd: int) -> None:
+        tries.append(fd)
+        if len(tries) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    lines = Lines(path)
+    monkeypatch.setattr("pipeline.output._sync", fail_once)
+    with pytest.raises(StorageFailed, match="can't write"):
+        lines.append([b"one"])
+    lines.close()
+    assert len(tries) == 1
 
 
 def test_a_refusal_names_file_line_and_byte() -> None:

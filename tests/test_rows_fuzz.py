@@ -1,12 +1,16 @@
 """Whatever stands in a line, it becomes a row or a bad row, and a row's request is a request."""
 
+from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.codec import NotJson, decode, encode
+from pipeline.codec import Json, NotJson, decode, encode
+from pipeline.records import Failure, Known, failed_line
 from pipeline.rows import BadRow, Recipe, Row, Template, parse_row
+from tests.strategies import any_json, nested, texts, with_parts_replaced
 
 NAMES = [
     *("id", "custom_id", "prompt", "system", "model", "temperature", "max_tokens", "json_schema"),
@@ -22,8 +26,50 @@ RECIPES = [
     Recipe("gpt://f/m", None, temperature=1, max_tokens=5),
     Recipe("yandexgpt", "b1g", template=Template.parse("{text}: {id}")),
 ]
+_SAMPLES = Path(__file__).parent.parent / "samples"
+# A row of every shape, and every kind of field that a shape has.
+SHAPES: list[Json] = [
+    *(
+        decode(line)
+        for path in sorted(_SAMPLES.glob("shape-*.jsonl"))
+        for line in path.read_bytes().splitlines()
+        if line.strip()
+    ),
+    {
+        "custom_id": "a",
+        "body": {
+            "messages": [
+                {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]},
+                {"role": "user", "content": "What is the weather in Kazan and in Omsk?"},
+                {
+                    "role": "assistant",
+                    "tool_calls": [
+                        {"id": "1", "function": {"name": "weather", "arguments": '{"in":"Kazan"}'}}
+                    ],
+                },
+                {"role": "tool", "tool_call_id": "1", "content": "rain"},
+            ],
+            "tools": [{"type": "function", "function": {"name": "weather", "parameters": {}}}],
+            "tool_choice": {"type": "function", "function": {"name": "weather"}},
+            "parallel_tool_calls": False,
+            "response_format": {"type": "json_schema", "json_schema": {"schema": {}}},
+            "temperature": 0.5,
+            "max_completion_tokens": 20,
+        },
+    },
+    {
+        "modelUri": "gpt://b1g/yandexgpt",
+        "completionOptions": {"temperature": 0, "maxTokens": "9", "reasoningOptions": {}},
+        "messages": [
+            {"role": "system", "text": "s"},
+            {"role": "assistant", "toolCallList": {"toolCalls": []}},
+            {"role": "user", "toolResultList": {"toolResults": []}},
+        ],
+        "tools": [],
+        "jsonSchema": {"schema": {}},
+    },
+]
 
-texts = st.text(st.characters())  # lone surrogates too: JSON can escape them
 scalars = (
     st.none()
     | st.booleans()
@@ -99,6 +145,44 @@ def test_any_object_is_a_row_or_a_bad_row(fields: dict[str, Any], recipe: Recipe
     check(encode(fields), recipe)
 
 
+@settings(max_examples=400)
+@given(
+    row=with_parts_replaced(st.sampled_from(SHAPES), any_json(NAMES) | st.sampled_from(WORDS)),
+    recipe=st.sampled_from(RECIPES),
+)
+def test_a_row_of_any_shape_with_anything_in_any_place_is_a_row_or_a_bad_row(
+    row: Json, recipe: Recipe
+) -> None:
+    check(encode(row), recipe)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("pair", [(b"[", b"]"), (b'{"a":', b"}")])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"prompt":%s}',
+        b'{"prompt":"x","id":%s}',
+        b'{"prompt":"x","text":%s}',
+        b'{"prompt":"x","json_schema":{"a":%s}}',
+        b'{"status":"failed","input":{"prompt":"x","text":%s}}',
+        b'{"messages":[{"role":"user","text":"x","more":%s}],"tools":%s}',
+        b'{"messages":[{"role":"user","text":"x"}],"completionOptions":{"more":%s}}',
+        b'{"custom_id":"1","body":{"messages":[{"role":"user","content":"x"}],"response_format":'
+        b'{"type":"json_schema","json_schema":{"schema":{"a":%s}}}}}',
+    ],
+)
+def test_a_line_nested_to_any_depth_is_a_row_or_a_bad_row_and_can_be_shown(
+    line: bytes, pair: tuple[bytes, bytes], recipe: Recipe
+) -> None:
+    for depth in [1, *range(200, 900, 100), *range(900, 1010)]:
+        data = line.replace(b"%s", nested(depth, *pair))
+        row = parse_row(3, data, recipe)
+        assert isinstance(row, Row) or row.code.isidentifier()
+        known, why = Known(3, row.id, "m", None, None, 0), Failure("input", "c", "w")
+        assert b"\n" not in failed_line(known, why, None, data, emulator=False)
+
+
 @given(fields=objects | likely, cut=st.integers(0, 200), recipe=st.sampled_from(RECIPES))
 def test_a_line_that_was_cut_anywhere_is_a_row_or_a_bad_row(
     fields: dict[str, Any], cut: int, recipe: Recipe
@@ -127,6 +211,19 @@ def test_any_template_parses_or_says_why(text: str) -> None:
         Template.parse(text)
     except ValueError as error:
         assert str(error).startswith(("The template", "{"))  # noqa: PT017 - either way is right
+
+
+@given(fields=objects, text=texts, cut=st.integers(0, 20))
+def test_any_template_over_any_row_makes_a_row_or_a_bad_row(
+    fields: dict[str, Any], text: str, cut: int
+) -> None:
+    slots = "".join(f"{{{name}}}" for name in list(fields)[:3])
+    try:
+        template = Template.parse(text[:cut] + slots + text[cut:])
+    except ValueError:
+        return
+    assert Template.parse(template.text) == template
+    check(encode(fields), Recipe("yandexgpt", "b1g", template=template))
 
 
 @given(text=texts, value=texts)

@@ -27,6 +27,7 @@ from pipeline.recovery import Paths
 from pipeline.rows import Recipe
 from pipeline.service import NoAnswerError, Reply, UndecodableError
 from pipeline.settings import Settings
+from tests import oracle
 from tests.builders import refusal
 from tests.simulation import EVENING, ModelCarrier, Sending, black_hole, simulate
 
@@ -112,6 +113,27 @@ def test_an_exception_nobody_foresaw_is_raised_once_every_id_in_flight_is_record
     assert outcome.exit_code == 0
     assert numbers(output) == each_once(30)
     assert len(model.ledger.accepted) == 30
+
+
+# What is on disk before a call leaves.
+
+
+@pytest.mark.promise("P3")
+@pytest.mark.promise("P4")
+def test_however_slow_the_disk_nothing_is_asked_of_the_service_that_is_not_there(
+    tmp_path: Path, output: Path
+) -> None:
+    async def meet(call: Sending) -> Reply:
+        known = oracle.known(output)
+        if call.is_submit:
+            assert call.headers["x-client-request-id"] in known.announced
+        if call.is_poll:
+            assert call.operation_id in known.ids.values()
+        return await call.onward()
+
+    outcome, _ = simulate(rows(tmp_path, 12), output, SETTINGS, steady(1), meet=meet, disk=5.0)
+    assert outcome.exit_code == 0
+    assert numbers(output) == each_once(12)
 
 
 # Operations that can't be fetched, among others that can.
@@ -759,6 +781,36 @@ def test_one_failure_after_a_long_wait_for_the_quota_is_no_outage_beyond_patienc
     meet = _away_at_first(lambda second: second < 60 or next(failures, False))
     outcome, _ = simulate(rows(tmp_path, 6), output, settings, steady(), meet=meet)
     assert outcome.exit_code == 0
+
+
+# Quotas that only the service knows.
+
+
+@pytest.mark.promise("P13")
+@pytest.mark.parametrize("kind", ["submit", "poll"])
+def test_after_a_429_nobody_asks_before_its_time_and_then_one_asks_alone(
+    tmp_path: Path, output: Path, kind: str
+) -> None:
+    calls = list[float]()
+
+    async def meet(call: Sending) -> Reply:
+        if not (call.is_submit if kind == "submit" else call.is_poll):
+            return await call.onward()
+        calls.append(call.at)
+        if len(calls) == 20:
+            return Reply(429, {"retry-after": "30"}, refusal("slow down", 8))
+        return await call.onward()
+
+    settings = Settings(RECIPE, rates=(Rate(10, 1.0),), poll_rates=(Rate(10, 1.0),))
+    arguments = (rows(tmp_path, 60), output, settings, steady(3))
+    outcome, _ = simulate(*arguments, meet=meet, delay=lambda: 0.25)
+
+    assert outcome.totals.rows("ok") == 60
+    refused_at = calls[19]
+    # What had left before the 429 was heard of is not called back.
+    first, second, *_ = [moment for moment in calls if moment > refused_at + 0.6]
+    assert first - refused_at >= 30
+    assert second - first >= 0.5
 
 
 # Secrets.

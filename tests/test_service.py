@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pytest
 
@@ -183,3 +184,51 @@ def test_a_request_id_that_holds_the_credential_is_told_without_it(status: int) 
 def test_an_id_is_kept_though_it_holds_the_credential() -> None:
     accepted = submitted(Reply(200, {}, encode({"id": f"d7q{SECRET}"})))
     assert accepted == outcomes.Accepted(OPERATION.__class__(f"d7q{SECRET}"))
+
+
+@dataclass(slots=True)
+class Renewable:
+    """Hands out keys `key-1`, `key-2` and so on, each in a moment."""
+
+    name: str = "the test"
+    asked: int = 1
+
+    async def current(self) -> Credential:
+        return Credential("Bearer", f"key-{self.asked}", is_users=False)
+
+    async def renewed(self, refused: Credential) -> Credential | None:
+        del refused
+        await asyncio.sleep(0)
+        self.asked += 1
+        return await self.current()
+
+
+class Expired:
+    """Accepts the second key alone; all calls arrive before the first is answered."""
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Reply:
+        del method, url, body, timeout
+        await asyncio.sleep(0)
+        is_new = headers["authorization"] == "Bearer key-2"
+        return Reply(200, {}, encode({"id": OPERATION})) if is_new else Reply(401, {}, b"")
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.promise("P11")
+def test_a_credential_that_expires_under_many_calls_is_renewed_once_for_all() -> None:
+    source = Renewable()
+
+    async def calls() -> list[SubmitOutcome]:
+        account = Account(source, "b1g")
+        service = Service(Expired(), Endpoints(), account, Clock(lambda: 0.0, NOW))
+        async with asyncio.TaskGroup() as group:
+            first = [group.create_task(service.submit(b"{}", f"r-{n}")) for n in range(5)]
+        return [*(one.result() for one in first), await service.submit(b"{}", "r-5")]
+
+    *first, last = asyncio.run(calls())
+    assert all(isinstance(one, outcomes.Unauthorized) and one.renewed for one in first)
+    assert last == outcomes.Accepted(OPERATION)
+    assert source.asked == 2

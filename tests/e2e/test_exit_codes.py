@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.emulator.model import Config
 from tests.e2e.command import FOLDER, Done, Shell
-from tests.e2e.hostile import Hostile, serving
+from tests.e2e.hostile import SUBMIT, Hostile, Say, serving
 from tests.oracle import check
 
 
@@ -80,6 +80,17 @@ def test_a_wrong_setting_stops_the_run_before_the_second_row(
     assert wrong[1] in done.err
     assert "--model" in done.err
     assert len(service.submits) == 1
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_stops_the_run(
+    shell: Shell, service: Hostile, status: int
+) -> None:
+    service.fault = lambda *_: Say(status, b"", {"location": f"{service.url}/elsewhere"})
+    done = shell.call("run", shell.write_rows(3), "-o", "out.jsonl", *service.options)
+    assert said_well(done, 78), done.err
+    assert [seen.path for seen in service.seen] == [SUBMIT]
 
 
 def test_without_a_folder_it_asks_for_one(shell: Shell) -> None:
