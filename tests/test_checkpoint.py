@@ -378,7 +378,7 @@ def whole(path: Path) -> None:
     checkpoint = Checkpoint(path)
     checkpoint.set_meta({"run": str(UUID(int=1)), "settings": "{}"})
     rows = [begin(1, state=Running("a", 1.0, 1, 1)), begin(2), begin(3)]
-    facts = [*rows, Sent(1, 1.0), Ended(1, 2.0), Doubt(2, 1.0), finish(3)]
+    facts: list[Fact] = [*rows, Sent(1, 1.0), Ended(1, 2.0), Doubt(2, 1.0), finish(3)]
     checkpoint.record(facts, {"output": Signature(1, 2)})
     checkpoint.close()
 
