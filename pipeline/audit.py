@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import agreement, matching
+from pipeline import agreement, matching, reading
 from pipeline.agreement import Census, Counted
 from pipeline.bystander import is_running, signature_of
 from pipeline.errors import BadData, StorageFailed
@@ -30,7 +30,6 @@ from pipeline.source import Source
 from pipeline.tail import Finding, LastLine, Remark, of_tail, of_totals
 from pipeline.totals import Sums, Totals
 
-_BLOCK = 1 << 20
 _LISTED = 100
 
 
@@ -265,24 +264,9 @@ def _opened(file: _File, report: Report) -> Iterator[int | None]:
 
 
 def _lines(fd: int, start: int, end: int | None, number: int = 1) -> Iterator[Stood]:
-    """The lines between two bytes; what follows the last newline is a line that is not whole."""
-    offset, taken, rest = start, start, b""
-    while block := _read(fd, taken, end):
-        taken += len(block)
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            yield Stood(number, Span(offset, len(line), seal(line)), line, whole=True)
-            offset, number = offset + len(line) + 1, number + 1
-    if rest:
-        yield Stood(number, Span(offset, len(rest), seal(rest)), rest, whole=False)
-
-
-def _read(fd: int, offset: int, end: int | None) -> bytes:
-    size = _BLOCK if end is None else min(_BLOCK, end - offset)
-    try:
-        return os.pread(fd, max(size, 0), offset)
-    except OSError as error:
-        raise StorageFailed(f"can't read the files: {error.strerror}.") from error
+    lines = reading.lines_between(fd, start, end)
+    for n, (offset, line, whole) in enumerate(lines, start=number):
+        yield Stood(n, Span(offset, len(line), seal(line)), line, whole)
 
 
 def _judge_tails(case: _Case, report: Report) -> None:
@@ -379,11 +363,5 @@ def _look_at_file(case: _Case, file: _File, report: Report) -> None:
 
 def _last_line(fd: int, file: _File) -> Stood:
     """The last line of the committed part."""
-    start, data = file.committed, b""
-    while start > 0 and b"\n" not in data[:-1]:
-        before, start = start, max(start - _BLOCK, 0)
-        data = _read(fd, start, before) + data
-    line = data.removesuffix(b"\n").rpartition(b"\n")[2]
-    offset = file.committed - len(line) - 1
-    span = Span(offset, len(line), seal(line))
-    return Stood(file.lines, span, line, whole=data.endswith(b"\n"))
+    offset, line = reading.line_before(fd, file.committed)
+    return Stood(file.lines, Span(offset, len(line), seal(line)), line, whole=True)

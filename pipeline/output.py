@@ -15,10 +15,10 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from pipeline import reading
 from pipeline.errors import BadData, Busy, StorageFailed
 from pipeline.facts import Signature, Span
 
-_BLOCK = 1 << 20
 # Whoever asks from outside whether a run goes on has its lock for less than this.
 _INSTANT = 0.05
 # Not every system has the one that leaves a file's times alone.
@@ -130,27 +130,12 @@ class Lines:
         return Signature(status.st_size, status.st_mtime_ns)
 
     def line_before(self, end: int) -> tuple[int, bytes]:
-        """The line that ends, newline included, at byte `end`, and where it begins.
-
-        Without a newline there it is what no line of ours is: empty.
-        """
-        start, data = end, b""
-        while start > 0 and b"\n" not in data[:-1]:
-            start = max(start - _BLOCK, 0)
-            data = os.pread(self._fd, end - start, start)
-        line = data[:-1].rpartition(b"\n")[2] if data[-1:] == b"\n" else b""
-        return end - len(line) - 1, line
+        """As `reading.line_before`."""
+        return reading.line_before(self._fd, end)
 
     def lines_from(self, offset: int) -> Iterator[tuple[int, bytes, bool]]:
-        """Every line from a byte on, as (offset, line without newline, whether it is whole)."""
-        rest = b""
-        while block := os.pread(self._fd, _BLOCK, offset + len(rest)):
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                yield offset, line, True
-                offset += len(line) + 1
-        if rest:
-            yield offset, rest, False
+        """As `reading.lines_between`, up to the end of the file."""
+        return reading.lines_between(self._fd, offset, None)
 
 
 def _open_file(path: Path) -> int:
