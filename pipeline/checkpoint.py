@@ -48,6 +48,7 @@ _INCOMPLETE = (
     "Put back what is missing, or start afresh with --fresh (old files are moved aside)."
 )
 _FORGET_EVERY = 1000
+_LONGEST_LINE = 2**31
 # Bytes of a checkpoint that are read in a few hundredths of a second: some 30,000 rows.
 _SMALL = 8 << 20
 _LINE_ID = re.compile(r"line-([1-9]\d{0,17})")
@@ -337,7 +338,7 @@ class Checkpoint:
                 "SELECT line, offset, size, seal, state, at, submits, spent, operation_id"
                 " FROM rows INDEXED BY pending WHERE place IS NULL ORDER BY line"
             ):
-                yield Pending(line, Span(offset, size, seal), state_of(*columns))
+                yield Pending(line, _span(offset, size, seal), state_of(*columns))
 
     def spans(self, lines: Iterable[int]) -> dict[int, Span]:
         """Where rows begun stand in the input."""
@@ -348,7 +349,7 @@ class Checkpoint:
                 ).fetchone()
                 for line in lines
             }
-        return {line: Span(*columns) for line, columns in found.items() if columns}
+            return {line: _span(*columns) for line, columns in found.items() if columns}
 
     def begun(self, after_line: int = 0) -> Iterator[tuple[int, Span]]:
         """Every row begun, in order of the input, as (line, span)."""
@@ -357,14 +358,14 @@ class Checkpoint:
                 "SELECT line, offset, size, seal FROM rows WHERE line > ? ORDER BY line",
                 (after_line,),
             ):
-                yield line, Span(*columns)
+                yield line, _span(*columns)
 
     def last_begun(self) -> tuple[int, Span] | None:
         with self._failures("read"):
             found = self._db.execute(
                 "SELECT line, offset, size, seal FROM rows ORDER BY line DESC LIMIT 1"
             ).fetchone()
-        return None if found is None else (found[0], Span(*found[1:]))
+            return None if found is None else (found[0], _span(*found[1:]))
 
     def known(self, line: int, model: str) -> Known | None:
         """What a row's line needs; `model` is the run's, for rows that name none."""
@@ -390,7 +391,7 @@ class Checkpoint:
                 " WHERE line = ? AND place IS NOT NULL",
                 (line,),
             ).fetchone()
-        return None if found is None else Span(*found)
+            return None if found is None else _span(*found)
 
     # Pace and money.
 
@@ -420,3 +421,17 @@ class Checkpoint:
 
 def _text(name: str) -> str:
     return package_files("pipeline").joinpath(name).read_text("utf-8")
+
+
+def _span(offset: object, size: object, seal: object) -> Span:
+    """A span as it was recorded; rows that are done are not looked at before they are needed.
+
+    Raises:
+        ValueError: no run writes it.
+
+    """
+    if not (isinstance(offset, int) and isinstance(size, int) and isinstance(seal, bytes)):
+        raise ValueError("the place of a line is none")  # noqa: TRY004 - of data, not of a call
+    if offset < 0 or not 0 <= size <= _LONGEST_LINE:
+        raise ValueError("the place of a line is outside of every file")
+    return Span(offset, size, seal)

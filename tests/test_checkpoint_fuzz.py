@@ -8,7 +8,6 @@ operation's id can still be read.
 import json
 import math
 import os
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from pipeline.run import Outcome
 from pipeline.service import NoAnswerError, Reply
 from pipeline.settings import Settings
 from tests.builders import refusal
-from tests.oracle import checkpoint_of, errors_of, whole_lines
+from tests.oracle import checkpoint_at, checkpoint_of, errors_of, whole_lines
 from tests.simulation import EVENING, Sending, simulate
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what these tests are about
@@ -43,7 +42,6 @@ _SETTINGS = Settings(
 )
 _ROWS = 14
 _GONE = 2
-_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 _FINISHED = {Exit.OK, Exit.SOME_FAILED, Exit.SOME_HELD}
 
 fuzzed = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -121,17 +119,25 @@ def _pictures() -> list[Picture]:
     return pictures
 
 
-def _ids(output: Path) -> dict[int, str]:
-    """The operation of every row, as far as anybody can read them."""
-    with TemporaryDirectory() as folder:
-        for path in output.parent.glob(f"{checkpoint_of(output).name}*"):
-            shutil.copy(path, folder)
-        try:
-            with closing(sqlite3.connect(Path(folder) / checkpoint_of(output).name)) as db:
-                query = "SELECT line, operation_id FROM rows WHERE operation_id IS NOT NULL"
-                return dict(db.execute(query).fetchall())
-        except _UNREADABLE:
-            return {}
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a checkpoint says, as far as anybody can read it.
+
+    `ids` has every row's operation; `replaced` counts the operations that were lost.
+    """
+
+    ids: dict[int, str] = field(default_factory=dict)
+    doubts: frozenset[int] = frozenset()
+    replaced: float = 0.0
+
+
+def _seen(output: Path) -> Seen:
+    with suppress(sqlite3.Error, UnicodeDecodeError), checkpoint_at(output) as db:
+        ids = "SELECT line, operation_id FROM rows WHERE operation_id IS NOT NULL"
+        replaced = "SELECT total(rows) FROM tally WHERE outcome = 'replaced'"
+        doubts = frozenset(line for (line,) in db.execute("SELECT line FROM doubts"))
+        return Seen(dict(db.execute(ids).fetchall()), doubts, *db.execute(replaced).fetchone())
+    return Seen()
 
 
 def _submits(model: Service) -> Counter[int]:
@@ -160,10 +166,10 @@ def check(picture: Picture, damage: Callable[[Path], None]) -> None:
     """Do something to the checkpoint, start the run again and judge how that ends."""
     with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as name:
         output = picture.lay_out(Path(name))
-        before = _ids(output)
-        picture.lay_out(Path(name))  # to look is to close
+        before = _seen(output)
         damage(checkpoint_of(output))
-        intact = {line for line, own in _ids(output).items() if before.get(line) == own}
+        hurt = _seen(output)
+        intact = {line for line, own in hurt.ids.items() if before.ids.get(line) == own}
         model = deepcopy(picture.model)
         accepted = _submits(model)
         end = _carried_on(output, model)
@@ -173,23 +179,15 @@ def check(picture: Picture, damage: Callable[[Path], None]) -> None:
             assert end.exit_code in _FINISHED
             assert max(_lines(output).values()) == 1
         again = (_submits(model) - accepted).keys() & intact
-        doubts, replaced = _told(output)
-        assert len(again - doubts) <= max(replaced, 0), "paid for again, its id on disk"
+        told = _seen(output)
+        lost = max(told.replaced - before.replaced, 0)
+        assert len(again - told.doubts) <= lost, "paid for again, its id on disk"
 
 
 def _lines(output: Path) -> Counter[int]:
     """How many lines each row has."""
     both = [*whole_lines(output), *whole_lines(errors_of(output))]
     return Counter(line["line"] for line in both if "line" in line)
-
-
-def _told(output: Path) -> tuple[set[int], int]:
-    """The rows with doubts, and how many operations the run has called lost."""
-    with closing(sqlite3.connect(checkpoint_of(output))) as db, suppress(*_UNREADABLE):
-        replaced = "SELECT total(rows) FROM tally WHERE outcome = 'replaced'"
-        doubts = {line for (line,) in db.execute("SELECT line FROM doubts")}
-        return doubts, int(db.execute(replaced).fetchone()[0])
-    return set(), 0
 
 
 # Bytes, pages and the log.

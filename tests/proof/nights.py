@@ -279,6 +279,8 @@ class _Played:
 
 def figures(count: int, first: int = 0, side_by_side: int = CORES) -> Story:
     """Play nights and add up what they came to."""
+    # What the runs would warn of is the nights' very purpose.
+    logging.disable()
     stories = played(play, range(first, first + count), side_by_side)
     return reduce(Story.__add__, (story for _, story in stories), Story())
 
@@ -289,7 +291,6 @@ def figures(count: int, first: int = 0, side_by_side: int = CORES) -> Story:
 @click.option("--side-by-side", default=CORES, show_default=True, help="Processes.")
 def main(seeds: int, first: int, side_by_side: int) -> None:
     """Play nights; the first one that breaks a promise ends it, and its seed is named."""
-    logging.disable()
     try:
         told = figures(seeds, first, side_by_side)
     except AssertionError as error:
