@@ -178,9 +178,10 @@ def _value(fields: Fields, name: str) -> str:
     if value is not None:
         return encode(value).decode()
     if name in fields:
-        raise LineError("missing_field", f'The field "{name}" that the template names is null')
+        why = f"The field {shown(name)} that the template names is null"
+        raise LineError("missing_field", why)
     there = ", ".join(shown(other) for other in list(fields)[:FIELDS_LISTED]) or "none"
-    why = f'The template names the field "{name}", which the line does not have'
+    why = f"The template names the field {shown(name)}, which the line does not have"
     raise LineError("missing_field", f"{why} (its fields: {there})")
 
 

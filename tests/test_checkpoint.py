@@ -418,6 +418,25 @@ def test_a_checkpoint_with_a_page_in_anothers_place_is_refused(
 
 
 @pytest.mark.promise("P6")
+@pytest.mark.parametrize("change", ["offset = 'x'", "offset = -1", "size = 1 << 62", "seal = 'x'"])
+def test_where_a_finished_row_stands_is_refused_when_it_is_needed_and_no_run_wrote_it(
+    path: Path, change: str
+) -> None:
+    recorded(path, begin(1), finish(1)).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(" ".join(["UPDATE rows SET", change]))
+    checkpoint = Checkpoint(path)
+    for ask in (
+        checkpoint.last_begun,
+        lambda: checkpoint.spans([1]),
+        lambda: [*checkpoint.begun()],
+    ):
+        with pytest.raises(BadData, match="is damaged: the place of a line"):
+            ask()
+    checkpoint.close()
+
+
+@pytest.mark.promise("P6")
 def test_kept_fields_that_are_no_json_are_refused_when_they_are_needed(path: Path) -> None:
     recorded(path, begin(1, kept="yes")).close()
     with closing(sqlite3.connect(path)) as db, db:

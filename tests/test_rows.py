@@ -370,6 +370,15 @@ def test_a_null_field_is_a_missing_one() -> None:
     assert failed.message.endswith("is null")
 
 
+@pytest.mark.parametrize("line", [b'{"a\\nb": null}', b"{}"])
+def test_a_field_whose_name_has_a_line_end_is_named_in_one_line(line: bytes) -> None:
+    recipe = Recipe("yandexgpt-lite", "b1g", template=Template.parse("{a\nb}"))
+    row = parse_row(1, line, recipe)
+    assert isinstance(row, BadRow)
+    assert r'"a\nb"' in row.message
+    assert "\n" not in row.message
+
+
 def test_with_a_template_every_line_is_fields_and_only_the_id_is_read() -> None:
     recipe = replace(RECIPE, template=Template.parse("{prompt}!"), system="S", max_tokens=5)
     row = {"custom_id": 3, "prompt": "a", "model": 5, "temperature": 9, "system": [], "body": {}}
