@@ -65,6 +65,6 @@ lock: ## renew requirements.lock from pyproject.toml
 	  --python-version 3.11 --group dev --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) run-output build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .PHONY: help setup run format lint type test check nights kills disks mutants evidence lock clean
