@@ -21,7 +21,10 @@ def test_new_evidence_takes_the_place_of_the_old_and_of_nothing_else() -> None:
 
 
 def test_a_figure_that_a_proof_does_not_have_is_left_out() -> None:
-    told = {"nights": {"trials": 1500, "lost": 0}, "kills": {"longest recovery": 2.345}}
+    told: dict[str, dict[str, float]] = {
+        "nights": {"trials": 1500, "lost": 0},
+        "kills": {"longest recovery": 2.345},
+    }
     first, last = table(told).splitlines()[2:]
     assert first == "| nights | 1,500 |  |  |  | 0 |  |  |  |  |  |"
     assert last.endswith("| 2.3 s |")
