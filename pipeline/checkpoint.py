@@ -334,11 +334,11 @@ class Checkpoint:
     def pending(self) -> Iterator[Pending]:
         """Every row begun and not finished, in order of the input."""
         with self._failures("read"):
-            for line, offset, size, seal, *columns in self._db.execute(
-                "SELECT line, offset, size, seal, state, at, submits, spent, operation_id"
+            for line, offset, size, seal, model, *columns in self._db.execute(
+                "SELECT line, offset, size, seal, model, state, at, submits, spent, operation_id"
                 " FROM rows INDEXED BY pending WHERE place IS NULL ORDER BY line"
             ):
-                yield Pending(line, _span(offset, size, seal), state_of(*columns))
+                yield Pending(line, _span(offset, size, seal), state_of(*columns), model)
 
     def spans(self, lines: Iterable[int]) -> dict[int, Span]:
         """Where rows begun stand in the input."""

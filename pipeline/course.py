@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from pipeline.agenda import Agenda
 from pipeline.bell import Bell
 from pipeline.board import Complete, Counts, Ending
 from pipeline.clock import Clock
@@ -28,12 +29,16 @@ from pipeline.item import (
     after,
     next_step,
 )
-from pipeline.polling import Agenda, Asking, Latencies, next_at
+from pipeline.polling import Asking
 from pipeline.recorder import Recorder
 from pipeline.records import Failure
 
 _log = logging.getLogger("yagpt-batch")
 NEVER = math.inf
+LEARNED = "latency"
+"""The name under which the checkpoint holds what the agenda has learned."""
+# So few rows without a line, and none to come, are the last of a run.
+_LAST = 32
 
 
 def superseded(line: int, state: State) -> list[Fact]:
@@ -60,23 +65,27 @@ class Course:
     ending: Ending
     counts: Counts
     agenda: Agenda = field(default_factory=Agenda)
-    latencies: Latencies = field(default_factory=Latencies)
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing
 
-    async def advance(self, line: int, state: State, *, poll_at: float | None = None) -> None:
+    @property
+    def are_last(self) -> bool:
+        """Whether only the last operations of the run are left: nobody else needs the polls."""
+        return self.intake.exhausted and self.counts.open <= _LAST
+
+    async def advance(
+        self, line: int, state: State, *, model: str | None = None, poll_at: float | None = None
+    ) -> None:
         """Put a row that no call is under way for where its next step is taken.
 
-        An operation is first asked for at `poll_at`, or when experience says that it is done.
+        An operation is first asked for at `poll_at`, or when experience says that it is done:
+        experience with `model`, if the row names its own.
         """
         match next_step(state, self.policy):
             case Submit(again):
                 self.intake.again(line, state, first=not again)
             case Poll(running):
-                now = self.clock.now()
-                asking = Asking(line, running)
-                first = next_at(asking, now, self.latencies.typical())
-                self.agenda.put(asking, first if poll_at is None else poll_at)
+                self.agenda.put(Asking(line, running, model), poll_at)
                 self.counts.running += 1
                 self.poll_bell.ring()
             case Settle():
@@ -120,3 +129,5 @@ class Course:
         """End the run once every row has its line and no other can come."""
         if self.intake.exhausted and self.counts.open == 0:
             self.ending.set(Complete())
+        elif self.are_last:
+            self.poll_bell.ring()

@@ -124,11 +124,15 @@ Fact = Begin | Move | Sent | Ended | Doubt | Replaced | Finish | Note
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A row begun and not finished, as the checkpoint knows it; `state` None: it was not fit."""
+    """A row begun and not finished, as the checkpoint knows it; `state` None: it was not fit.
+
+    `model` is the row's own, if it names one.
+    """
 
     line: int
     span: Span
     state: State | None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

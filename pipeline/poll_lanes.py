@@ -9,10 +9,10 @@ import logging
 from typing import assert_never
 
 from pipeline import outcomes
-from pipeline.course import NEVER, Course
-from pipeline.facts import End, Move
+from pipeline.course import LEARNED, NEVER, Course
+from pipeline.facts import End, Move, Note
 from pipeline.item import Lost, after
-from pipeline.outcomes import Answer, PollOutcome
+from pipeline.outcomes import PollOutcome
 from pipeline.pace import Pace
 from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, after_poll
 from pipeline.reach import Reach
@@ -22,6 +22,10 @@ from pipeline.submitting import forbidden, misdirected, refused_credential
 _log = logging.getLogger("yagpt-batch")
 # So many polls in a row, of several operations and without a good one between, are no accident.
 _FORBIDDEN_LIMIT = 3
+# What was learned is noted each time so many more operations are over.
+_NOTED_AFTER = 256
+_PROBE_TRIES = 10
+_PROBE_TRIES_APART = 0.1
 
 
 class PollLanes:
@@ -57,16 +61,24 @@ class PollLanes:
         It is a poll like any other, but short: it counts in the windows, and what it brings is
         not lost.
         """
-        now = self._course.clock.now()
-        if self._pace.opens_at(now) > now:
+        if not await self._may_probe():
             return False
-        asking = self._course.agenda.take()
+        asking = self._course.agenda.take(self._course.clock.now())
         if asking is None:
             return None
         self._pace.begin()
         outcome = await self._fetch(asking, PROBE_TIMEOUT)
         await self._heed(asking, outcome)
         return not isinstance(outcome, outcomes.NotSent | outcomes.Unsure)
+
+    async def _may_probe(self) -> bool:
+        """Wait a moment for a place: of a shared allowance a run holds none that it needs not."""
+        for _ in range(_PROBE_TRIES):
+            now = self._course.clock.now()
+            if self._pace.opens_at(now) <= now:
+                return True
+            await asyncio.sleep(_PROBE_TRIES_APART)
+        return False
 
     async def _due(self) -> Asking:
         while True:
@@ -77,10 +89,12 @@ class PollLanes:
             await self._course.poll_bell.wait(None if ready_at == NEVER else ready_at - now)
 
     def _ready_at(self, now: float) -> float:
+        self._course.agenda.are_last = self._course.are_last
         due_at = self._course.agenda.due_at(now)
         if due_at is None or not self._reach.admits(self._under_way):
             return NEVER
-        return max(due_at, self._pace.opens_at(now))
+        # Asked for earlier, a place of a shared allowance would lie idle.
+        return due_at if due_at > now else self._pace.opens_at(now)
 
     async def _ask(self, asking: Asking) -> None:
         outcome = await self._fetch(asking, POLL_TIMEOUT)
@@ -150,13 +164,12 @@ class PollLanes:
                 pass
 
     async def _heed(self, asking: Asking, outcome: PollOutcome) -> None:
-        course, line = self._course, asking.line
-        match after_poll(asking, outcome, course.clock.now(), course.latencies.typical()):
+        course, line, now = self._course, asking.line, self._course.clock.now()
+        self._learn(asking, outcome, now)
+        match after_poll(asking, outcome, now):
             case AskAgain(seen, at):
                 course.agenda.put(seen, at)
             case Conclude(end, usage):
-                if isinstance(end, Answer):
-                    course.latencies.observe(end, course.clock.now() - asking.accepted_at)
                 course.counts.running -= 1
                 await course.finish(End(line, end, usage))
             case GiveUpLost():
@@ -165,6 +178,14 @@ class PollLanes:
                 await self._lose(asking)
             case verdict:
                 assert_never(verdict)
+
+    def _learn(self, asking: Asking, outcome: PollOutcome, now: float) -> None:
+        """Take note of how long operations take, so that the next process need not find out."""
+        agenda = self._course.agenda
+        known = agenda.known
+        agenda.hear(asking, outcome, now)
+        if agenda.known // _NOTED_AFTER > known // _NOTED_AFTER:
+            self._course.recorder.post(Note(LEARNED, agenda.learned()))
 
     async def _lose(self, asking: Asking) -> None:
         gone = after(asking.state, Lost())

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pipeline.board import Broken, Complete, Counts, Ending, Stopped
 from pipeline.clock import Clock, local_time
 from pipeline.codec import encode
-from pipeline.course import Course
+from pipeline.course import LEARNED, Course
 from pipeline.errors import Exit, RunError
 from pipeline.facts import Cursor, Note, Signature
 from pipeline.forgiveness import Forgiveness
@@ -252,13 +252,14 @@ class Run:
         counts = self._counts
         counts.ok, counts.failed = totals.rows("ok"), totals.rows("failed")
         counts.held, counts.doubts = totals.rows("held"), totals.doubt_count
+        self._course.agenda.recall(checkpoint.meta(LEARNED))
         pending, now = list(checkpoint.pending()), self._tools.clock.now()
         counts.open = len(pending)
         for row in pending:
             if row.state is None:
                 self._intake.again(row.line, None, first=True)
             else:
-                await self._course.advance(row.line, row.state, poll_at=now)
+                await self._course.advance(row.line, row.state, model=row.model, poll_at=now)
         if self._files.resumed:
             of_all = "" if counts.total is None else f" of {counts.total:,}"
             self._tools.say(

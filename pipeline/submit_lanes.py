@@ -258,7 +258,8 @@ class SubmitLanes:
             raise
         if is_its_own:
             _log.info("← line %d, operation %s", line, operation_id)
-            await self._course.advance(line, state)
+            model = posting.row.model if posting.row.own_model else None
+            await self._course.advance(line, state, model=model)
         else:
             _log.warning("? line %d: operation %s is another row's", line, operation_id)
             await self._doubt(posting, is_outage=False)

@@ -1,4 +1,4 @@
-"""From the answer to a GET to what becomes of its operation, and which one is asked for next."""
+"""From the answer to a GET to what becomes of its operation."""
 
 from dataclasses import replace
 
@@ -17,15 +17,13 @@ from pipeline.outcomes import (
 )
 from pipeline.polling import (
     RETENTION,
-    Agenda,
     AskAgain,
     Asking,
     Conclude,
     GiveUpLost,
-    Latencies,
     Verdict,
     after_poll,
-    next_at,
+    told_seconds,
 )
 from pipeline.records import Failure
 from pipeline.wire import read_poll
@@ -64,12 +62,19 @@ def again(verdict: Verdict) -> AskAgain:
     return verdict
 
 
+def told(verdict: Verdict) -> float:
+    """When to ask again, where the answer decides that."""
+    at = again(verdict).at
+    assert at is not None
+    return at
+
+
 def repeated(outcome: PollOutcome, times: int, *, asking: Asking = ASKING) -> Verdict:
     """What the last of several such answers means, asked for whenever due."""
     now = BORN + 10
     for _ in range(times - 1):
-        seen = again(after_poll(asking, outcome, now))
-        asking, now = seen.asking, seen.at
+        got = after_poll(asking, outcome, now)
+        asking, now = again(got).asking, told(got)
     return after_poll(asking, outcome, now)
 
 
@@ -104,7 +109,7 @@ def test_done_with_neither_is_an_error_line() -> None:
 
 @pytest.mark.parametrize("body", [b"{}", recorded_bytes("sdk_operation_pending")])
 def test_not_done_is_asked_again(body: bytes) -> None:
-    assert again(verdict(200, body)).asking == ASKING
+    assert again(verdict(200, body)) == AskAgain(replace(ASKING, heard_at=BORN + 10), None)
 
 
 # Those that can't be told from an operation that is no more.
@@ -120,9 +125,9 @@ def test_a_call_that_tells_nothing_of_the_operation_leaves_it_running(
     status: int, body: bytes, age: float
 ) -> None:
     now = BORN + age
-    seen = again(verdict(status, body, now=now))
-    assert seen.asking == replace(ASKING, unsure_at=now if status in UNSURE else None)
-    assert now + 1 <= seen.at <= now + 60
+    got = verdict(status, body, now=now)
+    assert again(got).asking == replace(ASKING, unsure_at=now if status in UNSURE else None)
+    assert now + 1 <= told(got) <= now + 60
 
 
 @pytest.mark.promise("P17")
@@ -164,7 +169,7 @@ def test_an_operation_that_is_heard_of_has_its_day_anew(status: int) -> None:
     now = BORN + RETENTION + DAY
     seen = again(verdict(status, now=now)).asking
     heard = again(after_poll(seen, StillRunning(60.0), now + DAY)).asking
-    assert heard == ASKING
+    assert heard == replace(ASKING, heard_at=now + DAY)
     once_more = again(verdict(status, asking=heard, now=now + DAY + 1)).asking
     assert once_more.unsure_at == now + DAY + 1
 
@@ -197,7 +202,7 @@ def test_an_operation_that_draws_nothing_but_409_is_given_up_in_the_end() -> Non
         got := verdict(409, refusal("aborted", 10), asking=asking, now=now), AskAgain
     ):
         assert now < BORN + RETENTION + DAY
-        asking, now = got.asking, got.at
+        asking, now = got.asking, told(got)
     assert failure(got) == Failure("operation", "ABORTED", "aborted")
     assert now < BORN + RETENTION + DAY + 60
 
@@ -227,9 +232,9 @@ def test_a_garbled_answer_is_asked_for_five_times(body: bytes) -> None:
 
 def test_a_good_answer_between_garbled_ones_starts_the_count_anew() -> None:
     garbled = outcomes.Garbled(PROBLEM)
-    seen = again(repeated(garbled, 4))
-    healed = again(after_poll(seen.asking, StillRunning(), seen.at)).asking
-    assert healed == ASKING
+    seen = repeated(garbled, 4)
+    healed = again(after_poll(again(seen).asking, StillRunning(), told(seen))).asking
+    assert healed == replace(ASKING, heard_at=told(seen))
     again(repeated(garbled, 4, asking=healed))
 
 
@@ -267,7 +272,7 @@ def test_an_operation_denied_too_early_is_asked_again_for_10_minutes_and_never_l
     asking, now, asked = ASKING, BORN + age, [BORN + age]
     while isinstance(got := after_poll(asking, denial, now), AskAgain):
         assert got.at == now + 60
-        asking, now = got.asking, got.at
+        asking, now = got.asking, now + 60
         asked.append(now)
     assert asked[-1] - asked[0] == 600
     end = failure(got)
@@ -293,7 +298,7 @@ def test_a_denial_that_the_operation_s_return_contradicts_is_forgotten() -> None
     now = BORN + RETENTION - 100
     denied = again(after_poll(ASKING, NotFound(PROBLEM), now)).asking
     back = again(after_poll(denied, StillRunning(), now + 60)).asking
-    assert back == ASKING
+    assert back == replace(ASKING, heard_at=now + 60)
     assert isinstance(after_poll(back, NotFound(PROBLEM), now + 120), AskAgain)
 
 
@@ -366,163 +371,57 @@ def test_nothing_but_two_denials_past_retention_can_lose_an_operation(
             assert denials[-1] - denials[0] >= 60
         if not isinstance(got, AskAgain):
             return
-        assert now < got.at <= now + 60
+        assert (got.at is None) == isinstance(outcome, StillRunning)
+        assert got.at is None or now < got.at <= now + 60
         asking = got.asking
 
 
-# When to ask.
+# When to ask again.
 
 
-@given(st.floats(-1e6, 1e9))
-def test_the_wait_is_half_the_age_between_a_second_and_a_minute(age: float) -> None:
-    wait = next_at(ASKING, BORN + age) - (BORN + age)
+@given(
+    st.floats(-1e6, 1e9), st.sampled_from([outcomes.NotSent(PROBLEM), outcomes.Garbled(PROBLEM)])
+)
+def test_after_an_answer_that_does_not_tell_the_wait_is_half_the_age_a_second_to_a_minute(
+    age: float, outcome: PollOutcome
+) -> None:
+    wait = told(after_poll(ASKING, outcome, BORN + age)) - (BORN + age)
     assert wait == pytest.approx(min(max(age / 2, 1.0), 60.0), abs=1e-6)
 
 
-@pytest.mark.parametrize("typical", [None, 0.0, 5.0, 300.0, 7200.0])
-@given(age=st.floats(0, 300_000))
-def test_an_operation_is_never_forgotten_whatever_was_learned(
-    typical: float | None, age: float
+@given(st.floats(0, RETENTION - 1))
+def test_an_operation_that_still_runs_is_asked_for_when_it_is_likely_to_be_over(
+    age: float,
 ) -> None:
-    now = BORN + age
-    at = next_at(ASKING, now, typical)
-    assert now + 1 <= at
-    assert at <= max(BORN + (typical or 0.0) + 1, now + max(60.0, (typical or 0.0) / 10) + 1)
+    seen = again(after_poll(ASKING, StillRunning(), BORN + age))
+    assert seen == AskAgain(replace(ASKING, heard_at=BORN + age), None)
+    assert seen.asking.heard_age == pytest.approx(age)
 
 
-def test_the_first_question_comes_at_the_typical_age() -> None:
-    assert next_at(ASKING, BORN, 240.0) == BORN + 240.0
-    assert next_at(ASKING, BORN + 240, 240.0) == BORN + 300.0
+def test_an_operation_from_the_future_counts_as_born_when_it_was_heard_of() -> None:
+    """Our clock has been set back since it was accepted."""
+    heard = replace(ASKING, heard_at=BORN - 3600)
+    assert (heard.born_at, heard.heard_age) == (BORN - 3600, 0.0)
+    assert (ASKING.born_at, ASKING.heard_age) == (BORN, 0.0)
 
 
-# The agenda.
-
-
-def asking(line: int, accepted_at: float = BORN) -> Asking:
-    return Asking(line, Running(f"op-{line}", accepted_at, 1, 1))
-
-
-@pytest.mark.promise("P14")
-@given(
-    st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), max_size=40),
-    st.lists(st.floats(0, 3), min_size=1, max_size=10),
+@pytest.mark.parametrize(
+    ("created", "finished", "seconds"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:01:02Z", 62.0),
+        ("2026-01-01T03:00:00+03:00", "2026-01-01T00:00:00.5Z", 0.5),
+        ("2026-01-01T00:00:09Z", "2026-01-01T00:00:00Z", -9.0),
+        (None, "2026-01-01T00:00:00Z", None),
+        ("2026-01-01T00:00:00Z", None, None),
+    ],
 )
-def test_of_those_due_the_oldest_comes_first_and_none_comes_early(
-    entries: list[tuple[float, float]], pauses: list[float]
+def test_an_answer_s_stamps_tell_how_long_it_took(
+    created: str | None, finished: str | None, seconds: float | None
 ) -> None:
-    agenda = Agenda()
-    for line, (at, accepted_at) in enumerate(entries):
-        agenda.put(asking(line, accepted_at), at)
-    waiting, now = dict(enumerate(entries)), 0.0
-    for pause in [*pauses, 10.0]:
-        now += pause
-        while due := [(born, line) for line, (at, born) in waiting.items() if at <= now]:
-            assert agenda.due_at(now) == now
-            assert agenda.pop(now).line == min(due)[1]
-            del waiting[min(due)[1]]
-            assert len(agenda) == len(waiting)
-        assert agenda.due_at(now) == min((at for at, _ in waiting.values()), default=None)
-    assert len(agenda) == 0
-
-
-def test_an_agenda_with_nothing_due_has_nothing_to_hand_out() -> None:
-    agenda = Agenda()
-    assert agenda.due_at(1.0) is None
-    assert agenda.take() is None
-    with pytest.raises(LookupError):
-        agenda.pop(1.0)
-    agenda.put(asking(1), 2.0)
-    assert agenda.due_at(1.0) == 2.0
-    with pytest.raises(LookupError):
-        agenda.pop(1.0)
-    assert len(agenda) == 1
-
-
-@pytest.mark.promise("P14")
-def test_of_those_due_the_one_nearest_its_expiry_is_asked_first() -> None:
-    agenda = Agenda()
-    for line, accepted_at in (1, 300.0), (2, 100.0), (3, 200.0):
-        agenda.put(asking(line, accepted_at), 500.0 + line)
-    assert [agenda.pop(600.0).line for _ in range(3)] == [2, 3, 1]
-
-
-def test_an_operation_put_back_waits_for_its_new_time() -> None:
-    agenda = Agenda()
-    agenda.put(asking(1, 100.0), 201.0)
-    agenda.put(asking(2, 200.0), 202.0)
-    agenda.put(agenda.pop(210.0), 220.0)
-    assert [agenda.pop(210.0).line, agenda.due_at(210.0)] == [2, 220.0]
-    assert agenda.pop(220.0).line == 1
-
-
-@pytest.mark.promise("P12")
-def test_a_probe_takes_those_that_are_due_first_and_then_the_others() -> None:
-    agenda = Agenda()
-    for line in range(5):
-        agenda.put(asking(line), 100.0 * line)
-    agenda.due_at(250.0)
-    taken = [agenda.take() for _ in range(5)]
-    assert [one.line for one in taken if one is not None] == [0, 1, 2, 3, 4]
-    assert len(agenda) == 0
+    answer = replace(ANSWER, created_at=created, finished_at=finished)
+    assert told_seconds(answer) == seconds
 
 
 def test_a_problem_keeps_its_request_id() -> None:
     outcome = outcomes.Failed(Problem("INTERNAL", "boom", "r-8"))
     assert failure(after_poll(ASKING, outcome, BORN)).request_id == "r-8"
-
-
-# What is learned.
-
-
-def answered(created: str | None, finished: str | None) -> outcomes.Answer:
-    return replace(ANSWER, created_at=created, finished_at=finished)
-
-
-def test_the_typical_age_is_the_median_once_enough_answers_are_known() -> None:
-    latencies = Latencies()
-    for second in 1, 50, 2, 3, 4, 59, 5:
-        latencies.observe(answered("2026-01-01T00:00:00Z", f"2026-01-01T00:00:{second:02}Z"), 60)
-        assert latencies.typical() is None
-    latencies.observe(answered("2026-01-01T00:00:00Z", "2026-01-01T00:00:58.123456789Z"), 60)
-    assert latencies.typical() in {4.0, 5.0}
-
-
-@given(st.lists(st.integers(0, 59), min_size=8, max_size=600))
-def test_only_the_latest_answers_count(seconds: list[int]) -> None:
-    latencies = Latencies()
-    for second in seconds:
-        latencies.observe(answered("2026-01-01T00:00:00Z", f"2026-01-01T00:00:{second:02}Z"), 60)
-    latest = sorted(seconds[-256:])
-    assert latencies.typical() == latest[len(latest) // 2]
-
-
-@pytest.mark.parametrize(("created", "finished"), [(None, "2026-01-01"), ("2026-01-01", None)])
-def test_an_answer_without_times_teaches_nothing(
-    created: str | None, finished: str | None
-) -> None:
-    latencies = Latencies()
-    for _ in range(20):
-        latencies.observe(answered(created, finished), 1e9)
-    assert latencies.typical() is None
-
-
-def test_an_operation_done_before_it_was_created_took_no_time() -> None:
-    latencies = Latencies()
-    for _ in range(8):
-        latencies.observe(answered("2026-01-01T00:00:09Z", "2026-01-01T00:00:00Z"), 0.0)
-    assert latencies.typical() == 0.0
-
-
-@pytest.mark.parametrize(("age", "typical"), [(3600.0 - 60, 3600.0), (3600.0 - 60.1, None)])
-def test_nothing_is_learned_from_an_answer_older_than_its_operation(
-    age: float, typical: float | None
-) -> None:
-    latencies = Latencies()
-    for _ in range(8):
-        latencies.observe(answered("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"), age)
-    assert latencies.typical() == typical
-
-
-@pytest.mark.promise("P14")
-def test_whatever_was_learned_an_operation_is_asked_well_before_it_expires() -> None:
-    assert next_at(ASKING, BORN, RETENTION * 10) < BORN + RETENTION / 2

@@ -1,0 +1,1 @@
+"""Measurements of the program's decisions, under virtual time."""
