@@ -2,12 +2,17 @@
 
 The wall clock is read once. From there on time advances with a clock that no administrator and no
 time server can set, and that goes on counting while a laptop sleeps (Linux's CLOCK_BOOTTIME).
-Simulations hand in their own reading.
+All processes since the machine's start can compare their moments on that clock, whatever the wall
+clock was set to in between. Simulations hand in their own reading.
 """
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def _steady() -> float:
@@ -21,9 +26,25 @@ class Clock:
     def __init__(self, read: Callable[[], float] = _steady, start: float | None = None) -> None:
         self._read = read
         self._offset = (time.time() if start is None else start) - read()  # noqa: TID251
+        self._is_real = start is None
 
     def now(self) -> float:
         return self._offset + self._read()
+
+    def since_boot(self, moment: float) -> float:
+        """A moment of `now` on the clock that every process of this machine reads alike."""
+        return moment - self._offset
+
+    def wall(self) -> float:
+        """What the wall clock says, which may have been set since this process began."""
+        return time.time() if self._is_real else self.now()  # noqa: TID251
+
+
+def boot() -> str:
+    """Which start of the machine `since_boot` counts from; empty where that can't be told."""
+    with suppress(OSError):
+        return _BOOT_ID.read_text("ascii").strip()
+    return ""
 
 
 def stamp(moment: float) -> str:

@@ -2,9 +2,12 @@
 
 import math
 import re
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from pipeline.purse import AHEAD, Purse, Statement
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_WINDOW = 86400.0
@@ -52,7 +55,7 @@ class Rate:
 
 
 # A call may arrive a little sooner after its start than the one before it, and timers round.
-_MARGIN = 0.002
+MARGIN = 0.002
 _NEVER = math.inf
 # How long a closed gate stays closed when the service does not say, by the quota's period.
 _FIRST_WAIT = {"PerSecond": 1.0, "PerMinute": 15.0, "PerHour": 60.0, "PerDay": 60.0}
@@ -83,12 +86,17 @@ class Window:
             return now
         return self._free_at[excess] if excess < len(self._free_at) else _NEVER
 
+    def room(self, until: float) -> int:
+        """How many calls may start up to then, as far as ends of open calls don't matter."""
+        taken_then = self._open + len(self._free_at) - bisect_right(self._free_at, until)
+        return max(self.rate.limit - taken_then, 0)
+
     def begin(self) -> None:
         self._open += 1
 
     def end(self, now: float) -> None:
         self._open -= 1
-        self._free_at.append(now + self.rate.seconds + _MARGIN)
+        self._free_at.append(now + self.rate.seconds + MARGIN)
 
     def undo(self) -> None:
         """Give the place of a call back that was never sent."""
@@ -96,7 +104,7 @@ class Window:
 
     def restore(self, ended: Iterable[float]) -> None:
         """Take over calls of an earlier process, by the times of their ends, in order."""
-        self._free_at.extend(end + self.rate.seconds + _MARGIN for end in ended)
+        self._free_at.extend(end + self.rate.seconds + MARGIN for end in ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,30 +171,51 @@ def _wait(throttle: Throttle, tries: int) -> float:
 
 
 class Pace:
-    """All sliding windows of one kind of call, and its gate."""
+    """All sliding windows of one kind of call, and its gate.
+
+    Attributes:
+        purse: where the windows are shared with other runs, the places that this one holds.
+
+    """
 
     def __init__(self, rates: Iterable[Rate]) -> None:
         self._windows = [Window(rate) for rate in rates]
         self.gate = Gate()
+        self.purse: Purse | None = None
 
     def opens_at(self, now: float) -> float:
-        """When the next call may start; infinity while that depends on a call under way."""
+        """When the next call may start; infinity while that depends on something else's end."""
+        alone = self._opens_alone_at(now)
+        return alone if self.purse is None else self.purse.opens_at(now, alone)
+
+    def _opens_alone_at(self, now: float) -> float:
         return max(self.gate.opens_at(now), *(w.opens_at(now) for w in self._windows), now)
 
     def begin(self) -> None:
         for window in self._windows:
             window.begin()
         self.gate.begin()
+        if self.purse is not None:
+            self.purse.begin()
 
     def end(self, now: float) -> None:
         for window in self._windows:
             window.end(now)
+        if self.purse is not None:
+            self.purse.end(now)
 
     def undo(self, begun: float) -> None:
         """The call was never sent: it takes no place in any window."""
         for window in self._windows:
             window.undo()
         self.gate.undecided(begun)
+        if self.purse is not None:
+            self.purse.undo(begun)
+
+    def statement(self, purse: Purse, now: float) -> Statement:
+        """What the purse tells of its calls and asks for, but no more than may start here."""
+        room = min((w.room(now + AHEAD) for w in self._windows), default=0)
+        return purse.statement(now, room)
 
     def restore(self, ended: list[float]) -> None:
         """Take over calls of an earlier process, by the times of their ends, in order."""
@@ -201,7 +230,7 @@ class Pace:
     @property
     def horizon(self) -> float:
         """How many seconds back a call can still matter."""
-        return max((w.rate.seconds for w in self._windows), default=0.0) + _MARGIN
+        return max((w.rate.seconds for w in self._windows), default=0.0) + MARGIN
 
     def binding(self, calls: int) -> tuple[float, Rate] | None:
         """How many seconds so many calls take from a fresh start, and the rate that says so."""

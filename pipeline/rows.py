@@ -155,6 +155,11 @@ def model_uri(model: str, folder: str | None) -> str:
     return f"gpt://{folder}/{model}"
 
 
+def folder_of(uri: str) -> str:
+    """Give the folder that a model's URI names: the one whose quotas a call with it takes."""
+    return uri.partition("://")[2].partition("/")[0]
+
+
 def _part(found: re.Match[str]) -> str | Slot:
     match found[0]:
         case "{{":

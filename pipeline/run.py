@@ -30,6 +30,7 @@ from pipeline.progress import View
 from pipeline.reach import Host, Reach
 from pipeline.recorder import Recorder, Style
 from pipeline.recovery import Files, Paths, opened
+from pipeline.refill import Opener, Refill
 from pipeline.rows import model_uri
 from pipeline.service import Service
 from pipeline.settings import Settings
@@ -69,6 +70,7 @@ class Tools:
     """What a run is given from outside, so that a simulation can give something else.
 
     `connect` is entered once the run's files are locked: the embedded emulator's is one of them.
+    `allowance` opens what the run shares with others; without it, it shares nothing.
     """
 
     connect: Callable[[], AbstractContextManager[Service]]
@@ -76,6 +78,7 @@ class Tools:
     prices: PriceTable
     view: View
     say: Callable[[str], None]
+    allowance: Opener | None = None
 
 
 async def carry(
@@ -156,6 +159,11 @@ class Run:
         )
         self._polls = PollLanes(self._course, service, self._poll_pace, self._poll_reach)
         self._course.on_change = self._submits.bell.ring
+        self._refill = Refill(tools.allowance, tools.clock, tools.say)
+        self._refill.attach("submits", self._submit_pace, settings.rates, self._submits.bell.ring)
+        self._refill.attach(
+            "polls", self._poll_pace, settings.poll_rates, self._course.poll_bell.ring
+        )
 
     def _paces(self) -> tuple[Pace, Pace]:
         """Windows that remember what the processes before this one sent."""
@@ -211,6 +219,7 @@ class Run:
     def join(self) -> None:
         """Wait for the disk; then the files can be closed."""
         self._recorder.join()
+        self._refill.leave()
 
     async def carry(self, total: int | None) -> Outcome:
         """Carry every row to its line, or as far as the reason to end allows."""
@@ -279,6 +288,7 @@ class Run:
             self._submit_reach.watch,
             self._poll_reach.watch,
             self._forgiveness.watch,
+            self._refill.watch,
             self._show,
             self._count,
         ]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from pipeline.allowance import Allowance
 from pipeline.board import Ending, Stopped
 from pipeline.cli.execute import prices
 from pipeline.clock import Clock
@@ -223,22 +224,48 @@ def simulate(
     """Carry a run under virtual time; return how it ended, and when."""
 
     async def night() -> tuple[Outcome, float]:
-        loop = asyncio.get_running_loop()
-        clock = Clock(loop.time, start)
+        clock = Clock(asyncio.get_running_loop().time, start)
         carrier = through(ModelCarrier(model, clock, delay), clock)
         if meet is not None:
             carrier = Between(carrier, clock, meet)
-        account = Account(Fixed("the test", credential), settings.recipe.folder)
-        service = Service(carrier, Endpoints("http://llm", "http://operations"), account, clock)
-        ending, source = Ending(), Source(rows)
-        if stop_after is not None:
-            loop.call_later(stop_after, ending.set, Stopped(signal.SIGTERM))
-        tools = Tools(lambda: nullcontext(service), clock, prices(), view or Silent(), say)
-        try:
-            outcome = await carry(Paths(output), source, settings, tools, ending)
-        finally:
-            source.close()
-        return outcome, clock.now()
+        return await live(
+            *(rows, output, settings, clock, carrier),
+            stop_after=stop_after,
+            credential=credential,
+            view=view,
+            say=say,
+        )
 
     with asyncio.Runner(loop_factory=partial(VirtualLoop, disk)) as runner:
         return runner.run(night())
+
+
+async def live(
+    rows: Path,
+    output: Path,
+    settings: Settings,
+    clock: Clock,
+    carrier: Carrier,
+    *,
+    stop_after: float | None = None,
+    credential: Credential = _CREDENTIAL,
+    view: View | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    state: Path | None = None,
+) -> tuple[Outcome, float]:
+    """Carry a run in the loop that there is; with `state`, it shares its quotas by that file."""
+    account = Account(Fixed("the test", credential), settings.recipe.folder)
+    service = Service(carrier, Endpoints("http://llm", "http://operations"), account, clock)
+    ending, source = Ending(), Source(rows)
+    if stop_after is not None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(stop_after, ending.set, Stopped(signal.SIGTERM))
+    tools = Tools(
+        *(lambda: nullcontext(service), clock, prices(), view or Silent(), say),
+        allowance=None if state is None else lambda rates: Allowance(state, rates, clock),
+    )
+    try:
+        outcome = await carry(Paths(output), source, settings, tools, ending)
+    finally:
+        source.close()
+    return outcome, clock.now()

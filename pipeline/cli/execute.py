@@ -15,6 +15,7 @@ import click
 import httpx
 
 from pipeline import log
+from pipeline.allowance import Allowance, state_file
 from pipeline.board import Complete, Ending, Stopped
 from pipeline.cli.kinds import chosen_rates
 from pipeline.cli.pricing import shipped
@@ -25,10 +26,13 @@ from pipeline.emulator.model import Config
 from pipeline.emulator.server import embedded
 from pipeline.errors import BadSettings, RunError
 from pipeline.item import Policy
+from pipeline.pace import Rate
 from pipeline.prices import PriceTable, money
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
 from pipeline.recovery import Paths
-from pipeline.rows import Recipe, Template, model_uri
+from pipeline.refill import Opener
+from pipeline.register import Kind
+from pipeline.rows import Recipe, Template, folder_of, model_uri
 from pipeline.run import Outcome, Tools, carry
 from pipeline.service import Account, Endpoints, HttpxCarrier, Service
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
@@ -53,6 +57,8 @@ class Call:
     endpoints: Endpoints
     credentials: CredentialSource
     data_logging: bool
+    environment: Mapping[str, str]
+    shared_quota: bool
     fresh: bool
     progress: str
     log_file: Path | None
@@ -83,6 +89,8 @@ class Call:
             endpoints=_endpoints(options["endpoint"], environment),
             credentials=_EMULATOR if options["emulator"] else find_credential(environment),
             data_logging=not options["no_data_logging"],
+            environment=environment,
+            shared_quota=not (options["no_shared_quota"] or options["emulator"]),
             fresh=options["fresh"],
             progress=options["progress"],
             log_file=options["log_file"],
@@ -205,12 +213,26 @@ async def _carry(call: Call, signals: Signals) -> Outcome:
         with _hosts(call) as endpoints:
             yield Service(carrier, endpoints, account, clock)
 
-    tools = Tools(connect, clock, prices(), _view(call.progress), say)
+    tools = Tools(connect, clock, prices(), _view(call.progress), say, _allowance(call, clock))
     try:
         return await carry(call.paths, source, call.settings, tools, ending, fresh=call.fresh)
     finally:
         await carrier.close()
         source.close()
+
+
+def _allowance(call: Call, clock: Clock) -> Opener | None:
+    """How to open what this run shares with others that use its folder."""
+    if not call.shared_quota:
+        return None
+    recipe = call.settings.recipe
+    host = httpx.URL(call.endpoints.llm).netloc.decode()
+    folder = folder_of(model_uri(recipe.model, recipe.folder))
+
+    def opened(rates: Mapping[Kind, tuple[Rate, ...]]) -> Allowance:
+        return Allowance(state_file(call.environment, host, folder), rates, clock)
+
+    return opened
 
 
 def prices() -> PriceTable:

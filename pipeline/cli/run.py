@@ -61,6 +61,9 @@ _RATE = RateKind()
 @_option("--rate", type=_RATE, multiple=True, help="Submits: 10/s and 5000/h by default; or none.")
 @_option("--poll-rate", type=_RATE, multiple=True, help="Polls: 50/s by default; or none.")
 @_option(
+    "--no-shared-quota", is_flag=True, help="Ignore what other runs here take of these rates."
+)
+@_option(
     "--concurrency",
     type=click.IntRange(1),
     default=8,

@@ -1,0 +1,125 @@
+"""Keeps the purses of a run filled from the allowance of its folder, by asking in a thread.
+
+Where the allowance can't be had, or is lost on the way, the run is told so once and goes on within
+its own windows alone.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pipeline.allowance import Allowance, Unshared
+from pipeline.bell import Bell
+from pipeline.clock import Clock
+from pipeline.pace import Pace, Rate
+from pipeline.purse import PERIOD, Purse, Statement
+from pipeline.register import Kind
+
+Opener = Callable[[Mapping[Kind, tuple[Rate, ...]]], Allowance]
+# Exchanges are so many seconds apart at least.
+_APART = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One kind of call; `on_change` hears when there may be places."""
+
+    rates: tuple[Rate, ...]
+    pace: Pace
+    purse: Purse
+    on_change: Callable[[], None]
+
+
+class Refill:
+    """One run's dealings with the allowance; without an opener there is none, and no purse."""
+
+    def __init__(self, opener: Opener | None, clock: Clock, say: Callable[[str], None]) -> None:
+        self._opener = opener
+        self._clock = clock
+        self._say = say
+        self._shares: dict[Kind, _Share] = {}
+        self._allowance: Allowance | None = None
+        self._bell = Bell()
+        self._thread = ThreadPoolExecutor(1, "allowance")
+
+    def attach(
+        self, kind: Kind, pace: Pace, rates: tuple[Rate, ...], on_change: Callable[[], None]
+    ) -> None:
+        """Give a pace a purse, if there are windows to share and somebody to share them with."""
+        if self._opener is not None and rates:
+            purse = pace.purse = Purse(self._bell.ring)
+            self._shares[kind] = _Share(rates, pace, purse, on_change)
+
+    async def watch(self) -> None:
+        """Exchange news for places while there is anything to exchange; for ever."""
+        if self._opener is None or not self._shares:
+            return
+        loop = asyncio.get_running_loop()
+        rates = {kind: share.rates for kind, share in self._shares.items()}
+        try:
+            await loop.run_in_executor(self._thread, self._open, self._opener, rates)
+            while True:
+                said = self._statements()
+                places = await loop.run_in_executor(self._thread, self._exchange, said)
+                self._hand_out(places)
+                await asyncio.sleep(_APART)
+                await self._bell.wait(self._pause())
+        except Unshared as error:
+            self._go_alone(error)
+
+    def leave(self) -> None:
+        """Give everything back; the thread ends with it."""
+        with suppress(Unshared):
+            still_open = {kind: share.purse.open for kind, share in self._shares.items()}
+            self._thread.submit(self._leave, self._statements(), still_open).result()
+        self._thread.shutdown()
+
+    # In the thread.
+
+    def _open(self, opener: Opener, rates: Mapping[Kind, tuple[Rate, ...]]) -> None:
+        self._allowance = opener(rates)
+
+    def _exchange(self, said: Mapping[Kind, Statement]) -> dict[Kind, tuple[float, ...]]:
+        assert self._allowance is not None  # noqa: S101 - opened before
+        return self._allowance.exchange(said)
+
+    def _leave(self, said: Mapping[Kind, Statement], still_open: Mapping[Kind, int]) -> None:
+        allowance, self._allowance = self._allowance, None
+        if allowance is not None:
+            allowance.leave(said, still_open)
+
+    def _abandon(self) -> None:
+        allowance, self._allowance = self._allowance, None
+        if allowance is not None:
+            allowance.abandon()
+
+    # On the loop.
+
+    def _statements(self) -> dict[Kind, Statement]:
+        now = self._clock.now()
+        return {
+            kind: share.pace.statement(share.purse, now) for kind, share in self._shares.items()
+        }
+
+    def _hand_out(self, places: Mapping[Kind, tuple[float, ...]]) -> None:
+        for kind, of_kind in places.items():
+            if of_kind:
+                self._shares[kind].purse.receive(of_kind)
+                self._shares[kind].on_change()
+
+    def _pause(self) -> float | None:
+        at_rest = all(share.purse.is_at_rest for share in self._shares.values())
+        return None if at_rest else PERIOD
+
+    def _go_alone(self, error: Unshared) -> None:
+        self._say(
+            f"The folder's quota can't be shared with other runs ({error}): "
+            "this run keeps to its own windows alone."
+        )
+        shares, self._shares = self._shares, {}
+        self._thread.submit(self._abandon)
+        for share in shares.values():
+            share.pace.purse = None
+            share.on_change()
