@@ -61,6 +61,8 @@ class Lines:
             if not self._try_lock():
                 time.sleep(_INSTANT)
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had the lock until now may have written since we opened the file.
+            self.size = os.fstat(self._fd).st_size
         except BlockingIOError:
             raise Busy(
                 f"another process is running {self.path}.",

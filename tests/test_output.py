@@ -137,6 +137,17 @@ def test_a_second_one_is_busy_until_the_first_is_gone(path: Path) -> None:
 
 
 @pytest.mark.promise("P7")
+@pytest.mark.promise("P7")
+def test_what_was_written_between_opening_and_locking_is_seen(path: Path) -> None:
+    before, late = Lines(path), Lines(path)
+    before.lock()
+    before.append([b"one"])
+    before.close()
+    late.lock()
+    assert late.size == 4
+    assert late.append([b"two"]) == [Span(4, 3, seal(b"two"))]
+
+
 def test_a_lock_dies_with_its_process(path: Path) -> None:
     lines = Lines(path)
     program = (
