@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/ready ## make the environment in .venv
 
@@ -25,15 +25,15 @@ run: setup ## send samples/prompts.jsonl through the emulator and show what come
 	@tail -n 1 run-output/results.jsonl | $(BIN)/python -m json.tool --no-ensure-ascii
 
 format: setup ## rewrite the code in the house format
-	$(BIN)/ruff check --fix --quiet pipeline tests
-	$(BIN)/ruff format --quiet pipeline tests
+	$(BIN)/ruff check --fix --quiet pipeline tests benchmarks
+	$(BIN)/ruff format --quiet pipeline tests benchmarks
 
 lint: setup ## style, and the contracts on who may import whom
-	$(BIN)/ruff check pipeline tests
-	$(BIN)/ruff format --check --quiet pipeline tests
+	$(BIN)/ruff check pipeline tests benchmarks
+	$(BIN)/ruff format --check --quiet pipeline tests benchmarks
 	$(BIN)/lint-imports
 
-type: setup ## mypy, strict, on package and tests
+type: setup ## mypy, strict, on package, tests and benchmarks
 	$(BIN)/mypy
 
 test: setup ## the tests, on all cores
@@ -58,6 +58,11 @@ mutants: setup ## deliberate bugs, each of which the tests must catch
 evidence: setup ## all of these at length, about an hour; writes the table in README.md
 	$(BIN)/python -m tests.proof.evidence
 
+bench-pace: setup ## quota used, rejections, polls, delays and ETAs beside the optimum; about half an hour
+	$(BIN)/python -m benchmarks.pace
+	$(BIN)/python -m benchmarks.polling
+	$(BIN)/python -m benchmarks.eta
+
 lock: ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
@@ -67,4 +72,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks mutants evidence lock clean
+.PHONY: help setup run format lint type test check nights kills disks mutants evidence bench-pace lock clean

@@ -1,13 +1,14 @@
 """How many polls an operation takes, and how long it lies done before it is fetched.
 
-    python -m benchmarks.polling
+    python -m benchmarks.polling [--quick]
 
 The program's own agenda and pace under virtual time, beside policies that do not learn and the
 optimum for as many polls. The optimum knows the true distribution, from the first operation on; in
 a drift, the distribution after it from its first moment on. The service stamps whole seconds.
+`--quick` takes fewer seeds, so that ratios vary more, and leaves out what needs many operations.
 """
 
-import heapq
+import argparse
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -17,80 +18,19 @@ from functools import partial
 from itertools import count
 from random import Random
 from statistics import fmean, median
-from typing import Protocol
 
+from benchmarks.askers import OTHERS, Asker
 from benchmarks.optimum import Mixture, optimum
 from pipeline.agenda import Agenda
 from pipeline.item import Running
 from pipeline.outcomes import Answer, PollOutcome, StillRunning
-from pipeline.pace import Pace, Rate
+from pipeline.pace import Pace
 from pipeline.polling import AskAgain, Asking, after_poll
+from pipeline.rates import Rate
 
 _START = 1_790_000_000.4
 # As in `pipeline.course`.
 _LAST = 32
-
-
-class Asker(Protocol):
-    """Decides which operation is asked for when; as `pipeline.agenda.Agenda`."""
-
-    are_last: bool
-
-    def put(self, asking: Asking, at: float | None) -> None: ...
-    def due_at(self, now: float) -> float | None: ...
-    def pop(self, now: float) -> Asking: ...
-    def hear(self, asking: Asking, outcome: PollOutcome, now: float) -> None: ...
-
-
-class Blind:
-    """Asks at ages that are the same for all operations: `after` gives the next age."""
-
-    are_last = False
-
-    def __init__(self, after: Callable[[float], float]) -> None:
-        self._after = after
-        self._heap: list[tuple[float, int, Asking]] = []
-
-    def put(self, asking: Asking, at: float | None) -> None:
-        due = asking.born_at + self._after(asking.heard_age) if at is None else at
-        heapq.heappush(self._heap, (due, asking.line, asking))
-
-    def due_at(self, now: float) -> float | None:
-        return max(self._heap[0][0], now) if self._heap else None
-
-    def pop(self, now: float) -> Asking:  # noqa: ARG002 - the one due first, whenever
-        return heapq.heappop(self._heap)[2]
-
-    def hear(self, asking: Asking, outcome: PollOutcome, now: float) -> None: ...
-
-
-def every(seconds: float) -> Blind:
-    """Fixed intervals."""
-    return Blind(lambda age: age + seconds)
-
-
-def backing_off() -> Blind:
-    """From a second on, each wait half as long again as the one before."""
-    ages = [0.0]
-    for n in range(60):
-        ages.append(ages[-1] + 1.5**n)
-    # Those asked late, for want of polls, go on from where they are.
-    return Blind(lambda age: next(at for at in ages if at > age + 1e-3))
-
-
-def at_halves(mixture: Mixture) -> Blind:
-    """Whenever the chance that it is over since the last question is 1/2; it knows them all."""
-    ages = [mixture.age_of(1.0 - 0.5**n) for n in range(1, 20)]
-    return Blind(lambda age: next((at for at in ages if at > age + 1e-3), age * 1.5))
-
-
-OTHERS: dict[str, Callable[[Mixture], Blind]] = {
-    "chance of 1/2": at_halves,
-    "every 1 s": lambda _: every(1.0),
-    "every 5 s": lambda _: every(5.0),
-    "every 10 s": lambda _: every(10.0),
-    "back-off x1.5": lambda _: backing_off(),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +226,11 @@ def decisions(in_flight: int = 100_000, *, capped: bool) -> float:
 
 
 _ROUNDS = 60
+_COMPARED_IN_QUICK = ("lognormal 1.0", "two peaks")
+_WHAT_THE_OPTIMUM_KNOWS = (
+    "The optimum knows the true distribution beforehand: in the rows of the first 1,000 from the "
+    "first operation on, in those after a drift the slower one from its first moment on."
+)
 
 
 def _line(scenario: str, policy: str, found: Measure) -> str:
@@ -294,14 +239,30 @@ def _line(scenario: str, policy: str, found: Measure) -> str:
     return f"| {scenario} | {policy} | {found.polls:.2f} | {found.delay:.2f} | {best} | {ratio} |"
 
 
-def main() -> None:
+def quick() -> Iterator[Scenario]:
+    """Fewer operations of each scenario, and not those for which few are too few."""
+    for scenario in scenarios():
+        if scenario.polls_per_second is None and scenario.mixture.age_of(0.5) < 3600.0:
+            seeds = max(scenario.seeds // 4, 1)
+            yield replace(scenario, seeds=seeds, compared=scenario.name in _COMPARED_IN_QUICK)
+
+
+def _print_table(chosen: Iterator[Scenario]) -> None:
     print("| latencies | policy | polls an operation | mean delay, s | optimum, s | ratio |")
     print("| --- | --- | --: | --: | --: | --: |")
-    for scenario in scenarios():
+    for scenario in chosen:
         print(_line(scenario.name, "learned", measure(scenario, Agenda)), flush=True)
         for name, policy in OTHERS.items() if scenario.compared else ():
             found = measure(scenario, partial(policy, scenario.mixture))
             print(_line(scenario.name, name, found), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.polling")
+    parser.add_argument("--quick", action="store_true", help="fewer operations: under a minute")
+    is_quick = parser.parse_args().quick
+    _print_table(quick() if is_quick else scenarios())
+    print(_WHAT_THE_OPTIMUM_KNOWS)
     for capped in (False, True):
         which = "all overdue" if capped else "few due"
         print(f"A decision at 100,000 in flight, {which}: {decisions(capped=capped):.1f} µs")

@@ -26,6 +26,16 @@ _ROUNDING = 1e-3
 _Queue = list[tuple[float, int, Asking]]
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """So many operations of about `age` seconds, last heard of at age `since`; 0 if never."""
+
+    latency: Latency
+    since: float
+    age: float
+    count: float
+
+
 @dataclass(slots=True)
 class _Share:
     """The operations of one model: queues by the bin in which they were last heard of."""
@@ -70,6 +80,25 @@ class Agenda:
         self._found = None
         queues = self._share(asking.model).queues
         heapq.heappush(queues.setdefault(_bin(asking), []), (born, line, asking))
+
+    def flights(self, now: float, at_most: int) -> list[Flight]:
+        """All that wait, told by a sample of about so many of them, spread over all queues."""
+        queues = [queue for share in self._shares.values() for queue in share.queues.values()]
+        step = max(self._count // at_most, 1)
+        return [
+            self._flight(asking, now, len(queue) / len(range(0, len(queue), step)))
+            for queue in (*queues, self._later, self._due)
+            for _, _, asking in queue[::step]
+        ]
+
+    def _flight(self, asking: Asking, now: float, count: float) -> Flight:
+        latency = self._share(asking.model).latency
+        return Flight(latency, asking.heard_age, max(now - asking.born_at, 0.0), count)
+
+    def latencies(self) -> list[tuple[float, Latency]]:
+        """What is known of each model, with the share of all known operations that it has."""
+        known = [share.latency for share in self._shares.values() if share.latency.known]
+        return [(latency.known / sum(one.known for one in known), latency) for latency in known]
 
     def due_at(self, now: float) -> float | None:
         """When something is due: now, later, or never."""

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from pipeline import sharing
 from pipeline.clock import Clock
-from pipeline.pace import Rate
 from pipeline.presence import Presence
 from pipeline.purse import AHEAD, Statement
+from pipeline.rates import Rate
 from pipeline.register import FAILURES, Kind, Register
 from pipeline.sharing import Sharer
 
@@ -51,6 +51,7 @@ class Allowance:
     def __init__(self, path: Path, rates: Mapping[Kind, tuple[Rate, ...]], clock: Clock) -> None:
         self._path = path
         self._clock = clock
+        self._rates = dict(rates)
         self._others: set[int] = set()
         self._seen = -1
         self._wanted: dict[Kind, int] = {}
@@ -85,6 +86,13 @@ class Allowance:
             for kind, of_kind in rates.items():
                 register.put(kind, slot, Sharer(of_kind))
                 register.keep_windows(kind, of_kind, now)
+
+    def keep_to(self, rates: Mapping[Kind, tuple[Rate, ...]]) -> None:
+        """From the next exchange on, this run goes by these rates."""
+        if rates != self._rates:
+            self._rates = dict(rates)
+            # What others do is looked at anew, too.
+            self._seen = -1
 
     def exchange(self, said: Mapping[Kind, Statement]) -> dict[Kind, tuple[float, ...]]:
         """Tell what became of places held, and take more: each is good from its moment on.
@@ -137,6 +145,10 @@ class Allowance:
         before = sharers.get(slot)
         if before is None:
             raise ValueError("it has forgotten this run")
+        if before.rates != self._rates[kind]:
+            before = replace(before, rates=self._rates[kind])
+            register.put(kind, slot, before)
+            register.keep_windows(kind, before.rates, now)
         self._tell_ends(kind, told, now)
         given_back = told.spare + len(told.ended)
         sharers[slot] = replace(before, held=before.held - given_back, had=before.had - told.spare)

@@ -39,7 +39,7 @@ from pipeline.facts import (
     state_of,
 )
 from pipeline.outcomes import Usage
-from pipeline.pace import LONGEST_WINDOW
+from pipeline.rates import LONGEST_WINDOW
 from pipeline.records import Known
 from pipeline.totals import Sums, Totals
 

@@ -52,11 +52,6 @@ def stamp(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def local_time(moment: float) -> str:
-    """A moment as people here read it: weekday and time."""
-    return datetime.fromtimestamp(moment).astimezone().strftime("%a %H:%M")
-
-
 def local_day_and_time(moment: float) -> str:
-    """The same with its date, for what may be days away: ``2026-11-20 23:10``."""
+    """A moment as people here read it: ``2026-11-20 23:10``."""
     return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -35,8 +35,14 @@ _AROUND_WEIGHT = 80.0
 _AROUND = 0.4
 _LEAST, _MOST = 1e-6, 8.0
 _NOTHING = 1e-12
-# Hazards are made of the weights anew after so many observations, sooner at first.
-_RENEWED_AFTER = 100
+# Hazards are made of the weights anew once what is new is such a share of all that was heard (an
+# estimate from n changes by 1/n with each); that costs a millisecond, so it is bounded.
+_NEWS = 1 / 64
+_RENEWED_AFTER = 200
+# The cumulative hazard at which all but one in a hundred are over.
+_ALMOST_ALL = -math.log(0.01)
+# Of an operation's weight: so much of a bin lived through is evidence.
+_ENOUGH = 0.5
 _HEAVY = 1e6
 # What another process learned counts for so many operations at most: the service may have changed.
 _REMEMBERED = 100.0
@@ -61,8 +67,8 @@ class Latency:
     """What is known of how long the operations of one model take.
 
     `sums` holds the cumulative hazard at each edge, `reach` the age by which all but one in a
-    hundred were over; where nothing is known yet, the oldest age heard of. Both are renewed now
-    and then; `version` counts how often. `known` counts operations that are over.
+    hundred were over; while more than that still run, the oldest age known of any. Both are
+    renewed now and then; `version` counts how often. `known` counts operations that are over.
     """
 
     def __init__(self) -> None:
@@ -73,7 +79,6 @@ class Latency:
         self._weight = 1.0
         self._heard = 0
         self._fresh = 0
-        self._oldest = 0.0
         self._hazards: list[float] = []
         self.sums: list[float] = []
         self.reach = 0.0
@@ -84,7 +89,6 @@ class Latency:
     def still_ran(self, since: float, age: float) -> None:
         """An operation known to run at age `since` was found running at `age`."""
         self._expose(position(since), position(age), self._weight)
-        self._oldest = max(self._oldest, age)
         self._learned()
 
     def ended(self, since: float, age: float, told: float | None = None) -> None:
@@ -99,7 +103,6 @@ class Latency:
             self._end_within(begin, end, self._weight)
         else:
             self._share_out(begin, end, told)
-        self._oldest = max(self._oldest, age)
         self.known += 1
         self._weight *= 1.0 + 1.0 / _FADES_AFTER
         if self._weight > _HEAVY:
@@ -113,6 +116,11 @@ class Latency:
     def chance(self, since: float, age: float) -> float:
         """P(it is over by `age`, if it still ran at `since`)."""
         return -math.expm1(-max(self.hazard(since, age), 0.0))
+
+    def evidence(self) -> tuple[list[float], list[float]]:
+        """By bin how many ended in it, and how many were at risk in it, as far as not faded."""
+        ended = [weight / self._weight for weight in self._ended]
+        return ended, [weight / self._weight for weight in self._at_risk()]
 
     def age_of(self, since: float, chance: float) -> float:
         """At which age that chance is reached; the last edge if never."""
@@ -175,7 +183,7 @@ class Latency:
     def _learned(self) -> None:
         self._heard += 1
         self._fresh += 1
-        if self._fresh >= min(1 + self._heard // 16, _RENEWED_AFTER):
+        if self._fresh >= min(self._heard * _NEWS, _RENEWED_AFTER):
             self._renew()
 
     def _at_risk(self) -> list[float]:
@@ -187,12 +195,16 @@ class Latency:
         """Make hazards of the weights: sqrt(n) of noise in a bin, less where bins around agree."""
         self._fresh = 0
         self.version += 1
-        self._hazards = _hazards(self._ended, self._at_risk(), self._weight)
+        at_risk = self._at_risk()
+        self._hazards = _hazards(self._ended, at_risk, self._weight)
         self.sums = [0.0, *accumulate(self._hazards)]
-        self.reach = self._oldest
-        if self.known:
-            over = list(accumulate(self._ended))
-            self.reach = EDGES[min(bisect_right(over, 0.99 * over[-1]) + 1, BINS)]
+        almost = EDGES[bisect_right(self.sums, _ALMOST_ALL, hi=BINS)]
+        self.reach = min(almost, self._heard_of(at_risk))
+
+    def _heard_of(self, at_risk: Sequence[float]) -> float:
+        """The oldest age of which there is evidence that has not faded."""
+        enough = _ENOUGH * self._weight
+        return EDGES[next((n for n in range(BINS, 0, -1) if at_risk[n - 1] >= enough), 0)]
 
     # What survives a restart.
 

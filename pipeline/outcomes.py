@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NewType
 
 from pipeline.codec import Json
-from pipeline.pace import Throttle
+from pipeline.gate import Throttle
 
 OperationId = NewType("OperationId", str)
 

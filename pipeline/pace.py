@@ -1,187 +1,51 @@
-"""How fast we may ask: sliding windows that hold where the service counts; the gate of a 429."""
+"""How fast we may ask: all windows of one kind of call, and what the answers teach of them."""
 
 import math
-import re
-from bisect import bisect_right
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
+from pipeline import codec
+from pipeline.codec import Json
+from pipeline.gate import Gate, Throttle
+from pipeline.margin import Floor, held_for
 from pipeline.purse import AHEAD, Purse, Statement
+from pipeline.quota import SHORT, UNLIMITED, Finding, Lesson, Quota
+from pipeline.rates import LONGEST_WINDOW, Rate
+from pipeline.window import Window
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-LONGEST_WINDOW = 86400.0
-_PERIODS = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86400.0: "a day"}
-_RATE = re.compile(r"(\d+)/(\d*)([smhd])")
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """At most `limit` calls in any stretch of `seconds`."""
-
-    limit: int
-    seconds: float
-
-    @classmethod
-    def parse(cls, text: str) -> "Rate":
-        """Read ``10/s``, ``5000/h`` or ``100/20s``.
-
-        Raises:
-            ValueError: not of that form, or zero.
-
-        """
-        match = _RATE.fullmatch(text.strip())
-        if match is None or int(match[1]) == 0 or match[2].strip("0") == "" != match[2]:
-            raise ValueError(f"{text!r} is not a rate: write 10/s, 5000/h or 100/20s")
-        if len(match[1]) > 6:
-            raise ValueError(f"{text!r} is not a rate: 999999 is the most; none lifts a limit")
-        seconds = float(match[2] or 1) * _UNITS[match[3]]
-        if seconds > LONGEST_WINDOW:
-            raise ValueError(f"{text!r} is not a rate: a window is a day at most")
-        return cls(int(match[1]), seconds)
-
-    @property
-    def words(self) -> str:
-        """As people say it: ``5,000 an hour``."""
-        period = _PERIODS.get(self.seconds, f"in {self.seconds:g} s")
-        return f"{self.limit:,} {period}"
-
-    def __str__(self) -> str:
-        for unit, seconds in reversed(_UNITS.items()):
-            if self.seconds % seconds == 0:
-                count = int(self.seconds // seconds)
-                return f"{self.limit}/{'' if count == 1 else count}{unit}"
-        return f"{self.limit}/{self.seconds:g}s"
-
-
-# A call may arrive a little sooner after its start than the one before it, and timers round.
-MARGIN = 0.002
 _NEVER = math.inf
-# How long a closed gate stays closed when the service does not say, by the quota's period.
-_FIRST_WAIT = {"PerSecond": 1.0, "PerMinute": 15.0, "PerHour": 60.0, "PerDay": 60.0}
-_LONGEST_WAIT = 60.0
-_SHORTEST_RETRY_AFTER = 1.0
-_LONGEST_RETRY_AFTER = 3600.0
-
-
-class Window:
-    """One sliding window, kept so that it holds wherever between start and end a call is counted.
-
-    The service counts a call when it arrives there, some unknown time after its start and before
-    its end. So a call takes a place when it starts and gives it back `seconds` after it ended:
-    whatever the network does, no window of the service ever sees more than the limit.
-    """
-
-    def __init__(self, rate: Rate) -> None:
-        self.rate = rate
-        self._open = 0
-        self._free_at: deque[float] = deque()
-
-    def opens_at(self, now: float) -> float:
-        """When the next call may start; infinity while only the end of an open call can tell."""
-        while self._free_at and self._free_at[0] <= now:
-            self._free_at.popleft()
-        excess = self._open + len(self._free_at) - self.rate.limit
-        if excess < 0:
-            return now
-        return self._free_at[excess] if excess < len(self._free_at) else _NEVER
-
-    def room(self, until: float) -> int:
-        """How many calls may start up to then, as far as ends of open calls don't matter."""
-        taken_then = self._open + len(self._free_at) - bisect_right(self._free_at, until)
-        return max(self.rate.limit - taken_then, 0)
-
-    def begin(self) -> None:
-        self._open += 1
-
-    def end(self, now: float) -> None:
-        self._open -= 1
-        self._free_at.append(now + self.rate.seconds + MARGIN)
-
-    def undo(self) -> None:
-        """Give the place of a call back that was never sent."""
-        self._open -= 1
-
-    def restore(self, ended: Iterable[float]) -> None:
-        """Take over calls of an earlier process, by the times of their ends, in order."""
-        self._free_at.extend(end + self.rate.seconds + MARGIN for end in ended)
-
-
-@dataclass(frozen=True, slots=True)
-class Throttle:
-    """What a 429 said: seconds to wait, the quota's id and its number, each where given."""
-
-    retry_after: float | None = None
-    quota: str | None = None
-    allowed: int | None = None
-
-
-class Gate:
-    """Closes at a 429, once an episode; reopens for one call, and for all when that one passes."""
-
-    def __init__(self) -> None:
-        self._closed_at = -_NEVER
-        self._until = -_NEVER
-        self._tries = 0
-        self._probing = False
-
-    @property
-    def in_episode(self) -> bool:
-        return self._tries > 0
-
-    def opens_at(self, now: float) -> float:
-        if self._probing:
-            return _NEVER
-        return max(now, self._until) if self.in_episode else now
-
-    def begin(self) -> None:
-        self._probing = self.in_episode
-
-    def throttled(self, throttle: Throttle, begun: float, now: float) -> bool:
-        """Close; true where this answer begins an episode rather than belonging to one."""
-        if begun < self._closed_at:
-            return False
-        first = not self.in_episode
-        self._probing = False
-        self._closed_at = now
-        self._until = now + _wait(throttle, self._tries)
-        self._tries += 1
-        return first
-
-    def passed(self, begun: float) -> None:
-        """A call was let through by the service; one begun before the closing proves nothing."""
-        if begun >= self._closed_at:
-            self._tries = 0
-            self._probing = False
-
-    def undecided(self, begun: float) -> None:
-        """A call ended without telling whether the quota has room."""
-        if begun >= self._closed_at:
-            self._probing = False
-
-
-def _wait(throttle: Throttle, tries: int) -> float:
-    if throttle.retry_after is not None:
-        return min(max(throttle.retry_after, _SHORTEST_RETRY_AFTER), _LONGEST_RETRY_AFTER)
-    first = 1.0
-    for period, seconds in _FIRST_WAIT.items():
-        if throttle.quota is not None and throttle.quota.endswith(period):
-            first = seconds
-    return min(first * 2.0 ** min(tries, 6), _LONGEST_WAIT)
+# How much the time that an answer takes counts, against those before it.
+_LATEST = 0.1
+# Beside others there are so many times more calls under way than their mean rate needs.
+_TO_SPARE = 2.0
+# What is true for a night is not said each minute.
+_SAID_FOR = 3600.0
 
 
 class Pace:
-    """All sliding windows of one kind of call, and its gate.
+    """All sliding windows of one kind of call, its gate, and what is known of its quotas.
 
     Attributes:
         purse: where the windows are shared with other runs, the places that this one holds.
+        on_learned: hears when a limit changed, or that somebody else uses a quota.
 
     """
 
-    def __init__(self, rates: Iterable[Rate]) -> None:
-        self._windows = [Window(rate) for rate in rates]
-        self.gate = Gate()
+    def __init__(self, rates: Iterable[Rate], *, open_ended: bool = False) -> None:
+        self._windows = [Window(rate, _quota(rate, open_ended=open_ended)) for rate in rates]
+        self._open = 0
+        self._gate = Gate()
+        self._floor = Floor()
+        self._shared_until = -_NEVER
+        self._shared_per_second = 0.0
+        self._answer_seconds = 0.0
+        self._said: dict[tuple[float, Finding], float] = {}
         self.purse: Purse | None = None
+        self.on_learned: Callable[[], None] = _nobody
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """What the windows hold now."""
+        return tuple(window.rate for window in self._windows)
 
     def opens_at(self, now: float) -> float:
         """When the next call may start; infinity while that depends on something else's end."""
@@ -189,28 +53,128 @@ class Pace:
         return alone if self.purse is None else self.purse.opens_at(now, alone)
 
     def _opens_alone_at(self, now: float) -> float:
-        return max(self.gate.opens_at(now), *(w.opens_at(now) for w in self._windows), now)
+        if self.is_beside_others(now) and self._open >= self._most_beside_others():
+            return _NEVER
+        return max(self._gate.opens_at(now), *(w.opens_at(now) for w in self._windows), now)
+
+    def _most_beside_others(self) -> int:
+        return max(round(self._shared_per_second * self._answer_seconds * _TO_SPARE), 1)
 
     def begin(self) -> None:
+        self._open += 1
         for window in self._windows:
             window.begin()
-        self.gate.begin()
+        self._gate.begin()
         if self.purse is not None:
             self.purse.begin()
 
-    def end(self, now: float) -> None:
+    def end(self, now: float, took: float | None = None) -> None:
+        """A call ended; `took` are its seconds from start to end if the service accepted it."""
+        self._open -= 1
+        if took is not None:
+            self._answer_seconds += _LATEST * (took - self._answer_seconds)
+        end = self._floor.end_of(now, took)
         for window in self._windows:
-            window.end(now)
+            window.end(end)
         if self.purse is not None:
-            self.purse.end(now)
+            self.purse.end(end)
 
     def undo(self, begun: float) -> None:
         """The call was never sent: it takes no place in any window."""
+        self._open -= 1
         for window in self._windows:
             window.undo()
-        self.gate.undecided(begun)
+        self._gate.undecided(begun)
         if self.purse is not None:
             self.purse.undo(begun)
+
+    # What the answer to a call that has ended tells.
+
+    def passed(self, begun: float, now: float) -> None:
+        """The service let the call through."""
+        self._gate.passed(begun)
+        more = [window for window in self._windows if window.passed(begun, now)]
+        if more:
+            self.on_learned()
+
+    def undecided(self, begun: float) -> None:
+        """The answer did not tell whether the quota has room."""
+        self._gate.undecided(begun)
+
+    def throttled(self, throttle: Throttle, begun: float, now: float) -> Lesson | None:
+        """Heed a 429; return what is worth telling, once for as long as it is so.
+
+        The gate stays open where calls of our own, more than we now know to be allowed, explain
+        the refusal: the window tells better when there is room.
+        """
+        self._floor.forget()
+        window = self._named(throttle.seconds)
+        if window is None:
+            begins = self._gate.throttled(throttle, begun, now)
+            return self._unheard_of(throttle, now) or (
+                Lesson(None, throttle.quota) if begins else None
+            )
+        before = window.rate
+        finding = window.quota.refused(throttle.allowed, window.taken(now), begun, now)
+        is_explained = window.taken(now) > window.quota.limit
+        if is_explained:
+            self._gate.undecided(begun)
+        else:
+            self._gate.throttled(throttle, begun, now)
+        if finding is Finding.NOTHING_NEW:
+            return None
+        if not is_explained:
+            self._make_way(window, now)
+        self.on_learned()
+        return self._news(window, finding, before, throttle, now)
+
+    def _named(self, seconds: float | None) -> Window | None:
+        return next((w for w in self._windows if w.seconds == seconds), None)
+
+    def _unheard_of(self, throttle: Throttle, now: float) -> Lesson | None:
+        """Keep to a quota that nobody configured, if the service names its period and number."""
+        seconds, allowed = throttle.seconds, throttle.allowed
+        if seconds is None or not allowed:
+            return None
+        window = self._add(seconds, allowed, now)
+        self.on_learned()
+        return Lesson(Finding.SMALLER, throttle.quota, after=window.rate.words)
+
+    def _add(self, seconds: float, allowed: int, now: float) -> Window:
+        """A window more, with what the longest one knows of calls."""
+        longest = max(self._windows, key=lambda window: window.seconds, default=None)
+        window = Window(Rate(allowed, seconds), Quota.named(allowed, seconds, now))
+        window.restore(() if longest is None else longest.ended(now))
+        for _ in range(self._open):
+            window.begin()
+        self._windows.append(window)
+        return window
+
+    def _make_way(self, window: Window, now: float) -> None:
+        """Where others use a long window too, no more calls at once than its rate needs.
+
+        So a refusal meets one call, not all that are under way. And they are left a part of short
+        windows, in which we need not be fast either.
+        """
+        if window.seconds <= SHORT:
+            return
+        self._shared_until = now + window.seconds
+        self._shared_per_second = window.quota.limit / window.seconds
+        for other in self._windows:
+            if other.seconds <= SHORT:
+                other.quota.leave_room(now, window.seconds)
+
+    def _news(
+        self, window: Window, finding: Finding, before: Rate, throttle: Throttle, now: float
+    ) -> Lesson | None:
+        key = (window.seconds, finding)
+        last, self._said[key] = self._said.get(key, -_NEVER), now
+        if now - last < _SAID_FOR:
+            return None
+        allowed = throttle.allowed
+        told = None if allowed is None else Rate(allowed, window.seconds).words
+        after = before if finding is Finding.SHARED else window.rate
+        return Lesson(finding, throttle.quota, before.words, after.words, told)
 
     def statement(self, purse: Purse, now: float) -> Statement:
         """What the purse tells of its calls and asks for, but no more than may start here."""
@@ -228,11 +192,69 @@ class Pace:
             window.restore([now] * window.rate.limit)
 
     @property
+    def windows(self) -> tuple[Window, ...]:
+        """To be looked at, not to be changed."""
+        return tuple(self._windows)
+
+    def gate_opens_at(self, now: float) -> float:
+        """When a 429 lets calls pass again; infinity while a call of our own is to find out."""
+        return self._gate.opens_at(now)
+
+    def is_beside_others(self, now: float) -> bool:
+        """Whether somebody who is no run of ours uses a long window too."""
+        return now < self._shared_until
+
+    @property
     def horizon(self) -> float:
         """How many seconds back a call can still matter."""
-        return max((w.rate.seconds for w in self._windows), default=0.0) + MARGIN
+        return held_for(max((w.seconds for w in self._windows), default=0.0))
 
-    def binding(self, calls: int) -> tuple[float, Rate] | None:
-        """How many seconds so many calls take from a fresh start, and the rate that says so."""
-        needs = [((calls - 1) // w.rate.limit * w.rate.seconds, w.rate) for w in self._windows]
-        return max(needs, key=lambda need: need[0], default=None)
+    # What survives a restart.
+
+    def learned(self) -> str:
+        """What is known of quotas beyond what was configured, as JSON."""
+        known: list[Json] = [
+            {"seconds": w.seconds, "known": w.quota.known, "configured": w.quota.configured}
+            for w in self._windows
+            if w.quota.found_out is not None
+        ]
+        state = {"quotas": known, "shared_until": max(self._shared_until, 0.0)}
+        return codec.encode(state).decode()
+
+    def found_out(self) -> tuple[Rate, ...]:
+        """Rates that are not what was configured."""
+        found = ((w.quota.found_out, w.seconds) for w in self._windows)
+        return tuple(Rate(known, seconds) for known, seconds in found if known is not None)
+
+    def recall(self, noted: str | None, now: float) -> None:
+        """Take over what another process learned; nothing of what makes no sense."""
+        try:
+            state = codec.decode((noted or "{}").encode())
+        except codec.NotJson:
+            return
+        fields = state if isinstance(state, dict) else {}
+        quotas, shared_until = fields.get("quotas"), fields.get("shared_until")
+        for quota in quotas if isinstance(quotas, list) else []:
+            self._recall(quota if isinstance(quota, dict) else {}, now)
+        if isinstance(shared_until, int | float):
+            self._shared_until = min(float(shared_until), now + LONGEST_WINDOW)
+
+    def _recall(self, quota: dict[str, Json], now: float) -> None:
+        """Whoever configures another number than before knows better than the past."""
+        seconds, known = quota.get("seconds"), quota.get("known")
+        if not isinstance(seconds, int | float) or type(known) is not int:
+            return
+        if not 0 < seconds <= LONGEST_WINDOW or not 0 < known <= UNLIMITED:
+            return
+        window = self._named(float(seconds))
+        if window is None and quota.get("configured") is None:
+            self._add(float(seconds), known, now)
+        elif window is not None and window.quota.configured == quota.get("configured"):
+            window.quota.take_over(known, now)
+
+
+def _quota(rate: Rate, *, open_ended: bool) -> Quota:
+    return Quota(rate.limit, rate.limit, rate.seconds, _NEVER if open_ended else rate.limit)
+
+
+def _nobody() -> None: ...

@@ -128,12 +128,13 @@ class PollLanes:
         self._pace.end(now)
         match outcome:
             case outcomes.Throttled(throttle, problem):
-                if self._pace.gate.throttled(throttle, begun, now):
-                    _log.warning("! polls slowed down: %s", problem.message)
+                lesson = self._pace.throttled(throttle, begun, now)
+                if lesson is not None:
+                    _log.warning("! %s", lesson.words("polls", problem.message))
             case outcomes.Unsure() | outcomes.Unauthorized() | outcomes.Conflict():
-                self._pace.gate.undecided(begun)
+                self._pace.undecided(begun)
             case _:
-                self._pace.gate.passed(begun)
+                self._pace.passed(begun, now)
 
     def _heed_refusal(self, asking: Asking, outcome: PollOutcome) -> None:
         """End the run where every operation is refused for the same reason."""

@@ -7,6 +7,8 @@ from tqdm import tqdm
 
 from pipeline import codec
 from pipeline.board import Counts
+from pipeline.clock import stamp
+from pipeline.eta import Eta, as_json
 from pipeline.speech import SPEECH, say
 
 
@@ -15,8 +17,8 @@ class View(Protocol):
 
     interval: float
 
-    def show(self, counts: Counts, note: str) -> None:
-        """`note` is a few words on the pace: the end in sight, and what binds."""
+    def show(self, counts: Counts, note: str, eta: Eta | None = None) -> None:
+        """`note` is a few words on the end in sight and what binds; `eta` the same as values."""
         ...
 
     def close(self) -> None: ...
@@ -27,7 +29,7 @@ class Silent:
 
     interval = 3600.0
 
-    def show(self, counts: Counts, note: str) -> None: ...
+    def show(self, counts: Counts, note: str, eta: Eta | None = None) -> None: ...
 
     def close(self) -> None: ...
 
@@ -40,7 +42,12 @@ class Bar:
     def __init__(self) -> None:
         self._bar: tqdm[Never] | None = None
 
-    def show(self, counts: Counts, note: str) -> None:
+    def show(
+        self,
+        counts: Counts,
+        note: str,
+        eta: Eta | None = None,  # noqa: ARG002 - `note` says it
+    ) -> None:
         if self._bar is None:
             self._bar = tqdm(
                 file=SPEECH,
@@ -62,7 +69,12 @@ class Plain:
 
     interval = 60.0
 
-    def show(self, counts: Counts, note: str) -> None:
+    def show(
+        self,
+        counts: Counts,
+        note: str,
+        eta: Eta | None = None,  # noqa: ARG002 - `note` says it
+    ) -> None:
         say(_line(counts, note))
 
     def close(self) -> None: ...
@@ -73,9 +85,9 @@ class JsonLines:
 
     interval = 10.0
 
-    def show(self, counts: Counts, note: str) -> None:
+    def show(self, counts: Counts, note: str, eta: Eta | None = None) -> None:
         line = asdict(counts) | {"finished": counts.finished, "note": note}
-        say(codec.encode(line).decode())
+        say(codec.encode(line | as_json(eta, stamp)).decode())
 
     def close(self) -> None: ...
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pipeline.allowance import Allowance, Unshared
 from pipeline.bell import Bell
 from pipeline.clock import Clock
-from pipeline.pace import Pace, Rate
+from pipeline.pace import Pace
 from pipeline.purse import PERIOD, Purse, Statement
+from pipeline.rates import Rate
 from pipeline.register import Kind
 
 Opener = Callable[[Mapping[Kind, tuple[Rate, ...]]], Allowance]
@@ -26,7 +27,6 @@ _APART = 0.02
 class _Share:
     """One kind of call; `on_change` hears when there may be places."""
 
-    rates: tuple[Rate, ...]
     pace: Pace
     purse: Purse
     on_change: Callable[[], None]
@@ -44,25 +44,22 @@ class Refill:
         self._bell = Bell()
         self._thread = ThreadPoolExecutor(1, "allowance")
 
-    def attach(
-        self, kind: Kind, pace: Pace, rates: tuple[Rate, ...], on_change: Callable[[], None]
-    ) -> None:
+    def attach(self, kind: Kind, pace: Pace, on_change: Callable[[], None]) -> None:
         """Give a pace a purse, if there are windows to share and somebody to share them with."""
-        if self._opener is not None and rates:
+        if self._opener is not None and pace.rates:
             purse = pace.purse = Purse(self._bell.ring)
-            self._shares[kind] = _Share(rates, pace, purse, on_change)
+            self._shares[kind] = _Share(pace, purse, on_change)
 
     async def watch(self) -> None:
         """Exchange news for places while there is anything to exchange; for ever."""
         if self._opener is None or not self._shares:
             return
         loop = asyncio.get_running_loop()
-        rates = {kind: share.rates for kind, share in self._shares.items()}
         try:
-            await loop.run_in_executor(self._thread, self._open, self._opener, rates)
+            await loop.run_in_executor(self._thread, self._open, self._opener, self._rates())
             while True:
-                said = self._statements()
-                places = await loop.run_in_executor(self._thread, self._exchange, said)
+                said, rates = self._statements(), self._rates()
+                places = await loop.run_in_executor(self._thread, self._exchange, said, rates)
                 self._hand_out(places)
                 await asyncio.sleep(_APART)
                 await self._bell.wait(self._pause())
@@ -81,8 +78,11 @@ class Refill:
     def _open(self, opener: Opener, rates: Mapping[Kind, tuple[Rate, ...]]) -> None:
         self._allowance = opener(rates)
 
-    def _exchange(self, said: Mapping[Kind, Statement]) -> dict[Kind, tuple[float, ...]]:
+    def _exchange(
+        self, said: Mapping[Kind, Statement], rates: Mapping[Kind, tuple[Rate, ...]]
+    ) -> dict[Kind, tuple[float, ...]]:
         assert self._allowance is not None  # noqa: S101 - opened before
+        self._allowance.keep_to(rates)
         return self._allowance.exchange(said)
 
     def _leave(self, said: Mapping[Kind, Statement], still_open: Mapping[Kind, int]) -> None:
@@ -96,6 +96,10 @@ class Refill:
             allowance.abandon()
 
     # On the loop.
+
+    def _rates(self) -> dict[Kind, tuple[Rate, ...]]:
+        """What each kind of call keeps to now: a 429 may have taught another number."""
+        return {kind: share.pace.rates for kind, share in self._shares.items()}
 
     def _statements(self) -> dict[Kind, Statement]:
         now = self._clock.now()

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pipeline import sharing
 from pipeline.clock import Clock, boot
-from pipeline.pace import LONGEST_WINDOW, Rate
+from pipeline.rates import LONGEST_WINDOW, Rate
 from pipeline.sharing import Anchor, Ends, Sharer
 
 Kind = Literal["submits", "polls"]

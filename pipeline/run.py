@@ -13,20 +13,24 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.board import Broken, Complete, Counts, Ending, Stopped
-from pipeline.clock import Clock, local_time
+from pipeline.clock import Clock, local_day_and_time
 from pipeline.codec import encode
 from pipeline.course import LEARNED, Course
 from pipeline.errors import Exit, RunError
-from pipeline.facts import Cursor, Note, Signature
+from pipeline.eta import words
+from pipeline.facts import Cursor, Ended, Note, Signature
 from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
+from pipeline.outlook import Outlook
 from pipeline.pace import Pace
 from pipeline.poll_lanes import PollLanes
 from pipeline.preflight import Report, look
 from pipeline.prices import PriceTable
 from pipeline.progress import View
+from pipeline.rates import Rate
 from pipeline.reach import Host, Reach
 from pipeline.recorder import Recorder, Style
 from pipeline.recovery import Files, Paths, opened
@@ -70,7 +74,8 @@ class Tools:
     """What a run is given from outside, so that a simulation can give something else.
 
     `connect` is entered once the run's files are locked: the embedded emulator's is one of them.
-    `allowance` opens what the run shares with others; without it, it shares nothing.
+    `allowance` opens what the run shares with others; without it, it shares nothing. `remember`
+    hears which rates of submits the run found out.
     """
 
     connect: Callable[[], AbstractContextManager[Service]]
@@ -79,6 +84,7 @@ class Tools:
     view: View
     say: Callable[[str], None]
     allowance: Opener | None = None
+    remember: Callable[[tuple[Rate, ...]], None] | None = None
 
 
 async def carry(
@@ -159,23 +165,40 @@ class Run:
         )
         self._polls = PollLanes(self._course, service, self._poll_pace, self._poll_reach)
         self._course.on_change = self._submits.bell.ring
-        self._refill = Refill(tools.allowance, tools.clock, tools.say)
-        self._refill.attach("submits", self._submit_pace, settings.rates, self._submits.bell.ring)
-        self._refill.attach(
-            "polls", self._poll_pace, settings.poll_rates, self._course.poll_bell.ring
+        self._outlook = Outlook(
+            *(self._course, settings, self._submit_pace, self._poll_pace),
+            *(self._submit_reach, self._poll_reach),
         )
+        self._refill = Refill(tools.allowance, tools.clock, tools.say)
+        self._refill.attach("submits", self._submit_pace, self._submits.bell.ring)
+        self._refill.attach("polls", self._poll_pace, self._course.poll_bell.ring)
 
     def _paces(self) -> tuple[Pace, Pace]:
         """Windows that remember what the processes before this one sent."""
         now = self._tools.clock.now()
-        submits, polls = Pace(self._settings.rates), Pace(self._settings.poll_rates)
+        settings = self._settings
+        submits = Pace(settings.rates, open_ended=settings.auto_rate)
+        polls = Pace(settings.poll_rates)
+        for kind, pace in (("submits", submits), ("polls", polls)):
+            note = f"quota of {kind}"
+            pace.recall(self._files.checkpoint.meta(note), now)
+            pace.on_learned = partial(self._keep_learned, note, pace)
         sends = self._files.checkpoint.sends_since(now - submits.horizon)
-        # A POST that its process did not see the end of can have arrived as late as now.
+        # A POST that its process did not see the end of can have arrived as late as now; and no
+        # later, whatever the next process thinks.
+        for number, _, end in sends:
+            if end is None:
+                self._recorder.post(Ended(number, now))
         # Nor can any have ended after now, unless the clock was set back meanwhile.
         submits.restore(sorted(now if end is None else min(end, now) for _, _, end in sends))
         if self._files.resumed:
             polls.fill(now)
         return submits, polls
+
+    def _keep_learned(self, note: str, pace: Pace) -> None:
+        self._recorder.post(Note(note, pace.learned()))
+        if pace is self._submit_pace and self._tools.remember is not None:
+            self._tools.remember(pace.found_out())
 
     def _reaches(self) -> tuple[Reach, Reach]:
         clock, patience = self._tools.clock, self._settings.patience
@@ -290,6 +313,7 @@ class Run:
             self._forgiveness.watch,
             self._refill.watch,
             self._show,
+            self._outlook.watch,
             self._count,
         ]
         return [group.create_task(self._guarded(part)) for part in parts]
@@ -311,7 +335,9 @@ class Run:
     async def _show(self) -> None:
         view = self._tools.view
         while True:
-            view.show(self._counts, self._note())
+            eta = self._outlook.eta()
+            note = "" if eta is None else words(eta, local_day_and_time)
+            view.show(self._counts, note, eta)
             await asyncio.sleep(view.interval)
 
     def _expect(self, total: int | None) -> None:
@@ -325,19 +351,6 @@ class Run:
             rows = await loop.run_in_executor(None, self._files.source.count_rows)
             limit = self._settings.limit
             self._expect(rows if limit is None else min(rows, limit))
-
-    def _note(self) -> str:
-        """When all rows can be submitted at the earliest, and what binds."""
-        counts = self._counts
-        if counts.total is None:
-            return ""
-        left = counts.total - counts.finished - counts.open
-        binding = self._submit_pace.binding(max(left, 1))
-        if binding is None or binding[0] < 60:
-            return ""
-        seconds, rate = binding
-        by = local_time(self._tools.clock.now() + seconds)
-        return f"all submitted by {by}, bound by {rate.words}"
 
     async def _conclude(self) -> None:
         self._files.check_in_place()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pipeline.codec import encode
 from pipeline.item import Policy
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 from pipeline.rows import Recipe
 
 DEFAULT_RATES = (Rate(10, 1.0), Rate(5000, 3600.0))
@@ -13,10 +13,16 @@ DEFAULT_POLL_RATES = (Rate(50, 1.0),)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything but the files, the account and the hosts."""
+    """Everything but the files, the account and the hosts.
+
+    Attributes:
+        auto_rate: `rates` are what is known, and more is tried now and then.
+
+    """
 
     recipe: Recipe
     rates: tuple[Rate, ...] = DEFAULT_RATES
+    auto_rate: bool = False
     poll_rates: tuple[Rate, ...] = DEFAULT_POLL_RATES
     policy: Policy = field(default_factory=Policy)
     concurrency: int = 8

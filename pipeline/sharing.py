@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-from pipeline.pace import LONGEST_WINDOW, MARGIN, Rate
+from pipeline.margin import held_for
+from pipeline.rates import LONGEST_WINDOW, Rate
 
 IN_FLIGHT = 1.0
 """What a process sent before it died may still arrive for so many seconds."""
@@ -87,7 +88,7 @@ def kept_as(moment: float, seconds: float) -> float:
 
 def past(seconds: float, now: float) -> float:
     """Ends up to then take no place in a window any more."""
-    return now - seconds - MARGIN
+    return now - held_for(seconds)
 
 
 def windows(sharers: Iterable[Sharer]) -> dict[float, int]:
@@ -116,7 +117,7 @@ def _openings(limit: int, seconds: float, ends: Ends, held: int, now: float) -> 
     yield from repeat(now, free)
     for at, calls in cooling:
         free += calls
-        yield from repeat(at + seconds + MARGIN, min(calls, free))
+        yield from repeat(at + held_for(seconds), min(calls, free))
 
 
 def granted(

@@ -13,6 +13,7 @@ import msgspec
 from pipeline import codec, tally
 from pipeline.bystander import Disturbed, database
 from pipeline.errors import BadData, StorageFailed
+from pipeline.eta import Eta
 from pipeline.evidence import Doubted, Kept, Recorded
 from pipeline.facts import APPLICATION, VERSION, Cursor, Signature
 from pipeline.matching import Key
@@ -115,6 +116,12 @@ class Snapshot:
         found = (self.meta(f"outage of {name}") for name in ("submits", "polls"))
         with self._readable("outage"):
             return [msgspec.json.decode(told, type=Outage) for told in found if told]
+
+    def eta(self) -> Eta | None:
+        """When the run ends and what binds, as its process saw it last; None where it did not."""
+        found = self.meta("eta")
+        with self._readable("eta"):
+            return None if found is None else msgspec.json.decode(found, type=Eta)
 
     @contextmanager
     def _readable(self, name: str) -> Iterator[None]:

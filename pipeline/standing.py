@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline import eta
 from pipeline.codec import Json
+from pipeline.eta import Eta
 from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable, money
 from pipeline.totals import Totals
@@ -60,7 +62,8 @@ class Standing:
     """What a checkpoint, and a look at the files around it, tell of a run.
 
     `states` counts pending rows by state, `spent` those in doubt by attempts spent. `complete`:
-    all rows that the run knows of have their lines. `grown`: the input has changed since.
+    all rows that the run knows of have their lines. `grown`: the input has changed since. `eta`:
+    the end as the process saw it within about a minute.
     """
 
     running: bool
@@ -73,6 +76,7 @@ class Standing:
     spent: Mapping[int, int]
     outages: Sequence[Outage]
     totals: Totals
+    eta: Eta | None = None
 
     @property
     def state(self) -> str:
@@ -119,6 +123,7 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
             }
             for outage in standing.outages
         ],
+        **eta.as_json(standing.eta if standing.running else None, utc),
         "totals": totals.to_json(prices),
     }
 
@@ -146,6 +151,7 @@ def sentences(
     """What to tell a person; `local` writes moments as they read them."""
     yield f"{name}: {_headline(standing)}"
     yield _rows(standing)
+    yield from _end_in_sight(standing, local)
     yield from _operations(standing.operations, now, local)
     yield from (_outage(outage, standing, local) for outage in standing.outages)
     yield from _doubts(standing, prices)
@@ -182,6 +188,14 @@ def _rows(standing: Standing) -> str:
     ]
     told = [f"{totals.rows('ok'):,} ok", *(f"{n:,} {what}" for n, what in counts if n)]
     return f"Rows: {', '.join(told)}."
+
+
+def _end_in_sight(standing: Standing, local: Told) -> Iterator[str]:
+    """As the running process itself says it; one that ended has none in sight."""
+    if standing.running and standing.eta is not None:
+        told = eta.words(standing.eta, local)
+        if told:
+            yield f"End in sight: {told}."
 
 
 def _operations(operations: Operations, now: float, local: Told) -> Iterator[str]:

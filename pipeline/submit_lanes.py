@@ -21,6 +21,7 @@ from pipeline.entry import Entry
 from pipeline.errors import StorageFailed
 from pipeline.facts import End, Ended, Move, Sent
 from pipeline.forgiveness import Forgiveness, Judgement
+from pipeline.gate import Throttle
 from pipeline.item import (
     Accepted,
     Announced,
@@ -30,7 +31,7 @@ from pipeline.item import (
     after,
 )
 from pipeline.outcomes import OperationId, Problem
-from pipeline.pace import Pace, Throttle
+from pipeline.pace import Pace
 from pipeline.reach import Reach
 from pipeline.records import Failure
 from pipeline.rows import Row
@@ -184,17 +185,18 @@ class SubmitLanes:
             self._unsent(posting)
             return
         now = self._course.clock.now()
-        self._pace.end(now)
+        accepted = isinstance(verdict, Run)
+        self._pace.end(now, now - posting.begun if accepted else None)
         self._course.recorder.post(Ended(posting.number, now))
-        gate = self._pace.gate
         match verdict:
             case Retry(problem, throttle=Throttle() as throttle):
-                if gate.throttled(throttle, posting.begun, now):
-                    _log.warning("! submits slowed down: %s", problem.message)
+                lesson = self._pace.throttled(throttle, posting.begun, now)
+                if lesson is not None:
+                    _log.warning("! %s", lesson.words("submits", problem.message))
             case Run():
-                gate.passed(posting.begun)
+                self._pace.passed(posting.begun, now)
             case _:
-                gate.undecided(posting.begun)
+                self._pace.undecided(posting.begun)
 
     async def _heed(self, posting: _Posting, verdict: Verdict) -> None:
         line = posting.row.line

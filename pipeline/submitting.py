@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from pipeline import outcomes
 from pipeline.errors import BadSettings, NoPermission, RunError
+from pipeline.gate import Throttle
 from pipeline.outcomes import OperationId, Problem, SubmitOutcome
-from pipeline.pace import Throttle
 from pipeline.records import Failure
 
 

@@ -25,7 +25,8 @@ _CHANCE_BEYOND = 0.5
 _CHANCE_AT_LAST = 0.1
 _SOONEST = 0.25
 _SOONEST_AT_LAST = 1.0
-_GROWTH = 4.0
+# Those who are asked at an age that nobody is known to have reached tell it to all others.
+_GROWTH, _BEYOND = 4.0, 1.5
 _SHARE_AT_LAST = 0.05
 _NEARLY_EXPIRED = 60.0
 _DEEP = 14.0
@@ -161,10 +162,10 @@ class Timetable:
         return self._kept_within(heard_in, self._latency.age_of(EDGES[heard_in], chance))
 
     def _kept_within(self, heard_in: int, age: float) -> float:
-        """Never at once again; beyond all that is known when the age has grown fourfold."""
+        """Never at once again; fourfold its age at most, or half as old again as is known of."""
         heard_at = EDGES[heard_in]
         soonest = (EDGES[heard_in + 1] if heard_in else 0.0) + _SOONEST
-        longest = _GROWTH * max(heard_at, self._latency.reach, _SOONEST)
+        longest = max(_GROWTH * max(heard_at, _SOONEST), _BEYOND * self._latency.reach)
         return min(max(age, soonest), max(longest, soonest), LATEST[heard_in])
 
     def _gap(self, heard_in: int) -> float:

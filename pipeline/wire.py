@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from pipeline import codec
 from pipeline.codec import Json
+from pipeline.gate import Throttle
 from pipeline.outcomes import (
     Accepted,
     Answer,
@@ -34,7 +35,6 @@ from pipeline.outcomes import (
     Unsure,
     Usage,
 )
-from pipeline.pace import Throttle
 
 Headers = Mapping[str, str]
 

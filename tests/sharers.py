@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipeline.pace import Rate
 from pipeline.purse import Statement
+from pipeline.rates import Rate
 from pipeline.sharing import IN_FLIGHT
 
 

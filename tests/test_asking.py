@@ -9,7 +9,7 @@ import pytest
 from pipeline.checkpoint import Checkpoint
 from pipeline.codec import Json, decode
 from pipeline.emulator.model import Config, Service
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 from pipeline.recovery import Paths
 from pipeline.rows import Recipe
 from pipeline.service import Reply

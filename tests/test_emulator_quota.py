@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pipeline.emulator.quota import Quota
 from pipeline.emulator.refusals import OverQuota
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 from tests.emulator_caller import START, Caller, request
 
 rates = st.lists(
@@ -63,12 +63,12 @@ def test_refused_calls_use_up_nothing() -> None:
     assert admits(quota, START)
     assert not any(admits(quota, START + second) for second in range(1, 10))
     assert admits(quota, START + 10)
-    assert quota.violations == {"ai.qPerSecond.rate": 9}
+    assert quota.violations == {"ai.q.rate": 9}
 
 
 @pytest.mark.parametrize(
     ("seconds", "unit"),
-    [(1, "PerSecond"), (20, "PerSecond"), (60, "PerMinute"), (3600, "PerHour"), (86400, "PerDay")],
+    [(1, "PerSecond"), (20, ""), (60, "PerMinute"), (3600, "PerHour"), (86400, "PerDay")],
 )
 def test_a_quota_s_id_names_the_length_of_its_window(seconds: float, unit: str) -> None:
     quota = Quota("textGenerationAsyncCompletionRequests", [Rate(1, seconds)])

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from pipeline.emulator.model import Config, Service
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from tests.simulation import EVENING, simulate

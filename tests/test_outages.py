@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.clock import Clock
 from pipeline.emulator.model import Config, Service
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.service import Reply
 from pipeline.settings import Settings

@@ -17,7 +17,7 @@ from pipeline.facts import Doubt, Fact, Finish, Signature
 from pipeline.item import Doubtful, Running
 from pipeline.outcomes import Answer, Usage
 from pipeline.output import Lines
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 from pipeline.records import result_line
 from pipeline.recovery import Files, Paths, check_lines
 from pipeline.rows import Recipe, Template

@@ -22,7 +22,7 @@ from pipeline.credentials import Credential
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import BadData, StorageFailed, Unreachable
 from pipeline.item import Doubtful, Policy, Running, State
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 from pipeline.recovery import Paths
 from pipeline.rows import Recipe
 from pipeline.service import NoAnswerError, Reply, UndecodableError

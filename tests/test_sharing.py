@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import sharing
-from pipeline.pace import MARGIN, Rate
+from pipeline.margin import held_for
 from pipeline.purse import AHEAD, Statement
+from pipeline.rates import Rate
 from pipeline.sharing import IN_FLIGHT, Anchor, Sharer, anchored, granted, openings, windows
 from tests import sharers as game
 
@@ -52,22 +53,22 @@ def first(
 
 def test_places_come_free_one_window_after_the_ends_in_order() -> None:
     ends = {3.0: [(NOW - 2.0, 1), (NOW - 1.0, 1)]}
-    assert first(9, 0, ends) == [NOW + 1.0 + MARGIN, NOW + 2.0 + MARGIN]
+    assert first(9, 0, ends) == [NOW - 2.0 + held_for(3.0), NOW - 1.0 + held_for(3.0)]
     assert first(9, 0, {}) == [NOW, NOW]
     assert first(9, 1, {}) == [NOW]
-    assert first(9, 1, ends) == [NOW + 2.0 + MARGIN]
+    assert first(9, 1, ends) == [NOW - 1.0 + held_for(3.0)]
     assert first(9, 2, ends) == []
 
 
 def test_calls_that_ended_by_the_same_moment_free_as_many_places() -> None:
-    assert first(9, 0, {3.0: [(NOW - 1.0, 2)]}) == [NOW + 2.0 + MARGIN] * 2
-    assert first(9, 1, {3.0: [(NOW - 1.0, 2)]}) == [NOW + 2.0 + MARGIN]
+    assert first(9, 0, {3.0: [(NOW - 1.0, 2)]}) == [NOW - 1.0 + held_for(3.0)] * 2
+    assert first(9, 1, {3.0: [(NOW - 1.0, 2)]}) == [NOW - 1.0 + held_for(3.0)]
 
 
 def test_a_place_must_be_free_in_every_window() -> None:
     ends = {1.0: [(NOW - 0.5, 1)], 60.0: [(NOW - 20.0, 2)]}
     limits = {1.0: 2, 60.0: 3}
-    assert first(9, 0, ends, limits) == [NOW, NOW + 40.0 + MARGIN]
+    assert first(9, 0, ends, limits) == [NOW, NOW - 20.0 + held_for(60.0)]
 
 
 # Turns.
@@ -132,12 +133,12 @@ def test_places_are_taken_a_little_ahead_and_no_further() -> None:
     ends = {1.0: [(NOW - 0.9, 2), (NOW - 0.6, 3), (NOW - 0.1, 5)]}
     table = {1: Sharer(TEN)}
     grant = granted(table, 1, 10, ends, NOW, AHEAD)
-    soon, later = NOW + 0.1 + MARGIN, NOW + 0.4 + MARGIN
+    soon, later = NOW - 0.9 + held_for(1.0), NOW - 0.6 + held_for(1.0)
     assert grant.places == pytest.approx((soon, soon, later, later, later))
-    assert grant.next_at == pytest.approx(NOW + 0.9 + MARGIN)
+    assert grant.next_at == pytest.approx(NOW - 0.1 + held_for(1.0))
     assert (grant.sharer.held, grant.sharer.want) == (5, 5)
     assert grant.sharer.until == pytest.approx(grant.next_at + 1.0)
-    assert sharing.ask_again_at(grant, AHEAD) == pytest.approx(NOW + 0.4 + MARGIN)
+    assert sharing.ask_again_at(grant, AHEAD) == pytest.approx(later)
 
 
 def test_who_has_all_that_it_wants_need_not_ask_again() -> None:
@@ -231,7 +232,7 @@ def test_no_window_is_passed_whoever_asks_calls_leaves_or_dies(
 @given(st.floats(1e9, 2e9), st.sampled_from([1.0, 6.0, 3600.0, 86400.0]))
 def test_an_end_is_never_kept_as_an_earlier_one(moment: float, seconds: float) -> None:
     kept = sharing.kept_as(moment, seconds)
-    assert moment - MARGIN / 10 <= kept < moment + seconds / 1000
+    assert moment - 2e-4 <= kept < moment + seconds / 1000
     assert sharing.kept_as(kept, seconds) == pytest.approx(kept, abs=seconds / 1000)
 
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.clock import stamp
+from pipeline.eta import Eta
 from pipeline.polling import RETENTION
+from pipeline.rates import Rate
 from pipeline.standing import Operation, Operations, Outage, Standing, as_json, sentences
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
 from tests.builders import MODEL, NOW, fields, price_table
@@ -30,6 +32,10 @@ DONE = replace(
 )
 
 
+def stamp_of_a_person(moment: float) -> str:
+    return stamp(moment)[:16].replace("T", " ")
+
+
 def told(standing: Standing, now: float = NOW) -> str:
     """All that is said, times written as seconds since now."""
     return "\n".join(
@@ -42,6 +48,31 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
     assert "out.jsonl: running, 70 of 100 rows done." in words
     assert "Rows: 70 ok, 9 waited for, 1 being submitted, 20 not begun." in words
     assert "7,000 tokens in, 3,000 out, cost so far 1.00 RUB (prices of 2026-03-03)" in words
+
+
+def test_while_it_goes_on_the_end_in_sight_is_told_as_the_process_saw_it() -> None:
+    end = Eta(
+        NOW - 30, 9, Rate(5000, 3600.0), 0.994, NOW + 3600, NOW + 4000, NOW + 4001, NOW + 4002
+    )
+    standing = replace(HALF, eta=end)
+    words = "\n".join(sentences("out.jsonl", standing, NOW, PRICES, stamp_of_a_person))
+    assert "End in sight: 09:06, bound by 5,000 an hour (99.4 % used)." in words
+    assert "End in sight" not in told(replace(standing, running=False))
+    assert "End in sight" not in told(HALF)
+
+
+def test_the_end_in_sight_is_told_as_values() -> None:
+    end = Eta(NOW, 9, "answers", None, None, NOW + 60, NOW + 120, NOW + 240)
+    values = as_json(replace(HALF, eta=end), NOW, PRICES, stamp)
+    assert values["bound_by"] == "answers"
+    assert values["eta"] == {
+        "all_submitted": None,
+        "earliest": stamp(NOW + 60),
+        "likely": stamp(NOW + 120),
+        "latest": stamp(NOW + 240),
+    }
+    values = as_json(replace(HALF, eta=end, running=False), NOW, PRICES, stamp)
+    assert values["bound_by"] is None
 
 
 def test_one_that_ended_says_that_the_same_command_continues_it() -> None:

@@ -5,8 +5,8 @@ import pytest
 from pipeline import outcomes
 from pipeline.codec import encode
 from pipeline.errors import BadSettings, NoPermission, RunError
+from pipeline.gate import Throttle
 from pipeline.outcomes import Problem
-from pipeline.pace import Throttle
 from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
 from pipeline.wire import read_submit
 from tests.builders import NOW, OPERATION, PROBLEM, recorded, recorded_bytes, refusal

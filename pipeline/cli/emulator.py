@@ -9,7 +9,7 @@ import click
 
 from pipeline.cli.kinds import DurationKind, FaultKind, OffsetKind, RateKind, chosen_rates
 from pipeline.emulator.schedules import NOT_TAKEN, OPERATIONS, TAKEN, Fault
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 
 _EXAMPLES = """Serve the text generation API on this machine: no account, no money.
 

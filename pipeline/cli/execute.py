@@ -15,9 +15,9 @@ import click
 import httpx
 
 from pipeline import log
-from pipeline.allowance import Allowance, state_file
+from pipeline.allowance import Allowance, Unshared, state_file
 from pipeline.board import Complete, Ending, Stopped
-from pipeline.cli.kinds import chosen_rates
+from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import shipped
 from pipeline.clock import Clock
 from pipeline.codec import encode
@@ -26,9 +26,10 @@ from pipeline.emulator.model import Config
 from pipeline.emulator.server import embedded
 from pipeline.errors import BadSettings, RunError
 from pipeline.item import Policy
-from pipeline.pace import Rate
+from pipeline.known import Known
 from pipeline.prices import PriceTable, money
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
+from pipeline.rates import Rate
 from pipeline.recovery import Paths
 from pipeline.refill import Opener
 from pipeline.register import Kind
@@ -54,6 +55,7 @@ class Call:
     input: Path
     paths: Paths
     settings: Settings
+    known: Known | None
     endpoints: Endpoints
     credentials: CredentialSource
     data_logging: bool
@@ -82,11 +84,14 @@ class Call:
         paths = Paths(output)
         if any(_same(Path(options["input_path"]), path) for path in paths.all()):
             raise click.UsageError(f"-o {output}: the run's own files can't be its input too.")
+        endpoints, recipe = _endpoints(options["endpoint"], environment), _recipe(options)
+        known = None if options["emulator"] else _known(environment, endpoints, recipe)
         return cls(
             input=Path(options["input_path"]),
             paths=paths,
-            settings=_settings(options),
-            endpoints=_endpoints(options["endpoint"], environment),
+            settings=_settings(options, recipe, known),
+            known=known,
+            endpoints=endpoints,
             credentials=_EMULATOR if options["emulator"] else find_credential(environment),
             data_logging=not options["no_data_logging"],
             environment=environment,
@@ -103,10 +108,15 @@ def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def _settings(options: Mapping[str, Any]) -> Settings:
+def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -> Settings:
+    is_auto = AUTO in options["rate"]
+    if is_auto and len(options["rate"]) > 1:
+        raise click.UsageError("--rate auto stands alone: it finds out all windows by itself.")
+    documented = DEFAULT_RATES if known is None else known.rates(DEFAULT_RATES)
     return Settings(
-        recipe=_recipe(options),
-        rates=chosen_rates(options["rate"], DEFAULT_RATES),
+        recipe=recipe,
+        rates=documented if is_auto else chosen_rates(options["rate"], DEFAULT_RATES),
+        auto_rate=is_auto,
         poll_rates=chosen_rates(options["poll_rate"], DEFAULT_POLL_RATES),
         policy=Policy(
             options["attempts"],
@@ -213,7 +223,10 @@ async def _carry(call: Call, signals: Signals) -> Outcome:
         with _hosts(call) as endpoints:
             yield Service(carrier, endpoints, account, clock)
 
-    tools = Tools(connect, clock, prices(), _view(call.progress), say, _allowance(call, clock))
+    tools = Tools(
+        *(connect, clock, prices(), _view(call.progress), say, _allowance(call, clock)),
+        remember=None if call.known is None else call.known.remember,
+    )
     try:
         return await carry(call.paths, source, call.settings, tools, ending, fresh=call.fresh)
     finally:
@@ -225,14 +238,24 @@ def _allowance(call: Call, clock: Clock) -> Opener | None:
     """How to open what this run shares with others that use its folder."""
     if not call.shared_quota:
         return None
-    recipe = call.settings.recipe
-    host = httpx.URL(call.endpoints.llm).netloc.decode()
-    folder = folder_of(model_uri(recipe.model, recipe.folder))
 
     def opened(rates: Mapping[Kind, tuple[Rate, ...]]) -> Allowance:
-        return Allowance(state_file(call.environment, host, folder), rates, clock)
+        path = _state_file(call.environment, call.endpoints, call.settings.recipe)
+        return Allowance(path, rates, clock)
 
     return opened
+
+
+def _known(environment: Mapping[str, str], endpoints: Endpoints, recipe: Recipe) -> Known | None:
+    """What is known of the folder's quotas; None where a user has no place for it."""
+    with suppress(Unshared):
+        return Known(_state_file(environment, endpoints, recipe).with_suffix(".known"))
+    return None
+
+
+def _state_file(environment: Mapping[str, str], endpoints: Endpoints, recipe: Recipe) -> Path:
+    host = httpx.URL(endpoints.llm).netloc.decode()
+    return state_file(environment, host, folder_of(model_uri(recipe.model, recipe.folder)))
 
 
 def prices() -> PriceTable:

@@ -5,7 +5,7 @@ import re
 import click
 
 from pipeline.emulator.schedules import Fault
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -27,6 +27,20 @@ class RateKind(click.ParamType):  # type: ignore[type-arg] # not generic in olde
             return Rate.parse(str(value))
         except ValueError as error:
             self.fail(f"{error}, or none.", param, ctx)
+
+
+AUTO = "auto"
+
+
+class SubmitRateKind(RateKind):
+    """A rate, or ``auto`` for as much as the service turns out to allow."""
+
+    name = "N/time|auto"
+
+    def convert(  # type: ignore[override] # one value more
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Rate | str | None:
+        return AUTO if value == AUTO else super().convert(value, param, ctx)
 
 
 class DurationKind(click.ParamType):  # type: ignore[type-arg] # as above

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from pipeline.cli.config import DEFAULT_FILE, load_config, show_settings
-from pipeline.cli.kinds import DurationKind, RateKind
+from pipeline.cli.kinds import DurationKind, RateKind, SubmitRateKind
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -38,9 +38,6 @@ def _option(
     return click.option(*names, envvar=variables, show_envvar=True, **settings)
 
 
-_RATE = RateKind()
-
-
 @click.command(help=_EXAMPLES, short_help="send a file of rows; the same command resumes")
 @click.argument("input_path", metavar="INPUT")
 @_option("-o", "--output", required=True, help="Where results go; names the run's other files.")
@@ -58,8 +55,13 @@ _RATE = RateKind()
 @click.option("--fresh", is_flag=True, help="Start anew; old files are moved aside. A flag only.")
 @_option("--emulator", is_flag=True, help="Use the embedded stand-in: no account, no money.")
 @_option("--endpoint", metavar="URL", help="One base URL for all services.")
-@_option("--rate", type=_RATE, multiple=True, help="Submits: 10/s and 5000/h by default; or none.")
-@_option("--poll-rate", type=_RATE, multiple=True, help="Polls: 50/s by default; or none.")
+@_option(
+    "--rate",
+    type=SubmitRateKind(),
+    multiple=True,
+    help="Submits: 10/s and 5000/h by default; auto finds out more; or none.",
+)
+@_option("--poll-rate", type=RateKind(), multiple=True, help="Polls: 50/s by default; or none.")
 @_option(
     "--no-shared-quota", is_flag=True, help="Ignore what other runs here take of these rates."
 )

@@ -16,8 +16,9 @@ _EXAMPLES = """Where the run of OUTPUT stands, while it goes on or not. Changes 
   yagpt-batch status results.jsonl
   yagpt-batch status results.jsonl --json
 
-Tells how many rows are done and what the others wait for, the oldest operation and when it
-expires, doubts, outages, tokens and cost so far. It takes no longer for rows that are done.
+Tells how many rows are done and what the others wait for, the end in sight and what binds, the
+oldest operation and when it expires, doubts, outages, tokens and cost so far. It takes no longer
+for rows that are done.
 """
 
 
@@ -65,6 +66,7 @@ def _standing(paths: "Paths", seen: "Snapshot", now: float, *, running: bool) ->
         spent=seen.spent(),
         outages=seen.outages(),
         totals=seen.totals(seen.model()),
+        eta=seen.eta(),
     )
 
 

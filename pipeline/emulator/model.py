@@ -26,7 +26,7 @@ from pipeline.emulator.refusals import NotCancellable, NotFound
 from pipeline.emulator.requests import CompletionRequest, read_completion
 from pipeline.emulator.schedules import Fault
 from pipeline.emulator.uris import KNOWN
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 
 _DAY = 86_400.0
 

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from pipeline.emulator.refusals import OverQuota
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 
-_PER = {1: "PerSecond", 60: "PerMinute", 3600: "PerHour", 86400: "PerDay"}
+_PER = {1.0: "PerSecond", 60.0: "PerMinute", 3600.0: "PerHour", 86400.0: "PerDay"}
 
 
 class Quota:
@@ -49,5 +49,5 @@ class Quota:
 
 
 def _per(rate: Rate) -> str:
-    fits = [seconds for seconds in _PER if seconds <= rate.seconds]
-    return _PER[max(fits, default=1)]
+    """How an id ends; that of a window that no real quota has names no period."""
+    return _PER.get(rate.seconds, "")

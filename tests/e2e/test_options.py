@@ -100,6 +100,31 @@ def test_another_settings_file_can_be_named(shell: Shell, service: Hostile) -> N
 
 
 @pytest.mark.promise("P13")
+def test_a_rate_found_out_by_one_run_is_what_auto_begins_with(shell: Shell) -> None:
+    with shell.emulator("--rate", "5/s", "--latency", 0.1) as emulator:
+        rows, options = shell.write_rows(20), emulator.options
+        first = shell.call("run", rows, "-o", "first.jsonl", *options, "--rate", "auto")
+        assert first.code == 0, first.err
+        assert "Quota for submits: the service allows 5 a second, not 10 a second" in first.err
+        (known,) = shell.path(".local/state/yagpt-batch").glob("*.known")
+        assert json.loads(known.read_bytes()) == ["5/s"]
+        refused = emulator.ledger()["refused_submits"]
+        second = shell.call("run", rows, "-o", "second.jsonl", *options, YAGPT_RATE="auto")
+        assert second.code == 0, second.err
+        # It begins with what is known, and tries one more: once.
+        assert sum(emulator.ledger()["refused_submits"].values()) <= sum(refused.values()) + 2
+
+
+def test_auto_stands_alone(shell: Shell, service: Hostile) -> None:
+    rows = shell.write_rows(1)
+    done = shell.call(
+        "run", rows, "-o", "o.jsonl", *service.options, "--rate", "auto", "--rate", "5/s"
+    )
+    assert done.code == 2
+    assert "--rate auto stands alone" in done.err
+
+
+@pytest.mark.promise("P13")
 def test_two_rates_in_one_variable_both_hold(shell: Shell) -> None:
     rows = shell.write_rows(10)
     with shell.emulator(*RATES, "--latency", 0.1) as emulator:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 from tests.e2e.command import Shell, count_lines
 from tests.oracle import check
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 from tests.e2e.command import Done, Emulator, Shell, count_lines
 from tests.oracle import whole_lines
 
@@ -124,10 +124,10 @@ def test_a_run_that_is_begun_afresh_knows_what_was_sent_before(
 
 @pytest.mark.promise("P13")
 def test_runs_that_do_not_share_pass_the_quota_together(shell: Shell, emulator: Emulator) -> None:
-    calls = [call(shell, emulator, f"run{n}", 60, "--no-shared-quota") for n in range(2)]
+    calls = [call(shell, emulator, f"run{n}", 40, "--no-shared-quota") for n in range(2)]
     assert [done.code for done in together(shell, *calls)] == [0, 0]
     assert refusals(emulator) > 0
-    assert state_files(shell) == []
+    assert [path.suffix for path in state_files(shell)] in ([], [".known"])
 
 
 def test_sharing_can_be_left_off_by_variable_and_by_file(shell: Shell, emulator: Emulator) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.emulator.model import Config
 from pipeline.emulator.schedules import Fault
 from pipeline.item import Policy
-from pipeline.pace import Rate
+from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 

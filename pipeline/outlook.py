@@ -1,0 +1,126 @@
+"""What a run is seen to come to: gathers where it stands, and tells who looks from outside."""
+
+import asyncio
+from collections import deque
+from dataclasses import asdict, dataclass, field
+
+from pipeline.clock import local_day_and_time
+from pipeline.codec import encode
+from pipeline.course import Course
+from pipeline.curve import Tempo
+from pipeline.eta import IN_FLIGHT, SAMPLES, Eta, Situation, estimate, hindrance, words
+from pipeline.facts import Note
+from pipeline.pace import Pace
+from pipeline.reach import Reach
+from pipeline.settings import Settings
+
+ETA = "eta"
+"""The name under which the checkpoint holds what was told last."""
+_FIRST_TOLD_AFTER = 5.0
+_TOLD_APART, _LONGEST_APART = 60.0, 900.0
+# The note is made anew so many times until the end, but for the bounds above.
+_TIMES = 50
+_LONG_WINDOW = 60.0
+_LOOKS = 4
+
+
+@dataclass(slots=True)
+class Outlook:
+    """Sees when the run ends. `submits` and `polls` are its paces."""
+
+    course: Course
+    settings: Settings
+    submits: Pace
+    polls: Pace
+    submit_reach: Reach
+    poll_reach: Reach
+    _tempo: Tempo = field(default_factory=Tempo)
+    _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
+    _last: Eta | None = None
+
+    def eta(self) -> Eta | None:
+        """When the run ends, as seen now; None while it is not known how many rows there are."""
+        left = self._to_submit()
+        if left is None:
+            return None
+        now, agenda = self.course.clock.now(), self.course.agenda
+        self._look(now, left)
+        flights = agenda.flights(now, SAMPLES)
+        running = self.course.counts.running + self.course.counts.posting
+        if self._last is not None and running and not left and not flights:
+            # The last ones are just being asked for.
+            return self._last
+        gate = self.submits.gate_opens_at(now)
+        self._last = estimate(
+            Situation(
+                now,
+                left,
+                running,
+                self.submits.windows,
+                flights,
+                agenda.latencies(),
+                [window.rate for window in self.polls.windows],
+                # While a call finds out, its answer is near.
+                opens_at=gate if gate < float("inf") else now,
+                away=self._is_away(left),
+                throttled=gate > now,
+                achieved=self._tempo.achieved(),
+            )
+        )
+        return self._last
+
+    def _to_submit(self) -> int | None:
+        """Rows that need a POST yet: those not begun, and those to be submitted again."""
+        counts = self.course.counts
+        if counts.total is None:
+            return None
+        fresh = 0 if self.course.intake.exhausted else counts.total - counts.finished - counts.open
+        # A row between its answer and its line looks like one to be submitted again, for a moment:
+        # those that are stay so from one look to the next.
+        self._begun.append(counts.open - counts.running - counts.posting)
+        return max(fresh, 0) + max(min(self._begun), 0)
+
+    def _look(self, now: float, left: int) -> None:
+        """Take note of how fast it goes where the windows don't hold it up."""
+        counts, settings = self.course.counts, self.settings
+        most, in_flight = settings.max_in_flight, counts.running + counts.posting
+        closed = [w for w in self.submits.windows if w.place_at(0, now) > now]
+        by = hindrance(
+            throttled=self.submits.gate_opens_at(now) > now,
+            in_flight_full=most is not None and in_flight >= most,
+            posting_full=counts.posting >= settings.concurrency,
+            beside_others=not closed and self.submits.is_beside_others(now),
+            shared=not closed and self.submits.purse is not None,
+        )
+        is_free = left > 0 and not self._is_away(left) and self._is_open(now)
+        submitted = (counts.total or 0) - left
+        self._tempo.look(now, submitted, by, is_free=is_free, is_steady=by == IN_FLIGHT)
+
+    def _is_open(self, now: float) -> bool:
+        """Whether all long windows are."""
+        long = (w for w in self.submits.windows if w.seconds >= _LONG_WINDOW)
+        return all(window.place_at(0, now) <= now for window in long)
+
+    def _is_away(self, left: int) -> bool:
+        waits = self.course.counts.running > 0
+        return (left > 0 and not self.submit_reach.is_up) or (waits and not self.poll_reach.is_up)
+
+    async def watch(self) -> None:
+        """Note it in the checkpoint where it has changed, once a minute at most; for ever."""
+        told = ""
+        self.course.recorder.post(Note(ETA, None))
+        await asyncio.sleep(_FIRST_TOLD_AFTER)
+        while True:
+            eta = self.eta()
+            said = "" if eta is None else words(eta, local_day_and_time)
+            if said != told:
+                value = encode(asdict(eta)).decode() if eta is not None and said else None
+                self.course.recorder.post(Note(ETA, value))
+                told = said
+            await asyncio.sleep(_pause(eta))
+
+
+def _pause(eta: Eta | None) -> float:
+    """Until the note is made anew: an end that is days away need not be told each minute."""
+    left = 0.0 if eta is None or eta.likely is None else eta.likely - eta.at
+    return min(max(left / _TIMES, _TOLD_APART), _LONGEST_APART)

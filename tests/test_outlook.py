@@ -1,0 +1,139 @@
+"""What a watching person and `status` are told while a run goes on, under virtual time."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from pipeline.board import Counts
+from pipeline.clock import local_day_and_time, stamp
+from pipeline.emulator.model import Config, Service
+from pipeline.eta import ANSWERS, SERVICE, Eta, words
+from pipeline.progress import JsonLines
+from pipeline.rates import Rate
+from pipeline.recovery import Paths
+from pipeline.rows import Recipe
+from pipeline.settings import Settings
+from pipeline.snapshot import looked_at
+from tests.simulation import EVENING, AwayCarrier, refused, simulate
+
+HOUR = 3600.0
+PER_HOUR = Rate(100, HOUR)
+
+
+class Watching:
+    """Keeps what is shown."""
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.notes: list[str] = []
+        self.etas: list[Eta] = []
+
+    def show(self, counts: Counts, note: str, eta: Eta | None = None) -> None:  # noqa: ARG002
+        self.notes.append(note)
+        if eta is not None:
+            self.etas.append(eta)
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"{n}"}) + "\n" for n in range(250)))
+    return path
+
+
+def _settings(**changes: object) -> Settings:
+    recipe = Recipe(model="yandexgpt-lite", folder=Config().folder)
+    return Settings(recipe, rates=(Rate(10, 1.0), PER_HOUR), **changes)  # type: ignore[arg-type]
+
+
+def _model(latency: float = 60.0) -> Service:
+    rates = (Rate(10, 1.0), PER_HOUR)
+    return Service(Config(latency_median=latency, latency_sigma=0.5, submit_rates=rates))
+
+
+def test_the_end_is_told_hours_before_and_comes_then(rows: Path, tmp_path: Path) -> None:
+    view = Watching(60.0)
+    _, end = simulate(rows, tmp_path / "out.jsonl", _settings(), _model(), view=view)
+    # The first answers have come in; two more windows are to open.
+    early = [eta for eta in view.etas if EVENING + 300 < eta.at < EVENING + 2 * HOUR - 60]
+    assert len(early) > 90
+    assert {eta.bound_by for eta in early} == {PER_HOUR}
+    for eta in early:
+        assert eta.submitted == pytest.approx(EVENING + 2 * HOUR + 5, abs=5)
+        assert eta.earliest is not None
+        assert eta.latest is not None
+        assert eta.earliest - 60 < end < eta.latest + 60
+    assert any(note.endswith("bound by 100 an hour (100.0 % used)") for note in view.notes)
+    last = next(eta for eta in view.etas if eta.at > EVENING + 2 * HOUR + 20)
+    assert last.bound_by == ANSWERS
+    assert view.notes[-1] == ""
+
+
+@pytest.mark.parametrize("interval", [5.0, 3600.0])
+def test_whoever_looks_from_outside_is_told_too(
+    rows: Path, tmp_path: Path, interval: float
+) -> None:
+    output, view = tmp_path / "out.jsonl", Watching(interval)
+    simulate(rows, output, _settings(), _model(), view=view, stop_after=600.0)
+    eta = looked_at(Paths(output).checkpoint, lambda seen: seen.eta())
+    assert eta is not None
+    assert EVENING + 60 < eta.at < EVENING + 600
+    assert eta.bound_by == PER_HOUR
+    assert "bound by 100 an hour" in words(eta, local_day_and_time)
+
+
+def test_who_goes_on_takes_back_what_an_earlier_process_told(rows: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    model = _model()
+    simulate(rows, output, _settings(), model, stop_after=600.0)
+    simulate(rows, output, _settings(), model, start=EVENING + 700, stop_after=2.0)
+    assert looked_at(Paths(output).checkpoint, lambda seen: seen.eta()) is None
+
+
+def test_it_is_noted_once_a_minute_at_most(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str | None] = []
+    from pipeline.recorder import Recorder  # noqa: PLC0415
+
+    post = Recorder.post
+
+    def posted(recorder: Recorder, *facts: object, line: int | None = None) -> object:
+        noted.extend(fact.value for fact in facts if getattr(fact, "name", None) == "eta")  # type: ignore[attr-defined]
+        return post(recorder, *facts, line=line)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Recorder, "post", posted)
+    simulate(rows, tmp_path / "out.jsonl", _settings(), _model(), view=Watching(20.0))
+    moments = [json.loads(value)["at"] for value in noted if value]
+    assert 5 < len(moments) < 2 * 60 + 20
+    assert min(b - a for a, b in pairwise(moments)) >= 59.9
+
+
+def test_while_the_service_is_away_there_is_no_end(rows: Path, tmp_path: Path) -> None:
+    view = Watching(20.0)
+    simulate(
+        *(rows, tmp_path / "out.jsonl", _settings(), _model()),
+        view=view,
+        through=lambda inner, clock: AwayCarrier(
+            inner, clock, (EVENING + 3, EVENING + 500), refused
+        ),
+    )
+    away = [eta for eta in view.etas if EVENING + 60 < eta.at < EVENING + 400]
+    assert {(eta.bound_by, eta.likely) for eta in away} == {(SERVICE, None)}
+    assert "waiting for the service" in view.notes
+
+
+def test_machines_get_the_end_as_values(capsys: pytest.CaptureFixture[str]) -> None:
+    eta = Eta(
+        EVENING, 5, PER_HOUR, 0.994, EVENING + 60, EVENING + 90, EVENING + 120, EVENING + 180
+    )
+    JsonLines().show(Counts(total=10), "between", eta)
+    JsonLines().show(Counts(), "")
+    known, unknown = map(json.loads, capsys.readouterr().err.splitlines())
+    assert known["eta"]["likely"] == stamp(EVENING + 120)
+    assert (known["bound_by"], known["used"], known["note"]) == ("100/h", 0.994, "between")
+    assert set(unknown["eta"].values()) == {unknown["bound_by"]} == {unknown["used"]} == {None}

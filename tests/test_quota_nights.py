@@ -1,0 +1,115 @@
+"""Whole runs under virtual time whose quota is not what they were told, or not theirs alone."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from pipeline.emulator.model import Config, Service
+from pipeline.rates import Rate
+from pipeline.rows import Recipe
+from pipeline.settings import Settings
+from tests.simulation import EVENING, simulate
+
+MINUTE, HOUR = 60.0, 3600.0
+TOLD = (Rate(10, 1.0), Rate(600, MINUTE))
+SMALLER = (Rate(10, 1.0), Rate(60, MINUTE))
+
+
+def rows(folder: Path, count: int) -> Path:
+    path = folder / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"row {n}."}) + "\n" for n in range(count)))
+    return path
+
+
+def settings(*rates: Rate, auto_rate: bool = False) -> Settings:
+    recipe = Recipe("yandexgpt-lite", Config().folder)
+    return Settings(recipe, rates=rates, auto_rate=auto_rate)
+
+
+def service(*rates: Rate) -> Service:
+    return Service(Config(submit_rates=rates))
+
+
+def refusals(model: Service) -> int:
+    return sum(model.violations.values())
+
+
+@pytest.mark.promise("P13")
+def test_a_smaller_quota_is_learned_and_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("yagpt-batch").propagate = True
+    model = service(*SMALLER)
+    outcome, _ = simulate(
+        *(rows(tmp_path, 600), tmp_path / "results.jsonl", settings(*TOLD), model)
+    )
+    assert outcome.exit_code == 0
+    assert len(model.ledger.accepted) == 600
+    # Ten minutes at 60 a minute. Doubted after 1, 2, 4 and 8 minutes: a refusal each.
+    assert model.submit_times[-1] - EVENING < 10.5 * MINUTE
+    said = [record.getMessage() for record in caplog.records if "Quota" in record.getMessage()]
+    assert len([words for words in said if "allows 60 a minute, not 600 a minute" in words]) == 1
+    assert refusals(model) <= 8 + 4
+
+
+@pytest.mark.promise("P13")
+def test_a_resumed_run_knows_what_was_learned(tmp_path: Path) -> None:
+    model, output = service(*SMALLER), tmp_path / "results.jsonl"
+    source, told = rows(tmp_path, 300), settings(*TOLD)
+    _, end = simulate(source, output, told, model, stop_after=20.0)
+    before = refusals(model)
+    assert before > 0
+    outcome, _ = simulate(source, output, told, model, start=end + 1, stop_after=50.0)
+    assert refusals(model) == before
+    outcome, _ = simulate(source, output, told, model, start=end + 60)
+    assert outcome.exit_code == 0
+
+
+@pytest.mark.promise("P13")
+def test_a_larger_quota_is_found_by_trying_where_it_is_left_to_us(tmp_path: Path) -> None:
+    model = service(Rate(120, MINUTE))
+    auto = settings(Rate(20, MINUTE), auto_rate=True)
+    outcome, _ = simulate(rows(tmp_path, 1000), tmp_path / "results.jsonl", auto, model)
+    assert outcome.exit_code == 0
+    # At 20 a minute that is 50 minutes, at 120 a minute eight; trying takes about as many.
+    assert model.submit_times[-1] - EVENING < 22 * MINUTE
+    assert refusals(model) <= 3
+
+
+@pytest.mark.promise("P13")
+def test_a_user_s_own_smaller_number_is_never_passed(tmp_path: Path) -> None:
+    model = service(Rate(600, MINUTE))
+    simulate(rows(tmp_path, 300), tmp_path / "r.jsonl", settings(Rate(60, MINUTE)), model)
+    times = model.submit_times
+    assert all(later - first >= MINUTE for first, later in zip(times, times[60:], strict=False))
+
+
+@pytest.mark.promise("P13")
+def test_a_quota_that_nobody_spoke_of_is_kept_from_the_first_refusal_on(tmp_path: Path) -> None:
+    model = service(*SMALLER)
+    outcome, _ = simulate(rows(tmp_path, 300), tmp_path / "r.jsonl", settings(), model)
+    assert outcome.exit_code == 0
+    assert refusals(model) <= 30
+
+
+@pytest.mark.promise("P13")
+def test_quota_that_somebody_else_uses_costs_at_most_a_refusal_a_minute(tmp_path: Path) -> None:
+    hourly = Rate(200, HOUR)
+    model = service(hourly)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    simulate(
+        *(rows(theirs, 80), theirs / "r.jsonl", settings(hourly), model),
+        start=EVENING - HOUR / 2,
+    )
+    outcome, _ = simulate(
+        *(rows(tmp_path, 300), tmp_path / "results.jsonl", settings(hourly), model)
+    )
+    assert outcome.exit_code == 0
+    minutes = (model.submit_times[-1] - EVENING) / MINUTE
+    assert refusals(model) <= minutes + 8
+    # 120 at once, 80 once theirs are an hour old, and 100 more when our first are. Calls that were
+    # refused take places in our own windows too: a place a minute.
+    assert minutes < 60 + 12
