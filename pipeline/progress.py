@@ -7,8 +7,8 @@ from tqdm import tqdm
 
 from pipeline import codec
 from pipeline.board import Counts
-from pipeline.clock import stamp
-from pipeline.eta import Eta, as_json
+from pipeline.clock import local_day_and_time, stamp
+from pipeline.eta import Eta, as_json, words
 from pipeline.speech import SPEECH, say
 
 
@@ -17,9 +17,7 @@ class View(Protocol):
 
     interval: float
 
-    def show(self, counts: Counts, note: str, eta: Eta | None = None) -> None:
-        """`note` is a few words on the end in sight and what binds; `eta` the same as values."""
-        ...
+    def show(self, counts: Counts, eta: Eta | None = None) -> None: ...
 
     def close(self) -> None: ...
 
@@ -29,7 +27,7 @@ class Silent:
 
     interval = 3600.0
 
-    def show(self, counts: Counts, note: str, eta: Eta | None = None) -> None: ...
+    def show(self, counts: Counts, eta: Eta | None = None) -> None: ...
 
     def close(self) -> None: ...
 
@@ -42,12 +40,7 @@ class Bar:
     def __init__(self) -> None:
         self._bar: tqdm[Never] | None = None
 
-    def show(
-        self,
-        counts: Counts,
-        note: str,
-        eta: Eta | None = None,  # noqa: ARG002 - `note` says it
-    ) -> None:
+    def show(self, counts: Counts, eta: Eta | None = None) -> None:
         if self._bar is None:
             self._bar = tqdm(
                 file=SPEECH,
@@ -57,7 +50,7 @@ class Bar:
             )
         self._bar.total = counts.total
         self._bar.n = counts.finished
-        self._bar.set_description_str(_line(counts, note))
+        self._bar.set_description_str(_line(counts, eta))
 
     def close(self) -> None:
         if self._bar is not None:
@@ -69,13 +62,8 @@ class Plain:
 
     interval = 60.0
 
-    def show(
-        self,
-        counts: Counts,
-        note: str,
-        eta: Eta | None = None,  # noqa: ARG002 - `note` says it
-    ) -> None:
-        say(_line(counts, note))
+    def show(self, counts: Counts, eta: Eta | None = None) -> None:
+        say(_line(counts, eta))
 
     def close(self) -> None: ...
 
@@ -85,20 +73,24 @@ class JsonLines:
 
     interval = 10.0
 
-    def show(self, counts: Counts, note: str, eta: Eta | None = None) -> None:
-        line = asdict(counts) | {"finished": counts.finished, "note": note}
+    def show(self, counts: Counts, eta: Eta | None = None) -> None:
+        line = asdict(counts) | {"finished": counts.finished, "note": _note(eta)}
         say(codec.encode(line | as_json(eta, stamp)).decode())
 
     def close(self) -> None: ...
 
 
-def _line(counts: Counts, note: str) -> str:
+def _note(eta: Eta | None) -> str:
+    return "" if eta is None else words(eta, local_day_and_time)
+
+
+def _line(counts: Counts, eta: Eta | None) -> str:
     total = "?" if counts.total is None else f"{counts.total:,}"
     parts = [f"{counts.finished:,}/{total} rows", f"{counts.running:,} running"]
     if counts.failed:
         parts.append(f"{counts.failed:,} failed")
     if counts.doubts:
         parts.append(f"{counts.doubts:,} in doubt")
-    if note:
+    if note := _note(eta):
         parts.append(note)
     return " · ".join(parts)

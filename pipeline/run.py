@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipeline.board import Broken, Complete, Counts, Ending, Stopped
-from pipeline.clock import Clock, local_day_and_time
+from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.course import LEARNED, Course
 from pipeline.errors import Exit, RunError
-from pipeline.eta import words
 from pipeline.facts import Cursor, Ended, Note, Signature
 from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
@@ -259,7 +258,7 @@ class Run:
             await recording
             for task in others:
                 task.cancel()
-        self._tools.view.show(self._counts, "")
+        self._tools.view.show(self._counts)
         self._tools.view.close()
         if isinstance(self._ending.reason, Complete):
             await self._guarded(self._conclude)
@@ -335,9 +334,7 @@ class Run:
     async def _show(self) -> None:
         view = self._tools.view
         while True:
-            eta = self._outlook.eta()
-            note = "" if eta is None else words(eta, local_day_and_time)
-            view.show(self._counts, note, eta)
+            view.show(self._counts, self._outlook.eta())
             await asyncio.sleep(view.interval)
 
     def _expect(self, total: int | None) -> None:

@@ -30,8 +30,8 @@ class Watching:
         self.notes: list[str] = []
         self.etas: list[Eta] = []
 
-    def show(self, counts: Counts, note: str, eta: Eta | None = None) -> None:  # noqa: ARG002
-        self.notes.append(note)
+    def show(self, counts: Counts, eta: Eta | None = None) -> None:  # noqa: ARG002
+        self.notes.append("" if eta is None else words(eta, local_day_and_time))
         if eta is not None:
             self.etas.append(eta)
 
@@ -131,9 +131,10 @@ def test_machines_get_the_end_as_values(capsys: pytest.CaptureFixture[str]) -> N
     eta = Eta(
         EVENING, 5, PER_HOUR, 0.994, EVENING + 60, EVENING + 90, EVENING + 120, EVENING + 180
     )
-    JsonLines().show(Counts(total=10), "between", eta)
-    JsonLines().show(Counts(), "")
+    JsonLines().show(Counts(total=10), eta)
+    JsonLines().show(Counts())
     known, unknown = map(json.loads, capsys.readouterr().err.splitlines())
     assert known["eta"]["likely"] == stamp(EVENING + 120)
-    assert (known["bound_by"], known["used"], known["note"]) == ("100/h", 0.994, "between")
+    assert (known["bound_by"], known["used"]) == ("100/h", 0.994)
+    assert known["note"].endswith(", bound by 100 an hour (99.4 % used)")
     assert set(unknown["eta"].values()) == {unknown["bound_by"]} == {unknown["used"]} == {None}

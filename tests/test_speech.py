@@ -17,7 +17,9 @@ from pipeline.board import Counts
 from pipeline.cli.execute import prices
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import StorageFailed
+from pipeline.eta import Eta
 from pipeline.progress import Bar, JsonLines, Plain, View
+from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.signals import Signals
@@ -113,7 +115,7 @@ def test_a_view_goes_on_without_anybody_to_see_it(broken: Break, view: Callable[
     broken()
     shown = view()
     for ok in range(3):
-        shown.show(Counts(total=10, ok=ok), "bound by 10 a second")
+        shown.show(Counts(total=10, ok=ok), Eta(0.0, bound_by=Rate(10, 1.0)))
     shown.close()
 
 
