@@ -58,7 +58,7 @@ mutants: setup ## deliberate bugs, each of which the tests must catch
 evidence: setup ## all of these at length, about an hour; writes the table in README.md
 	$(BIN)/python -m tests.proof.evidence
 
-bench-pace: setup ## quota used, rejections, polls, delays and ETAs beside the optimum; about half an hour
+bench-pace: setup ## quota used, rejections, polls, delays and ETAs beside the optimum; about an hour
 	$(BIN)/python -m benchmarks.pace
 	$(BIN)/python -m benchmarks.polling
 	$(BIN)/python -m benchmarks.eta

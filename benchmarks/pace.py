@@ -53,6 +53,14 @@ SECOND_JITTER = Promise("10/s only, 60–460 ms", 0.80)
 STRANGER = Promise("a stranger uses the quota too", 0.95, rejections=60)
 
 
+_PROMISED = (
+    (DEFAULT_RATES, _CALM, HOURLY),
+    (DEFAULT_RATES, _JITTER, HOURLY_JITTER),
+    (_TEN, _CALM, SECOND),
+    (_TEN, _JITTER, SECOND_JITTER),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """Processes, and the hours from and to which a stranger is there, if there is one.
@@ -95,12 +103,7 @@ class Found:
 
 def scenarios(hours: float) -> Iterator[Scenario]:
     """All of them, in the order of the table."""
-    for rates, network, promise in (
-        (DEFAULT_RATES, _CALM, HOURLY),
-        (DEFAULT_RATES, _JITTER, HOURLY_JITTER),
-        (_TEN, _CALM, SECOND),
-        (_TEN, _JITTER, SECOND_JITTER),
-    ):
+    for rates, network, promise in _PROMISED:
         one = Habits(rates, network)
         yield Scenario(promise.words, promise, (one,))
         killed = replace(one, killed_every=10 * _MINUTE)
@@ -122,8 +125,8 @@ def _with_wrong_clocks() -> Iterator[Scenario]:
 
 
 def _shared() -> Iterator[Scenario]:
-    for network, promise in ((_CALM, HOURLY), (_JITTER, HOURLY_JITTER)):
-        one = Habits(DEFAULT_RATES, network)
+    for rates, network, promise in _PROMISED:
+        one = Habits(rates, network)
         killed = replace(one, killed_every=10 * _MINUTE)
         words = f"two processes, {promise.words}"
         yield Scenario(words, promise, (one, one), is_shared=True)
