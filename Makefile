@@ -37,7 +37,7 @@ type: setup ## mypy, strict, on package, tests and benchmarks
 	$(BIN)/mypy
 
 test: setup ## the tests, on all cores
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: lint type test ## what a merge needs
 
