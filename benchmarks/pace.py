@@ -238,6 +238,11 @@ _HEAD = (
     "| CPU a call, µs |\n| --- | --: | --: | --: | --: | --: | --: |"
 )
 
+_VERDICTS = (
+    "| | scenarios | used, at least | asked for | rejected in an hour, at most | allowed | |\n"
+    "| --- | --: | --: | --: | --: | --: | --- |"
+)
+
 
 def line(scenario: Scenario, found: Found) -> str:
     behind = "" if found.behind is None else f"{found.behind:.0f}"
@@ -248,7 +253,7 @@ def line(scenario: Scenario, found: Found) -> str:
 
 
 def verdicts(results: list[tuple[Scenario, Found]]) -> Iterator[tuple[bool, str]]:
-    """For each promise whether it is kept, with the worst figures."""
+    """For each promise whether it is kept, and a line with the worst figures of its scenarios."""
     of: dict[Promise, list[tuple[Scenario, Found]]] = {}
     for scenario, found in results:
         of.setdefault(scenario.promise, []).append((scenario, found))
@@ -256,11 +261,12 @@ def verdicts(results: list[tuple[Scenario, Found]]) -> Iterator[tuple[bool, str]
         broken = [scenario.name for scenario, found in its if not promise.is_kept_by(found)]
         least = min(found.share for _, found in its)
         most = max(found.most_in_an_hour for _, found in its)
-        words = (
-            f"{promise.words}: {least:.2%} or more of what was allowed ({promise.share:.0%} asked "
-            f"for), at most {most} rejected in an hour ({promise.rejections} allowed)"
+        verdict = "met" if not broken else f"not by {'; '.join(broken)}"
+        yield (
+            not broken,
+            f"| {promise.words} | {len(its)} | {least:.2%} | {promise.share:.0%} | {most} "
+            f"| {promise.rejections} | {verdict} |",
         )
-        yield not broken, words + "".join(f"\n    not by: {name}" for name in broken)
 
 
 def main() -> int:
@@ -278,9 +284,10 @@ def main() -> int:
         results.append((scenario, found))
         print(line(scenario, found), flush=True)
     _print_remarks(results)
+    print(_VERDICTS)
     kept = []
-    for is_kept, words in verdicts(results):
-        print(f"{'met' if is_kept else 'NOT met'}: {words}")
+    for is_kept, verdict in verdicts(results):
+        print(verdict)
         kept.append(is_kept)
     return 0 if all(kept) else 1
 

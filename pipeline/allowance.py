@@ -5,6 +5,7 @@ became of runs that died is settled, and places that this run may use from now o
 held before it hears of them. So whatever dies, and when, no place is ever used twice.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -41,7 +42,9 @@ def state_file(environment: Mapping[str, str], host: str, folder: str) -> Path:
             raise Unshared("HOME is not set")
         state = f"{home}/.local/state"
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", f"{host}-{folder}")[:80]
-    digest = blake2b(f"{host}\n{folder}".encode(), digest_size=6).hexdigest()
+    # A home that several machines share has a file for each: their clocks can't be compared.
+    whose = f"{os.uname().nodename}\n{host}\n{folder}"
+    digest = blake2b(whose.encode(), digest_size=6).hexdigest()
     return Path(state) / "yagpt-batch" / f"{readable}-{digest}.quota"
 
 

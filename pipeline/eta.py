@@ -148,6 +148,8 @@ def estimate(seen: Situation) -> Eta:
     if submits is not None and submits.end + submits.later - seen.now > _FOR_EVER:
         return Eta(seen.now, seen.running, submits.bound_by, submits.used)
     ends = _ends(seen, submits)
+    if ends[2] is not None and ends[2] - seen.now > _FOR_EVER:
+        ends = (None, None, None)
     if submits is None:
         return Eta(seen.now, seen.running, ANSWERS, None, None, *ends)
     bound_by, used = submits.bound_by, submits.used

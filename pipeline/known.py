@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from threading import get_ident
 
 from pipeline import codec
 from pipeline.rates import Rate
@@ -25,10 +26,15 @@ class Known:
         """What is known, and for other windows what is documented."""
         return _merged(documented, self._read())
 
-    def remember(self, rates: Iterable[Rate]) -> None:
-        """Keep what a run found out, beside what is known of other windows."""
-        content = codec.encode([str(rate) for rate in _merged(self._read(), rates)])
-        replacement = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+    def remember(self, found: Iterable[Rate], configured: Iterable[Rate]) -> None:
+        """Keep what a run found out, beside what is known of other windows.
+
+        What it configured and found to hold is more than any smaller number known before.
+        """
+        held = {rate.seconds: rate.limit for rate in configured}
+        before = [rate for rate in self._read() if rate.limit >= held.get(rate.seconds, 0)]
+        content = codec.encode([str(rate) for rate in _merged(before, found)])
+        replacement = self._path.with_name(f"{self._path.name}.{os.getpid()}-{get_ident()}")
         with suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             replacement.write_bytes(content)

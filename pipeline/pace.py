@@ -35,8 +35,7 @@ class Pace:
         self._open = 0
         self._gate = Gate()
         self._floor = Floor()
-        self._shared_until = -_NEVER
-        self._shared_per_second = 0.0
+        self._shared_until: dict[float, float] = {}
         self._answer_seconds = 0.0
         self._said: dict[tuple[float, Finding], float] = {}
         self.purse: Purse | None = None
@@ -58,7 +57,10 @@ class Pace:
         return max(self._gate.opens_at(now), *(w.opens_at(now) for w in self._windows), now)
 
     def _most_beside_others(self) -> int:
-        return max(round(self._shared_per_second * self._answer_seconds * _TO_SPARE), 1)
+        shared = [
+            w.rate.limit / w.seconds for w in self._windows if w.seconds in self._shared_until
+        ]
+        return max(round(min(shared) * self._answer_seconds * _TO_SPARE), 1)
 
     def begin(self) -> None:
         self._open += 1
@@ -110,10 +112,8 @@ class Pace:
         self._floor.forget()
         window = self._named(throttle.seconds)
         if window is None:
-            begins = self._gate.throttled(throttle, begun, now)
-            return self._unheard_of(throttle, now) or (
-                Lesson(None, throttle.quota) if begins else None
-            )
+            slower = self.slowed_down(throttle, begun, now)
+            return self._unheard_of(throttle, now) or slower
         before = window.rate
         finding = window.quota.refused(throttle.allowed, window.taken(now), begun, now)
         is_explained = window.taken(now) > window.quota.limit
@@ -128,26 +128,36 @@ class Pace:
         self.on_learned()
         return self._news(window, finding, before, throttle, now)
 
+    def slowed_down(self, throttle: Throttle, begun: float, now: float) -> Lesson | None:
+        """Heed a 429 whose quota need not be that of all calls: wait, and believe no number."""
+        begins = self._gate.throttled(throttle, begun, now)
+        return Lesson(None, throttle.quota) if begins else None
+
     def _named(self, seconds: float | None) -> Window | None:
         return next((w for w in self._windows if w.seconds == seconds), None)
 
     def _unheard_of(self, throttle: Throttle, now: float) -> Lesson | None:
         """Keep to a quota that nobody configured, if the service names its period and number."""
         seconds, allowed = throttle.seconds, throttle.allowed
-        if seconds is None or not allowed:
+        if seconds is None or allowed is None:
             return None
-        window = self._add(seconds, allowed, now)
+        window = self._window_more(seconds, now)
+        finding = window.quota.refused(allowed, window.taken(now), now, now)
+        if finding is not Finding.SMALLER:
+            return None
+        window.quota.know_all_at(now + seconds)
+        self._windows.append(window)
         self.on_learned()
-        return Lesson(Finding.SMALLER, throttle.quota, after=window.rate.words)
+        return Lesson(finding, throttle.quota, after=window.rate.words)
 
-    def _add(self, seconds: float, allowed: int, now: float) -> Window:
-        """A window more, with what the longest one knows of calls."""
+    def _window_more(self, seconds: float, now: float) -> Window:
+        """A window without a limit yet, with what the longest one knows of calls."""
         longest = max(self._windows, key=lambda window: window.seconds, default=None)
-        window = Window(Rate(allowed, seconds), Quota.named(allowed, seconds, now))
+        quota = Quota(None, UNLIMITED, seconds, UNLIMITED)
+        window = Window(Rate(UNLIMITED, seconds), quota)
         window.restore(() if longest is None else longest.ended(now))
         for _ in range(self._open):
             window.begin()
-        self._windows.append(window)
         return window
 
     def _make_way(self, window: Window, now: float) -> None:
@@ -158,8 +168,7 @@ class Pace:
         """
         if window.seconds <= SHORT:
             return
-        self._shared_until = now + window.seconds
-        self._shared_per_second = window.quota.limit / window.seconds
+        self._shared_until[window.seconds] = now + window.seconds
         for other in self._windows:
             if other.seconds <= SHORT:
                 other.quota.leave_room(now, window.seconds)
@@ -202,7 +211,7 @@ class Pace:
 
     def is_beside_others(self, now: float) -> bool:
         """Whether somebody who is no run of ours uses a long window too."""
-        return now < self._shared_until
+        return any(now < until for until in self._shared_until.values())
 
     @property
     def horizon(self) -> float:
@@ -218,13 +227,19 @@ class Pace:
             for w in self._windows
             if w.quota.found_out is not None
         ]
-        state = {"quotas": known, "shared_until": max(self._shared_until, 0.0)}
-        return codec.encode(state).decode()
+        shared = [
+            {"seconds": seconds, "until": until} for seconds, until in self._shared_until.items()
+        ]
+        return codec.encode({"quotas": known, "shared": shared}).decode()
 
     def found_out(self) -> tuple[Rate, ...]:
         """Rates that are not what was configured."""
         found = ((w.quota.found_out, w.seconds) for w in self._windows)
         return tuple(Rate(known, seconds) for known, seconds in found if known is not None)
+
+    def held(self) -> tuple[Rate, ...]:
+        """Rates that are what was configured, for all that is known."""
+        return tuple(w.rate for w in self._windows if w.quota.known == w.quota.configured)
 
     def recall(self, noted: str | None, now: float) -> None:
         """Take over what another process learned; nothing of what makes no sense."""
@@ -233,11 +248,12 @@ class Pace:
         except codec.NotJson:
             return
         fields = state if isinstance(state, dict) else {}
-        quotas, shared_until = fields.get("quotas"), fields.get("shared_until")
-        for quota in quotas if isinstance(quotas, list) else []:
-            self._recall(quota if isinstance(quota, dict) else {}, now)
-        if isinstance(shared_until, int | float):
-            self._shared_until = min(float(shared_until), now + LONGEST_WINDOW)
+        for quota in _objects(fields.get("quotas")):
+            self._recall(quota, now)
+        for shared in _objects(fields.get("shared")):
+            window, until = self._named_by(shared), shared.get("until")
+            if window is not None and isinstance(until, int | float):
+                self._shared_until[window.seconds] = min(float(until), now + window.seconds)
 
     def _recall(self, quota: dict[str, Json], now: float) -> None:
         """Whoever configures another number than before knows better than the past."""
@@ -246,15 +262,24 @@ class Pace:
             return
         if not 0 < seconds <= LONGEST_WINDOW or not 0 < known <= UNLIMITED:
             return
-        window = self._named(float(seconds))
+        window = self._named_by(quota)
         if window is None and quota.get("configured") is None:
-            self._add(float(seconds), known, now)
-        elif window is not None and window.quota.configured == quota.get("configured"):
+            window = self._window_more(float(seconds), now)
+            self._windows.append(window)
+        if window is not None and window.quota.configured == quota.get("configured"):
             window.quota.take_over(known, now)
+
+    def _named_by(self, note: dict[str, Json]) -> Window | None:
+        seconds = note.get("seconds")
+        return self._named(float(seconds)) if isinstance(seconds, int | float) else None
+
+
+def _objects(value: Json) -> list[dict[str, Json]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _quota(rate: Rate, *, open_ended: bool) -> Quota:
-    return Quota(rate.limit, rate.limit, rate.seconds, _NEVER if open_ended else rate.limit)
+    return Quota(rate.limit, rate.limit, rate.seconds, UNLIMITED if open_ended else rate.limit)
 
 
 def _nobody() -> None: ...

@@ -9,12 +9,13 @@ import logging
 from typing import assert_never
 
 from pipeline import outcomes
-from pipeline.course import LEARNED, NEVER, Course
+from pipeline.course import LEARNED, LONGEST_NAP, NEVER, Course
 from pipeline.facts import End, Move, Note
 from pipeline.item import Lost, after
 from pipeline.outcomes import PollOutcome
 from pipeline.pace import Pace
 from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, after_poll
+from pipeline.quota import SHORT
 from pipeline.reach import Reach
 from pipeline.service import POLL_TIMEOUT, PROBE_TIMEOUT, Service
 from pipeline.submitting import forbidden, misdirected, refused_credential
@@ -22,6 +23,9 @@ from pipeline.submitting import forbidden, misdirected, refused_credential
 _log = logging.getLogger("yagpt-batch")
 # So many polls in a row, of several operations and without a good one between, are no accident.
 _FORBIDDEN_LIMIT = 3
+POLLED = "polled"
+"""The name under which the checkpoint holds when a poll ended last, to within the next figure."""
+NOTED_APART = 10.0
 # What was learned is noted each time so many more operations are over.
 _NOTED_AFTER = 256
 _PROBE_TRIES = 10
@@ -39,6 +43,7 @@ class PollLanes:
         self._turn = asyncio.Lock()
         self._under_way = 0
         self._answered_once = False
+        self._noted_at = -NEVER
         self._failing: set[int] = set()
         self._forbidden: list[int] = []
 
@@ -86,7 +91,8 @@ class PollLanes:
             ready_at = self._ready_at(now)
             if ready_at <= now:
                 return self._course.agenda.pop(now)
-            await self._course.poll_bell.wait(None if ready_at == NEVER else ready_at - now)
+            nap = None if ready_at == NEVER else min(ready_at - now, LONGEST_NAP)
+            await self._course.poll_bell.wait(nap)
 
     def _ready_at(self, now: float) -> float:
         self._course.agenda.are_last = self._course.are_last
@@ -126,6 +132,7 @@ class PollLanes:
             self._pace.undo(begun)
             return
         self._pace.end(now)
+        self._note_that_polled(now)
         match outcome:
             case outcomes.Throttled(throttle, problem):
                 lesson = self._pace.throttled(throttle, begun, now)
@@ -135,6 +142,12 @@ class PollLanes:
                 self._pace.undecided(begun)
             case _:
                 self._pace.passed(begun, now)
+
+    def _note_that_polled(self, now: float) -> None:
+        """Let the next process know until when a long window can have been used."""
+        if self._pace.horizon > SHORT and now - self._noted_at > NOTED_APART:
+            self._noted_at = now
+            self._course.recorder.post(Note(POLLED, str(now)))
 
     def _heed_refusal(self, asking: Asking, outcome: PollOutcome) -> None:
         """End the run where every operation is refused for the same reason."""

@@ -46,26 +46,19 @@ class Quota:
 
     """
 
-    def __init__(self, configured: int | None, known: int, seconds: float, ceiling: float) -> None:
+    def __init__(self, configured: int | None, known: int, seconds: float, ceiling: int) -> None:
         self.configured = configured
         self.known = known
         self.limit = known
         self._seconds = seconds
         self._ceiling = ceiling
         self._instead_of: int | None = None
+        self._was_full = False
         self._changed_at = -math.inf
         self._try_at = -math.inf
         self._all_seen_at = -math.inf
         self._patience = _HOUR
         self._step = 1
-
-    @classmethod
-    def named(cls, allowed: int, seconds: float, now: float) -> "Quota":
-        """A quota that nobody configured, but the service spoke of."""
-        quota = cls(None, UNLIMITED, seconds, UNLIMITED)
-        quota.told(allowed, now)
-        quota._all_seen_at = now + seconds
-        return quota
 
     @property
     def found_out(self) -> int | None:
@@ -78,12 +71,16 @@ class Quota:
         self._patience = _TRIES_APART
         self._keep_to(allowed, now)
 
+    def know_all_at(self, moment: float) -> None:
+        """Until then nobody knows how many calls are ours: refusals show nothing."""
+        self._all_seen_at = moment
+
     def take_over(self, known: int, now: float) -> None:
         """Begin with what an earlier process found out."""
         if known < self.known:
             self.told(known, now)
         else:
-            self._keep_to(int(min(known, self._ceiling)), now)
+            self._keep_to(min(known, self._ceiling), now)
 
     def refused(self, allowed: int | None, own: int, begun: float, now: float) -> Finding:
         """A call begun then was refused, where `own` calls in the window were ours, it included.
@@ -113,26 +110,36 @@ class Quota:
         self.limit = max(min(self.limit, self.known * ours // of), 1)
         self._try_at = now + seconds
 
-    def passed(self, own: int, begun: float, now: float) -> bool:
-        """A call passed, where `own` calls in the window were ours; true if more may from now on.
+    def passed(self, own: int, begun: float) -> bool:
+        """A call passed, where `own` calls in the window were ours; true if that taught anything.
 
         A full window that nobody minds is the one reason to try more.
         """
-        if begun < self._changed_at or not own == self.limit < self._ceiling:
+        if begun < self._changed_at or own < self.limit:
             return False
-        if own >= self.known + max(self.known // _SURE_BY_PART, _SURE_BY):
-            self.known = self.limit = max(self._instead_of or 0, own)
-            self._instead_of, self._patience = None, _HOUR
-        if now < self._try_at:
+        self._was_full = True
+        if own < self.known + max(self.known // _SURE_BY_PART, _SURE_BY) or own > self.limit:
             return False
+        self.known = self.limit = max(self._instead_of or 0, own)
+        self._instead_of, self._patience = None, _HOUR
+        return True
+
+    def more_at(self) -> float:
+        """When a full window may hold more than now; infinity while there is no reason to try."""
+        is_below = self.limit < self.known or self._instead_of is not None
+        has_reason = is_below or self._was_full
+        return self._try_at if has_reason and self.limit < self._ceiling else math.inf
+
+    def try_more(self, now: float) -> None:
+        """Let a few calls more through, to see whether anybody minds."""
         if self.limit < self.known:
             step = max(self.known // _PARTS_OF_THE_WAY_BACK, 1)
             self.limit = min(self.limit + step, self.known)
         else:
-            self.limit = int(min(self.limit + self._step, self._ceiling))
+            self.limit = min(self.limit + self._step, self._ceiling)
             self._step *= 2
+        self._was_full = False
         self._try_at = now + _TRIES_APART
-        return True
 
     def _is_credible(self, allowed: int, own: int) -> bool:
         """Whether it is smaller, and not so small that our own calls belie it."""
@@ -141,6 +148,7 @@ class Quota:
     def _keep_to(self, known: int, now: float) -> None:
         self.known = self.limit = known
         self._changed_at = now
+        self._was_full = False
         self._try_at = now + self._patience
         self._step = 1
 
@@ -148,7 +156,7 @@ class Quota:
         """The quota is larger than known; but what is ours did not fill it."""
         if self.known < self._ceiling:
             self._instead_of, self._patience = None, _HOUR
-            self._keep_to(int(min(allowed, self._ceiling)), now)
+            self._keep_to(min(allowed, self._ceiling), now)
         else:
             self._make_room(own, now)
         return Finding.LARGER

@@ -6,9 +6,12 @@ its own windows alone.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import TypeVar
 
 from pipeline.allowance import Allowance, Unshared
 from pipeline.bell import Bell
@@ -18,9 +21,12 @@ from pipeline.purse import PERIOD, Purse, Statement
 from pipeline.rates import Rate
 from pipeline.register import Kind
 
+_Result = TypeVar("_Result")
 Opener = Callable[[Mapping[Kind, tuple[Rate, ...]]], Allowance]
 # Exchanges are so many seconds apart at least.
 _APART = 0.02
+# A file that lets nobody have a turn for so long is not waited for; nor at the end, for less.
+_PATIENCE, _PATIENCE_AT_THE_END = 20.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,41 @@ class _Share:
     pace: Pace
     purse: Purse
     on_change: Callable[[], None]
+
+
+class _Thread(Executor):
+    """One thread for all work on the file; a file that hangs holds up no run, nor its end."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._is_running = False
+
+    def submit(  # type: ignore[override] # by place alone
+        self, work: Callable[..., _Result], *given: object
+    ) -> Future[_Result]:
+        future: Future[_Result] = Future()
+
+        def do() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(work(*given))
+            except Exception as error:  # noqa: BLE001 - it is for whoever waits
+                future.set_exception(error)
+
+        self._work.put(do)
+        if not self._is_running:
+            self._is_running = True
+            Thread(target=self._run, name="allowance", daemon=True).start()
+        return future
+
+    def _run(self) -> None:
+        while (do := self._work.get()) is not None:
+            do()
+
+    def end(self) -> None:
+        """End it when all is done; nobody waits for that."""
+        self._work.put(None)
 
 
 class Refill:
@@ -42,7 +83,7 @@ class Refill:
         self._shares: dict[Kind, _Share] = {}
         self._allowance: Allowance | None = None
         self._bell = Bell()
-        self._thread = ThreadPoolExecutor(1, "allowance")
+        self._thread = _Thread()
 
     def attach(self, kind: Kind, pace: Pace, on_change: Callable[[], None]) -> None:
         """Give a pace a purse, if there are windows to share and somebody to share them with."""
@@ -54,24 +95,30 @@ class Refill:
         """Exchange news for places while there is anything to exchange; for ever."""
         if self._opener is None or not self._shares:
             return
-        loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._thread, self._open, self._opener, self._rates())
+            await self._in_thread(self._open, self._opener, self._rates())
             while True:
                 said, rates = self._statements(), self._rates()
-                places = await loop.run_in_executor(self._thread, self._exchange, said, rates)
-                self._hand_out(places)
+                self._hand_out(await self._in_thread(self._exchange, said, rates))
                 await asyncio.sleep(_APART)
                 await self._bell.wait(self._pause())
         except Unshared as error:
             self._go_alone(error)
 
+    async def _in_thread(self, work: Callable[..., _Result], *given: object) -> _Result:
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
+            return await asyncio.wait_for(done, _PATIENCE)
+        except TimeoutError:
+            raise Unshared(f"its file did not answer for {_PATIENCE:.0f} s") from None
+
     def leave(self) -> None:
-        """Give everything back; the thread ends with it."""
-        with suppress(Unshared):
+        """Give everything back, if there is time."""
+        with suppress(Unshared, TimeoutError):
             still_open = {kind: share.purse.open for kind, share in self._shares.items()}
-            self._thread.submit(self._leave, self._statements(), still_open).result()
-        self._thread.shutdown()
+            done = self._thread.submit(self._leave, self._statements(), still_open)
+            done.result(_PATIENCE_AT_THE_END)
+        self._thread.end()
 
     # In the thread.
 

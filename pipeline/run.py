@@ -25,7 +25,7 @@ from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
 from pipeline.outlook import Outlook
 from pipeline.pace import Pace
-from pipeline.poll_lanes import PollLanes
+from pipeline.poll_lanes import NOTED_APART, POLLED, PollLanes
 from pipeline.preflight import Report, look
 from pipeline.prices import PriceTable
 from pipeline.progress import View
@@ -74,7 +74,7 @@ class Tools:
 
     `connect` is entered once the run's files are locked: the embedded emulator's is one of them.
     `allowance` opens what the run shares with others; without it, it shares nothing. `remember`
-    hears which rates of submits the run found out.
+    hears which rates of submits the run found out, and which were as configured.
     """
 
     connect: Callable[[], AbstractContextManager[Service]]
@@ -83,7 +83,7 @@ class Tools:
     view: View
     say: Callable[[str], None]
     allowance: Opener | None = None
-    remember: Callable[[tuple[Rate, ...]], None] | None = None
+    remember: Callable[[tuple[Rate, ...], tuple[Rate, ...]], None] | None = None
 
 
 async def carry(
@@ -191,13 +191,22 @@ class Run:
         # Nor can any have ended after now, unless the clock was set back meanwhile.
         submits.restore(sorted(now if end is None else min(end, now) for _, _, end in sends))
         if self._files.resumed:
-            polls.fill(now)
+            polls.fill(self._polled_by(now))
         return submits, polls
+
+    def _polled_by(self, now: float) -> float:
+        """When the process before this one can have polled last."""
+        try:
+            noted = float(self._files.checkpoint.meta(POLLED) or now)
+        except ValueError:
+            return now
+        by = noted + NOTED_APART
+        return min(now, by)
 
     def _keep_learned(self, note: str, pace: Pace) -> None:
         self._recorder.post(Note(note, pace.learned()))
         if pace is self._submit_pace and self._tools.remember is not None:
-            self._tools.remember(pace.found_out())
+            self._tools.remember(pace.found_out(), pace.held())
 
     def _reaches(self) -> tuple[Reach, Reach]:
         clock, patience = self._tools.clock, self._settings.patience

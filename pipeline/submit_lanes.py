@@ -16,7 +16,7 @@ from functools import partial
 from typing import assert_never
 
 from pipeline.bell import Bell
-from pipeline.course import NEVER, Course, superseded
+from pipeline.course import LONGEST_NAP, NEVER, Course, superseded
 from pipeline.entry import Entry
 from pipeline.errors import StorageFailed
 from pipeline.facts import End, Ended, Move, Sent
@@ -115,7 +115,7 @@ class SubmitLanes:
             opens_at = self._pace.opens_at(now) if self._admitted() else NEVER
             if opens_at <= now:
                 return
-            await self.bell.wait(None if opens_at == NEVER else opens_at - now)
+            await self.bell.wait(None if opens_at == NEVER else min(opens_at - now, LONGEST_NAP))
 
     def _admitted(self) -> bool:
         counts = self._course.counts
@@ -170,9 +170,10 @@ class SubmitLanes:
             return
         request_id = uuid.uuid5(self._run_id, f"{row.line}/{posting.state.submits}")
         _log.info("→ line %d, request %s", row.line, request_id)
+        sent_at = self._course.clock.now()
         outcome = await self._service.submit(row.body, str(request_id))
         verdict = after_submit(outcome, own_model=row.own_model, proven=self._proven)
-        self._settle_pace(posting, verdict)
+        self._settle_pace(posting, verdict, sent_at)
         await self._heed(posting, verdict)
 
     def _unsent(self, posting: _Posting) -> None:
@@ -180,17 +181,20 @@ class SubmitLanes:
         self._pace.undo(posting.begun)
         self._course.recorder.post(Ended(posting.number, 0.0))
 
-    def _settle_pace(self, posting: _Posting, verdict: Verdict) -> None:
+    def _settle_pace(self, posting: _Posting, verdict: Verdict, sent_at: float) -> None:
         if isinstance(verdict, Retry) and not verdict.sent:
             self._unsent(posting)
             return
         now = self._course.clock.now()
         accepted = isinstance(verdict, Run)
-        self._pace.end(now, now - posting.begun if accepted else None)
+        # What the disk took before it was sent tells nothing of the way.
+        self._pace.end(now, now - sent_at if accepted else None)
         self._course.recorder.post(Ended(posting.number, now))
         match verdict:
             case Retry(problem, throttle=Throttle() as throttle):
-                lesson = self._pace.throttled(throttle, posting.begun, now)
+                # The quota may be its model's alone: its number is not for other rows.
+                heed = self._pace.slowed_down if posting.row.own_model else self._pace.throttled
+                lesson = heed(throttle, posting.begun, now)
                 if lesson is not None:
                     _log.warning("! %s", lesson.words("submits", problem.message))
             case Run():

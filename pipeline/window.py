@@ -44,10 +44,13 @@ class Window:
 
     def opens_at(self, now: float) -> float:
         """When the next call may start; infinity while only the end of an open call can tell."""
+        if self.taken(now) >= self.quota.limit and self.quota.more_at() <= now:
+            self.quota.try_more(now)
         excess = self.taken(now) - self.quota.limit
         if excess < 0:
             return now
-        return self._free_at[excess] if excess < len(self._free_at) else _NEVER
+        free_at = self._free_at[excess] if excess < len(self._free_at) else _NEVER
+        return min(free_at, self.quota.more_at())
 
     def room(self, until: float) -> int:
         """How many calls may start up to then, as far as ends of open calls don't matter."""
@@ -82,8 +85,8 @@ class Window:
         self._open -= 1
 
     def passed(self, begun: float, now: float) -> bool:
-        """A call passed; true if more may be sent for it from now on."""
-        return self.quota.passed(self.taken(now), begun, now)
+        """A call passed; true if that taught anything of the quota."""
+        return self.quota.passed(self.taken(now), begun)
 
     def ended(self, now: float) -> Iterable[float]:
         """When the calls ended that take places now."""

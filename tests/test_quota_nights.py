@@ -9,8 +9,9 @@ import pytest
 from pipeline.emulator.model import Config, Service
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
+from pipeline.service import Reply
 from pipeline.settings import Settings
-from tests.simulation import EVENING, simulate
+from tests.simulation import EVENING, Sending, simulate
 
 MINUTE, HOUR = 60.0, 3600.0
 TOLD = (Rate(10, 1.0), Rate(600, MINUTE))
@@ -113,3 +114,40 @@ def test_quota_that_somebody_else_uses_costs_at_most_a_refusal_a_minute(tmp_path
     # 120 at once, 80 once theirs are an hour old, and 100 more when our first are. Calls that were
     # refused take places in our own windows too: a place a minute.
     assert minutes < 60 + 12
+
+
+@pytest.mark.promise("P14")
+def test_a_long_window_of_polls_holds_up_no_resume_after_it_is_over(tmp_path: Path) -> None:
+    model, output = service(Rate(10, 1.0)), tmp_path / "results.jsonl"
+    hourly = Settings(Recipe("yandexgpt-lite", Config().folder), poll_rates=(Rate(600, HOUR),))
+    source = rows(tmp_path, 40)
+    _, end = simulate(source, output, hourly, model, stop_after=3.0)
+    polls = len(model.poll_times)
+    assert polls > 0
+    later = end + 3 * HOUR
+    outcome, _ = simulate(source, output, hourly, model, start=later)
+    assert outcome.exit_code == 0
+    assert model.poll_times[polls] < later + 5
+
+
+@pytest.mark.promise("P13")
+def test_a_quota_of_one_row_s_own_model_slows_down_no_other_for_long(tmp_path: Path) -> None:
+    model, path = service(Rate(10, 1.0)), tmp_path / "prompts.jsonl"
+    lines = [{"prompt": f"row {n}."} for n in range(300)]
+    lines[3]["model"] = "yandexgpt"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    message = "ai.proRequestsPerHour.rate rate quota limit exceed: allowed 5 requests"
+    body = json.dumps({"error": {"grpcCode": 8, "httpCode": 429, "message": message}}).encode()
+    refused: list[int] = []
+
+    async def meet(sending: Sending) -> Reply:
+        if sending.is_submit and sending.says('/yandexgpt"') and not refused:
+            refused.append(1)
+            return Reply(429, {}, body)
+        return await sending.onward()
+
+    outcome, end = simulate(path, tmp_path / "r.jsonl", settings(Rate(10, 1.0)), model, meet=meet)
+    assert outcome.exit_code == 0
+    assert refused
+    # The gate closes for a minute, once.
+    assert end - EVENING < 3 * MINUTE

@@ -5,10 +5,12 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import click
@@ -112,7 +114,7 @@ def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -
     is_auto = AUTO in options["rate"]
     if is_auto and len(options["rate"]) > 1:
         raise click.UsageError("--rate auto stands alone: it finds out all windows by itself.")
-    documented = DEFAULT_RATES if known is None else known.rates(DEFAULT_RATES)
+    documented = known.rates(DEFAULT_RATES) if is_auto and known else DEFAULT_RATES
     return Settings(
         recipe=recipe,
         rates=documented if is_auto else chosen_rates(options["rate"], DEFAULT_RATES),
@@ -225,7 +227,7 @@ async def _carry(call: Call, signals: Signals) -> Outcome:
 
     tools = Tools(
         *(connect, clock, prices(), _view(call.progress), say, _allowance(call, clock)),
-        remember=None if call.known is None else call.known.remember,
+        remember=None if call.known is None else partial(_aside, call.known.remember),
     )
     try:
         return await carry(call.paths, source, call.settings, tools, ending, fresh=call.fresh)
@@ -244,6 +246,11 @@ def _allowance(call: Call, clock: Clock) -> Opener | None:
         return Allowance(path, rates, clock)
 
     return opened
+
+
+def _aside(work: Callable[..., None], *given: object) -> None:
+    """Do what nobody waits for, on a disk that may hang."""
+    Thread(target=work, args=given, daemon=True).start()
 
 
 def _known(environment: Mapping[str, str], endpoints: Endpoints, recipe: Recipe) -> Known | None:
