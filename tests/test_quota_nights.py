@@ -1,17 +1,19 @@
 """Whole runs under virtual time whose quota is not what they were told, or not theirs alone."""
 
+import asyncio
 import json
 import logging
 from pathlib import Path
 
 import pytest
 
+from pipeline.clock import Clock
 from pipeline.emulator.model import Config, Service
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.service import Reply
 from pipeline.settings import Settings
-from tests.simulation import EVENING, Sending, simulate
+from tests.simulation import EVENING, ModelCarrier, Sending, VirtualLoop, live, simulate
 
 MINUTE, HOUR = 60.0, 3600.0
 TOLD = (Rate(10, 1.0), Rate(600, MINUTE))
@@ -151,3 +153,22 @@ def test_a_quota_of_one_row_s_own_model_slows_down_no_other_for_long(tmp_path: P
     assert refused
     # The gate closes for a minute, once.
     assert end - EVENING < 3 * MINUTE
+
+
+@pytest.mark.promise("P13")
+def test_a_machine_that_slept_goes_on_when_it_wakes(tmp_path: Path) -> None:
+    hourly = Rate(20, HOUR)
+    model, asleep = service(hourly), 0.9 * HOUR
+
+    async def night() -> None:
+        loop = asyncio.get_running_loop()
+        # The loop's timers stand still in sleep, and the clock goes on.
+        clock = Clock(lambda: loop.time() + (asleep if loop.time() > MINUTE else 0.0), EVENING)
+        carrier = ModelCarrier(model, clock, lambda: 0.02)
+        source, output = rows(tmp_path, 40), tmp_path / "results.jsonl"
+        await live(source, output, settings(hourly), clock, carrier)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(night())
+    # It woke 5 minutes before the window opened, and looked at the clock soon enough.
+    assert 0 <= model.submit_times[20] - model.submit_times[0] - HOUR < MINUTE
