@@ -195,10 +195,15 @@ class Pace:
         for window in self._windows:
             window.restore(ended)
 
-    def fill(self, now: float) -> None:
-        """Assume that an earlier process used everything up just now."""
+    def fill(self, now: float, long_until: float) -> None:
+        """Assume that an earlier process used everything up: just now, long windows by then."""
         for window in self._windows:
-            window.restore([now] * window.rate.limit)
+            end = min(long_until, now) if window.seconds > SHORT else now
+            window.restore([end] * window.rate.limit)
+
+    @property
+    def has_long_windows(self) -> bool:
+        return any(window.seconds > SHORT for window in self._windows)
 
     @property
     def windows(self) -> tuple[Window, ...]:

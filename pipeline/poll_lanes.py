@@ -15,7 +15,6 @@ from pipeline.item import Lost, after
 from pipeline.outcomes import PollOutcome
 from pipeline.pace import Pace
 from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, after_poll
-from pipeline.quota import SHORT
 from pipeline.reach import Reach
 from pipeline.service import POLL_TIMEOUT, PROBE_TIMEOUT, Service
 from pipeline.submitting import forbidden, misdirected, refused_credential
@@ -23,9 +22,9 @@ from pipeline.submitting import forbidden, misdirected, refused_credential
 _log = logging.getLogger("yagpt-batch")
 # So many polls in a row, of several operations and without a good one between, are no accident.
 _FORBIDDEN_LIMIT = 3
-POLLED = "polled"
-"""The name under which the checkpoint holds when a poll ended last, to within the next figure."""
-NOTED_APART = 10.0
+POLLED_UNTIL = "polled until"
+"""The name under which the checkpoint holds when a long window can have been used last."""
+_LEASE = 60.0
 # What was learned is noted each time so many more operations are over.
 _NOTED_AFTER = 256
 _PROBE_TRIES = 10
@@ -43,7 +42,7 @@ class PollLanes:
         self._turn = asyncio.Lock()
         self._under_way = 0
         self._answered_once = False
-        self._noted_at = -NEVER
+        self._leased_until = -NEVER
         self._failing: set[int] = set()
         self._forbidden: list[int] = []
 
@@ -80,7 +79,9 @@ class PollLanes:
         """Wait a moment for a place: of a shared allowance a run holds none that it needs not."""
         for _ in range(_PROBE_TRIES):
             now = self._course.clock.now()
-            if self._pace.opens_at(now) <= now:
+            if not self._is_leased(now):
+                await self._lease(now)
+            elif self._pace.opens_at(now) <= now:
                 return True
             await asyncio.sleep(_PROBE_TRIES_APART)
         return False
@@ -90,9 +91,24 @@ class PollLanes:
             now = self._course.clock.now()
             ready_at = self._ready_at(now)
             if ready_at <= now:
-                return self._course.agenda.pop(now)
+                if self._is_leased(now):
+                    return self._course.agenda.pop(now)
+                await self._lease(now)
+                continue
             nap = None if ready_at == NEVER else min(ready_at - now, LONGEST_NAP)
             await self._course.poll_bell.wait(nap)
+
+    def _is_leased(self, now: float) -> bool:
+        return not self._pace.has_long_windows or now < self._leased_until
+
+    async def _lease(self, now: float) -> None:
+        """Let the next process know until when this one will have polled, before it does.
+
+        It can't know how often; but a window of an hour need not be full for a whole one then.
+        """
+        until = now + _LEASE
+        await self._course.recorder.record(Note(POLLED_UNTIL, str(until + POLL_TIMEOUT)))
+        self._leased_until = until
 
     def _ready_at(self, now: float) -> float:
         self._course.agenda.are_last = self._course.are_last
@@ -132,7 +148,6 @@ class PollLanes:
             self._pace.undo(begun)
             return
         self._pace.end(now)
-        self._note_that_polled(now)
         match outcome:
             case outcomes.Throttled(throttle, problem):
                 lesson = self._pace.throttled(throttle, begun, now)
@@ -142,12 +157,6 @@ class PollLanes:
                 self._pace.undecided(begun)
             case _:
                 self._pace.passed(begun, now)
-
-    def _note_that_polled(self, now: float) -> None:
-        """Let the next process know until when a long window can have been used."""
-        if self._pace.horizon > SHORT and now - self._noted_at > NOTED_APART:
-            self._noted_at = now
-            self._course.recorder.post(Note(POLLED, str(now)))
 
     def _heed_refusal(self, asking: Asking, outcome: PollOutcome) -> None:
         """End the run where every operation is refused for the same reason."""

@@ -25,7 +25,7 @@ from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
 from pipeline.outlook import Outlook
 from pipeline.pace import Pace
-from pipeline.poll_lanes import NOTED_APART, POLLED, PollLanes
+from pipeline.poll_lanes import POLLED_UNTIL, PollLanes
 from pipeline.preflight import Report, look
 from pipeline.prices import PriceTable
 from pipeline.progress import View
@@ -191,17 +191,16 @@ class Run:
         # Nor can any have ended after now, unless the clock was set back meanwhile.
         submits.restore(sorted(now if end is None else min(end, now) for _, _, end in sends))
         if self._files.resumed:
-            polls.fill(self._polled_by(now))
+            polls.fill(now, self._polled_until(now))
         return submits, polls
 
-    def _polled_by(self, now: float) -> float:
-        """When the process before this one can have polled last."""
+    def _polled_until(self, now: float) -> float:
+        """When the processes before this one can have polled last."""
         try:
-            noted = float(self._files.checkpoint.meta(POLLED) or now)
+            noted = float(self._files.checkpoint.meta(POLLED_UNTIL) or now)
         except ValueError:
             return now
-        by = noted + NOTED_APART
-        return min(now, by)
+        return min(now, noted)
 
     def _keep_learned(self, note: str, pace: Pace) -> None:
         self._recorder.post(Note(note, pace.learned()))

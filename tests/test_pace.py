@@ -218,7 +218,7 @@ def test_a_restart_at_any_moment_forgets_no_call(
 @pytest.mark.promise("P13")
 def test_a_pace_that_is_filled_lets_nothing_through_for_a_window() -> None:
     pace = Pace([Rate(50, 1.0), Rate(3, 60.0)])
-    pace.fill(100.0)
+    pace.fill(100.0, 100.0)
     assert pace.opens_at(100.0) == pytest.approx(100.0 + held_for(60.0))
     assert pace.horizon == pytest.approx(held_for(60.0))
 

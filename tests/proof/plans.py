@@ -20,7 +20,10 @@ _RATES: list[tuple[Rate, ...]] = [
     (Rate(1, 7.0),),
     (Rate(30, HOUR),),
 ]
-_POLL_RATES: list[tuple[Rate, ...]] = [(Rate(50, 1.0),), (Rate(20, 60.0),), (Rate(5, 1.0),)]
+_POLL_RATES: list[tuple[Rate, ...]] = [
+    *((Rate(50, 1.0),), (Rate(20, 60.0),), (Rate(5, 1.0),)),
+    (Rate(50, 1.0), Rate(100, 600.0)),
+]
 # What can happen to a call at any time, each at a rate; what can be wrong with an operation.
 _OF_CALLS = [
     *("reset-before", "reset-after", "hang", "hang-before", "drip", "truncate", "length"),
