@@ -162,9 +162,10 @@ class Quota:
         return Finding.LARGER
 
     def _make_room(self, own: int, now: float) -> None:
+        """Half of it stays ours: who takes more than that is to meet refusals too."""
         if self._seconds <= SHORT:
             ours, of = _LEFT_TO_US
-            self.limit = max(min(self.limit, own - 1) * ours // of, 1)
+            self.limit = max(min(self.limit, own - 1) * ours // of, self.known // 2, 1)
             self._try_at = now + _TRIES_APART
 
 

@@ -64,6 +64,14 @@ def test_in_a_short_window_somebody_else_gets_room_and_it_is_taken_back_step_by_
     assert [full(quota, now + 60.0 * n) for n in range(1, 8)] == [6, 7, 8, 9, 10, 10, 10]
 
 
+def test_somebody_else_gets_half_of_a_short_window_at_the_most() -> None:
+    quota, now = per_second(), 10.0
+    for _ in range(5):
+        now += 1.0
+        quota.refused(10, own=1, begun=now, now=now)
+    assert quota.limit == 5
+
+
 def test_a_larger_number_than_the_user_s_is_not_used() -> None:
     quota = hourly(1000)
     assert quota.refused(5000, own=1000, begun=9.0, now=10.0) is Finding.LARGER
