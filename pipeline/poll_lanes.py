@@ -14,6 +14,7 @@ from pipeline.facts import End, Move, Note
 from pipeline.item import Lost, after
 from pipeline.outcomes import PollOutcome
 from pipeline.pace import Pace
+from pipeline.pacing import POLLED_UNTIL
 from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, after_poll
 from pipeline.reach import Reach
 from pipeline.service import POLL_TIMEOUT, PROBE_TIMEOUT, Service
@@ -22,8 +23,6 @@ from pipeline.submitting import forbidden, misdirected, refused_credential
 _log = logging.getLogger("yagpt-batch")
 # So many polls in a row, of several operations and without a good one between, are no accident.
 _FORBIDDEN_LIMIT = 3
-POLLED_UNTIL = "polled until"
-"""The name under which the checkpoint holds when a long window can have been used last."""
 _LEASE = 60.0
 # What was learned is noted each time so many more operations are over.
 _NOTED_AFTER = 256

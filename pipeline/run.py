@@ -13,23 +13,21 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 
 from pipeline.board import Broken, Complete, Counts, Ending, Stopped
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.course import LEARNED, Course
 from pipeline.errors import Exit, RunError
-from pipeline.facts import Cursor, Ended, Note, Signature
+from pipeline.facts import Cursor, Note, Signature
 from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
 from pipeline.outlook import Outlook
-from pipeline.pace import Pace
-from pipeline.poll_lanes import POLLED_UNTIL, PollLanes
+from pipeline.pacing import Remember, paces
+from pipeline.poll_lanes import PollLanes
 from pipeline.preflight import Report, look
 from pipeline.prices import PriceTable
 from pipeline.progress import View
-from pipeline.rates import Rate
 from pipeline.reach import Host, Reach
 from pipeline.recorder import Recorder, Style
 from pipeline.recovery import Files, Paths, opened
@@ -73,8 +71,8 @@ class Tools:
     """What a run is given from outside, so that a simulation can give something else.
 
     `connect` is entered once the run's files are locked: the embedded emulator's is one of them.
-    `allowance` opens what the run shares with others; without it, it shares nothing. `remember`
-    hears which rates of submits the run found out, and which were as configured.
+    `allowance` opens what the run shares with others; without it, it shares nothing. What the run
+    finds out about the quotas of submits, `remember` hears.
     """
 
     connect: Callable[[], AbstractContextManager[Service]]
@@ -83,7 +81,7 @@ class Tools:
     view: View
     say: Callable[[str], None]
     allowance: Opener | None = None
-    remember: Callable[[tuple[Rate, ...], tuple[Rate, ...]], None] | None = None
+    remember: Remember | None = None
 
 
 async def carry(
@@ -149,7 +147,9 @@ class Run:
             ending,
             self._counts,
         )
-        self._submit_pace, self._poll_pace = self._paces()
+        self._submit_pace, self._poll_pace = paces(
+            files, self._recorder, settings, tools.remember, tools.clock.now()
+        )
         self._submit_reach, self._poll_reach = self._reaches()
         self._forgiveness = Forgiveness(self._course, self._submit_reach)
         self._submits = SubmitLanes(
@@ -171,41 +171,6 @@ class Run:
         self._refill = Refill(tools.allowance, tools.clock, tools.say)
         self._refill.attach("submits", self._submit_pace, self._submits.bell.ring)
         self._refill.attach("polls", self._poll_pace, self._course.poll_bell.ring)
-
-    def _paces(self) -> tuple[Pace, Pace]:
-        """Windows that remember what the processes before this one sent."""
-        now = self._tools.clock.now()
-        settings = self._settings
-        submits = Pace(settings.rates, open_ended=settings.auto_rate)
-        polls = Pace(settings.poll_rates)
-        for kind, pace in (("submits", submits), ("polls", polls)):
-            note = f"quota of {kind}"
-            pace.recall(self._files.checkpoint.meta(note), now)
-            pace.on_learned = partial(self._keep_learned, note, pace)
-        sends = self._files.checkpoint.sends_since(now - submits.horizon)
-        # A POST that its process did not see the end of can have arrived as late as now; and no
-        # later, whatever the next process thinks.
-        for number, _, end in sends:
-            if end is None:
-                self._recorder.post(Ended(number, now))
-        # Nor can any have ended after now, unless the clock was set back meanwhile.
-        submits.restore(sorted(now if end is None else min(end, now) for _, _, end in sends))
-        if self._files.resumed:
-            polls.fill(now, self._polled_until(now))
-        return submits, polls
-
-    def _polled_until(self, now: float) -> float:
-        """When the processes before this one can have polled last."""
-        try:
-            noted = float(self._files.checkpoint.meta(POLLED_UNTIL) or now)
-        except ValueError:
-            return now
-        return min(now, noted)
-
-    def _keep_learned(self, note: str, pace: Pace) -> None:
-        self._recorder.post(Note(note, pace.learned()))
-        if pace is self._submit_pace and self._tools.remember is not None:
-            self._tools.remember(pace.found_out(), pace.held())
 
     def _reaches(self) -> tuple[Reach, Reach]:
         clock, patience = self._tools.clock, self._settings.patience
