@@ -19,8 +19,7 @@ from pipeline.clock import Clock
 from pipeline.gate import Throttle
 from pipeline.pace import Pace
 from pipeline.purse import PERIOD, Purse, Statement
-from pipeline.rates import Rate
-from pipeline.register import Kind
+from pipeline.rates import Kind, Rate
 
 # Timers go off a little late, never early.
 _TICK = 1e-6

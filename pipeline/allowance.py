@@ -18,8 +18,8 @@ from pipeline import sharing
 from pipeline.clock import Clock
 from pipeline.presence import Presence
 from pipeline.purse import AHEAD, Statement
-from pipeline.rates import Rate
-from pipeline.register import FAILURES, Kind, Register
+from pipeline.rates import Kind, Rate
+from pipeline.register import FAILURES, Register
 from pipeline.sharing import Sharer
 
 _PATIENCE_AT_THE_END = 1.0

@@ -37,8 +37,6 @@ _log = logging.getLogger("yagpt-batch")
 NEVER = math.inf
 LONGEST_NAP = 30.0
 """A lane looks at the clock so often: the loop's timers stand still while a laptop sleeps."""
-LEARNED = "latency"
-"""The name under which the checkpoint holds what the agenda has learned."""
 # So few rows without a line, and none to come, are the last of a run.
 _LAST = 32
 

@@ -6,6 +6,7 @@ from typing import assert_never
 from pipeline.errors import BadData
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
 from pipeline.outcomes import Answer, Usage
+from pipeline.rates import Kind
 from pipeline.records import Failure
 
 APPLICATION = 0x79614762
@@ -111,9 +112,15 @@ class Finish:
     place: Span
 
 
+# Under what names notes stand in the checkpoint.
+ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
+OUTAGES: dict[Kind, str] = {"submits": "outage of submits", "polls": "outage of polls"}
+QUOTAS: dict[Kind, str] = {"submits": "quota of submits", "polls": "quota of polls"}
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What somebody who looks from outside should know, under a name; None takes it back."""
+    """What whoever looks from outside, or the next process, is to know; None takes it back."""
 
     name: str
     value: str | None

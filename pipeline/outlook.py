@@ -9,13 +9,11 @@ from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.curve import Tempo
 from pipeline.eta import IN_FLIGHT, SAMPLES, Eta, Situation, estimate, hindrance, words
-from pipeline.facts import Note
+from pipeline.facts import ETA, Note
 from pipeline.pace import Pace
 from pipeline.reach import Reach
 from pipeline.settings import Settings
 
-ETA = "eta"
-"""The name under which the checkpoint holds what was told last."""
 _FIRST_TOLD_AFTER = 5.0
 _TOLD_APART, _LONGEST_APART = 60.0, 900.0
 # The note is made anew so many times until the end, but for the bounds above.

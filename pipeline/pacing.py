@@ -7,15 +7,12 @@ was learned of the quotas.
 from collections.abc import Callable
 from functools import partial
 
-from pipeline.facts import Ended, Note
+from pipeline.facts import POLLED_UNTIL, QUOTAS, Ended, Note
 from pipeline.pace import Pace
 from pipeline.rates import Rate
 from pipeline.recorder import Recorder
 from pipeline.recovery import Files
 from pipeline.settings import Settings
-
-POLLED_UNTIL = "polled until"
-"""The name under which the checkpoint holds when a long window can have been used last."""
 
 Remember = Callable[[tuple[Rate, ...], tuple[Rate, ...]], None]
 """Hears which rates of submits a run found out, and which were as configured."""
@@ -27,8 +24,8 @@ def paces(
     """Paces for submits and polls; what they learn from now on is kept."""
     submits = Pace(settings.rates, open_ended=settings.auto_rate)
     polls = Pace(settings.poll_rates)
-    _go_on_learning(submits, "quota of submits", files, recorder, now, remember)
-    _go_on_learning(polls, "quota of polls", files, recorder, now, None)
+    _go_on_learning(submits, QUOTAS["submits"], files, recorder, now, remember)
+    _go_on_learning(polls, QUOTAS["polls"], files, recorder, now, None)
     _restore_submits(submits, files, recorder, now)
     if files.resumed:
         polls.fill(now, _polled_until(files, now))

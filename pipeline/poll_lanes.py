@@ -9,12 +9,11 @@ import logging
 from typing import assert_never
 
 from pipeline import outcomes
-from pipeline.course import LEARNED, LONGEST_NAP, NEVER, Course
-from pipeline.facts import End, Move, Note
+from pipeline.course import LONGEST_NAP, NEVER, Course
+from pipeline.facts import LATENCY, POLLED_UNTIL, End, Move, Note
 from pipeline.item import Lost, after
 from pipeline.outcomes import PollOutcome
 from pipeline.pace import Pace
-from pipeline.pacing import POLLED_UNTIL
 from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, after_poll
 from pipeline.reach import Reach
 from pipeline.service import POLL_TIMEOUT, PROBE_TIMEOUT, Service
@@ -207,7 +206,7 @@ class PollLanes:
         known = agenda.known
         agenda.hear(asking, outcome, now)
         if agenda.known // _NOTED_AFTER > known // _NOTED_AFTER:
-            self._course.recorder.post(Note(LEARNED, agenda.learned()))
+            self._course.recorder.post(Note(LATENCY, agenda.learned()))
 
     async def _lose(self, asking: Asking) -> None:
         gone = after(asking.state, Lost())

@@ -2,8 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.quota import UNLIMITED
+
+Kind = Literal["submits", "polls"]
+"""What has quotas of its own."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_WINDOW = 86400.0

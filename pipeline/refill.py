@@ -18,8 +18,7 @@ from pipeline.bell import Bell
 from pipeline.clock import Clock
 from pipeline.pace import Pace
 from pipeline.purse import PERIOD, Purse, Statement
-from pipeline.rates import Rate
-from pipeline.register import Kind
+from pipeline.rates import Kind, Rate
 
 _Result = TypeVar("_Result")
 Opener = Callable[[Mapping[Kind, tuple[Rate, ...]]], Allowance]

@@ -11,14 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import Literal
 
 from pipeline import sharing
 from pipeline.clock import Clock, boot
-from pipeline.rates import LONGEST_WINDOW, Rate
+from pipeline.rates import LONGEST_WINDOW, Kind, Rate
 from pipeline.sharing import Anchor, Ends, Sharer
 
-Kind = Literal["submits", "polls"]
 FAILURES = (sqlite3.Error, OSError, ValueError)
 """What a file that can't be used raises."""
 _APPLICATION = 0x79614761

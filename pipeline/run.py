@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pipeline.board import Broken, Complete, Counts, Ending, Stopped
 from pipeline.clock import Clock
 from pipeline.codec import encode
-from pipeline.course import LEARNED, Course
+from pipeline.course import Course
 from pipeline.errors import Exit, RunError
-from pipeline.facts import Cursor, Note, Signature
+from pipeline.facts import LATENCY, OUTAGES, ROWS, Cursor, Note, Signature
 from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
 from pipeline.outlook import Outlook
@@ -28,6 +28,7 @@ from pipeline.poll_lanes import PollLanes
 from pipeline.preflight import Report, look
 from pipeline.prices import PriceTable
 from pipeline.progress import View
+from pipeline.rates import Kind
 from pipeline.reach import Host, Reach
 from pipeline.recorder import Recorder, Style
 from pipeline.recovery import Files, Paths, opened
@@ -186,10 +187,11 @@ class Run:
 
     def _note_outages(self) -> None:
         """Let those who look from outside see what the run waits for, and for how long it will."""
-        for name, reach in (("submits", self._submit_reach), ("polls", self._poll_reach)):
+        reaches: dict[Kind, Reach] = {"submits": self._submit_reach, "polls": self._poll_reach}
+        for kind, reach in reaches.items():
             outage = reach.outage()
             told = None if outage is None else encode(outage).decode()
-            self._recorder.post(Note(f"outage of {name}", told))
+            self._recorder.post(Note(OUTAGES[kind], told))
 
     def _submits_changed(self) -> None:
         self._note_outages()
@@ -256,7 +258,7 @@ class Run:
         counts = self._counts
         counts.ok, counts.failed = totals.rows("ok"), totals.rows("failed")
         counts.held, counts.doubts = totals.rows("held"), totals.doubt_count
-        self._course.agenda.recall(checkpoint.meta(LEARNED))
+        self._course.agenda.recall(checkpoint.meta(LATENCY))
         pending, now = list(checkpoint.pending()), self._tools.clock.now()
         counts.open = len(pending)
         for row in pending:
@@ -312,7 +314,7 @@ class Run:
 
     def _expect(self, total: int | None) -> None:
         self._counts.total = total
-        self._recorder.post(Note("rows", None if total is None else str(total)))
+        self._recorder.post(Note(ROWS, None if total is None else str(total)))
 
     async def _count(self) -> None:
         """Learn how many rows there are, where that was not seen at the start."""
@@ -325,7 +327,7 @@ class Run:
     async def _conclude(self) -> None:
         self._files.check_in_place()
         checkpoint = self._files.checkpoint
-        checkpoint.set_meta({"rows": str(checkpoint.cursor().rows)})
+        checkpoint.set_meta({ROWS: str(checkpoint.cursor().rows)})
         if self._settings.totals:
             self._write_totals()
 

@@ -15,7 +15,7 @@ from pipeline.bystander import Disturbed, database
 from pipeline.errors import BadData, StorageFailed
 from pipeline.eta import Eta
 from pipeline.evidence import Doubted, Kept, Recorded
-from pipeline.facts import APPLICATION, VERSION, Cursor, Signature
+from pipeline.facts import APPLICATION, ETA, OUTAGES, ROWS, VERSION, Cursor, Signature
 from pipeline.matching import Key
 from pipeline.standing import Operation, Operations, Outage
 from pipeline.totals import Sums, Totals
@@ -107,19 +107,19 @@ class Snapshot:
 
     def expected(self) -> int | None:
         """How many rows the run will come to, where it has counted them."""
-        value = self.meta("rows")
+        value = self.meta(ROWS)
         with self._readable("rows"):
             return None if value is None else int(value)
 
     def outages(self) -> list[Outage]:
         """Who is away, or was when the run's process ended."""
-        found = (self.meta(f"outage of {name}") for name in ("submits", "polls"))
+        found = map(self.meta, OUTAGES.values())
         with self._readable("outage"):
             return [msgspec.json.decode(told, type=Outage) for told in found if told]
 
     def eta(self) -> Eta | None:
         """When the run ends and what binds, as its process saw it last; None where it did not."""
-        found = self.meta("eta")
+        found = self.meta(ETA)
         with self._readable("eta"):
             return None if found is None else msgspec.json.decode(found, type=Eta)
 

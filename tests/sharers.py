@@ -13,6 +13,7 @@ from typing import Protocol
 from pipeline.purse import Statement
 from pipeline.rates import Rate
 from pipeline.sharing import IN_FLIGHT
+from tests.scratch import busiest
 
 
 class Part(Protocol):
@@ -23,17 +24,6 @@ class Part(Protocol):
     def leave(self, told: Statement, still_open: int) -> None: ...
 
     def die(self) -> None: ...
-
-
-def busiest(moments: list[float], seconds: float) -> int:
-    """The most calls that any stretch of so many seconds holds, its very end left out."""
-    moments = sorted(moments)
-    most = first = 0
-    for last, moment in enumerate(moments):
-        while moment - moments[first] >= seconds:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 @dataclass(slots=True)

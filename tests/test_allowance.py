@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -21,11 +20,10 @@ from pipeline.allowance import Allowance, Unshared, state_file
 from pipeline.clock import Clock
 from pipeline.margin import held_for
 from pipeline.purse import Statement
-from pipeline.rates import Rate
-from pipeline.register import Kind
+from pipeline.rates import Kind, Rate
 from tests import sharers as game
+from tests.scratch import busiest, in_memory
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what these tests are about
 START = 1_790_000_000.0
 TEN = (Rate(10, 1.0),)
 WANTS = Statement(want=100)
@@ -351,7 +349,7 @@ class FilePart:
 def test_no_window_is_passed_whoever_asks_calls_leaves_or_dies(
     rates: tuple[Rate, ...], seed: int, most: int
 ) -> None:
-    with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as name:
+    with in_memory() as name:
         path = Path(name) / "folder.quota"
 
         def come() -> FilePart:
@@ -437,8 +435,8 @@ def test_processes_that_are_killed_at_random_never_pass_a_window_together(
 
     starts, ends = _read(log)
     for moments in (starts, ends):
-        assert game.busiest(moments, 1.0) <= 40
-        assert game.busiest(moments, 3.0) <= 90
+        assert busiest(moments, 1.0) <= 40
+        assert busiest(moments, 3.0) <= 90
     assert len(starts) > 100
 
 
@@ -458,7 +456,7 @@ def test_a_process_that_was_stopped_holds_the_others_up_for_a_moment_only(
             other.kill()
     starts, ends = _read(log)
     for moments in (starts, ends):
-        assert game.busiest(moments, 3.0) <= 90
+        assert busiest(moments, 3.0) <= 90
     # Of its own it holds no more than it had asked for; the rest is the other's.
     late = [start for start in starts if start > max(starts) - 2.5]
     assert len(late) >= 30

@@ -31,9 +31,9 @@ from pipeline.service import NoAnswerError, Reply
 from pipeline.settings import Settings
 from tests.builders import refusal
 from tests.oracle import checkpoint_at, checkpoint_of, errors_of, whole_lines
+from tests.scratch import in_memory
 from tests.simulation import EVENING, Sending, simulate
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what these tests are about
 _SETTINGS = Settings(
     Recipe("yandexgpt-lite", Config().folder, keep=("n",)),
     policy=Policy(attempts=3),
@@ -164,7 +164,7 @@ def _check_sentence(error: RunError) -> None:
 
 def check(picture: Picture, damage: Callable[[Path], None]) -> None:
     """Do something to the checkpoint, start the run again and judge how that ends."""
-    with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as name:
+    with in_memory() as name:
         output = picture.lay_out(Path(name))
         before = _seen(output)
         damage(checkpoint_of(output))

@@ -3,9 +3,7 @@
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -13,16 +11,10 @@ from pipeline.emulator.model import Config, Service
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
+from tests.scratch import busiest
 from tests.simulation import EVENING, simulate
 
 HOUR = 3600.0
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what these tests are about
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as name:
-        yield Path(name)
 
 
 def _rows(folder: Path, count: int) -> Path:
@@ -35,16 +27,6 @@ def _rows(folder: Path, count: int) -> Path:
 def _settings(**changes: object) -> Settings:
     recipe = Recipe(model="yandexgpt-lite", folder=Config().folder)
     return Settings(recipe=recipe, **changes)  # type: ignore[arg-type]
-
-
-def _most_in_any_window(times: Sequence[float], seconds: float) -> int:
-    """The largest number of times in any half-open window of that length."""
-    most, first = 0, 0
-    for last, moment in enumerate(times):
-        while times[first] + seconds <= moment:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 def _lines_by_row(output: Path) -> Counter[int]:
@@ -64,9 +46,9 @@ def test_a_night_of_20_000_rows_uses_the_quota_and_never_passes_it(folder: Path)
     assert _lines_by_row(output) == dict.fromkeys(range(1, 20_001), 1)
     assert len(model.ledger.accepted) == 20_000
     assert not model.violations
-    assert _most_in_any_window(model.submit_times, 1.0) <= 10
-    assert _most_in_any_window(model.submit_times, HOUR) <= 5000
-    assert _most_in_any_window(model.poll_times, 1.0) <= 50
+    assert busiest(model.submit_times, 1.0) <= 10
+    assert busiest(model.submit_times, HOUR) <= 5000
+    assert busiest(model.poll_times, 1.0) <= 50
     # Four windows of 5,000: the last one opens three hours after the first.
     assert model.submit_times[-1] - EVENING < 3 * HOUR * 1.001 + 5000 / 10 * 1.05
     assert end - EVENING < 4 * HOUR
@@ -93,7 +75,7 @@ def test_restarts_in_a_loop_and_a_jittery_network_draw_no_rejection(folder: Path
 
     assert calls > 5
     assert not model.violations
-    assert _most_in_any_window(model.submit_times, 60.0) <= 100
+    assert busiest(model.submit_times, 60.0) <= 100
     assert _lines_by_row(output) == dict.fromkeys(range(1, 601), 1)
     assert len(model.ledger.accepted) == 600
 

@@ -13,6 +13,7 @@ from pipeline.margin import held_for
 from pipeline.pace import Pace
 from pipeline.rates import Rate
 from pipeline.window import Window
+from tests.scratch import busiest
 
 PER_SECOND = Throttle(quota="ai.textGenerationAsyncRequestsPerSecond", allowed=10)
 PER_HOUR = Throttle(quota="ai.textGenerationAsyncRequestsPerHour", allowed=5000)
@@ -55,17 +56,6 @@ def test_a_rate_is_shown_as_it_can_be_read_again(limit: int, seconds: int) -> No
 
 
 # Windows, against a service that may count a call at any moment that it is under way.
-
-
-def busiest(moments: list[float], seconds: float) -> int:
-    """The most calls that any stretch of so many seconds holds, its very end left out."""
-    moments = sorted(moments)
-    most = first = 0
-    for last, moment in enumerate(moments):
-        while moment - moments[first] >= seconds:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 def simulated(

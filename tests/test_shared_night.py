@@ -3,10 +3,9 @@
 import asyncio
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,17 +16,10 @@ from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.service import Carrier, Reply
 from pipeline.settings import Settings
-from tests.sharers import busiest
+from tests.scratch import busiest
 from tests.simulation import EVENING, AwayCarrier, ModelCarrier, VirtualLoop, bad_gateway, live
 
 HOUR = 3600.0
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what these tests are about
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as name:
-        yield Path(name)
 
 
 @dataclass(slots=True)

@@ -31,10 +31,9 @@ from pipeline.item import Policy
 from pipeline.known import Known
 from pipeline.prices import PriceTable, money
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
-from pipeline.rates import Rate
+from pipeline.rates import Kind, Rate
 from pipeline.recovery import Paths
 from pipeline.refill import Opener
-from pipeline.register import Kind
 from pipeline.rows import Recipe, Template, folder_of, model_uri
 from pipeline.run import Outcome, Tools, carry
 from pipeline.service import Account, Endpoints, HttpxCarrier, Service

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -36,10 +35,10 @@ from tests.proof.crashes import Died, Mortal, mortal
 from tests.proof.networks import Network
 from tests.proof.plans import HOUR, Night
 from tests.proof.seeds import CORES, played
+from tests.scratch import in_memory
 from tests.simulation import EVENING, simulate
 
 _MOST_LIVES = 300
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what a simulated night is about
 _FINISHED = {Exit.OK, Exit.SOME_FAILED, Exit.SOME_HELD}
 # What a run may end with and still be continued by the same command.
 _RESUMABLE = {Exit.UNREACHABLE, Exit.NO_PERMISSION, 128 + 15}
@@ -82,7 +81,7 @@ def play(seed: int) -> Story:
     """
     begun = time.process_time()
     try:
-        with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+        with in_memory() as folder:
             story = _Played(seed, Path(folder)).play()
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
