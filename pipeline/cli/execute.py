@@ -43,7 +43,7 @@ from pipeline.source import Source
 from pipeline.speech import SPEECH, say
 from pipeline.totals import Totals
 
-_EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
+EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
 # POSTs and polls have connections of their own to spare.
 _SPARE_CONNECTIONS = 40
 _ID = re.compile(r"[\w.-]+", re.ASCII)
@@ -85,7 +85,7 @@ class Call:
         paths = Paths(output)
         if any(_same(Path(options["input_path"]), path) for path in paths.all()):
             raise click.UsageError(f"-o {output}: the run's own files can't be its input too.")
-        endpoints, recipe = _endpoints(options["endpoint"], environment), _recipe(options)
+        endpoints, recipe = endpoints_of(options["endpoint"], environment), recipe_of(options)
         known = None if options["emulator"] else _known(environment, endpoints, recipe)
         return cls(
             input=Path(options["input_path"]),
@@ -93,7 +93,7 @@ class Call:
             settings=_settings(options, recipe, known),
             known=known,
             endpoints=endpoints,
-            credentials=_EMULATOR if options["emulator"] else find_credential(environment),
+            credentials=EMULATOR if options["emulator"] else find_credential(environment),
             data_logging=not options["no_data_logging"],
             environment=environment,
             shared_quota=not (options["no_shared_quota"] or options["emulator"]),
@@ -134,7 +134,7 @@ def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -
     )
 
 
-def _recipe(options: Mapping[str, Any]) -> Recipe:
+def recipe_of(options: Mapping[str, Any]) -> Recipe:
     template = None
     if options["template"] is not None:
         try:
@@ -161,7 +161,7 @@ def _recipe(options: Mapping[str, Any]) -> Recipe:
     )
 
 
-def _endpoints(endpoint: str | None, environment: Mapping[str, str]) -> Endpoints:
+def endpoints_of(endpoint: str | None, environment: Mapping[str, str]) -> Endpoints:
     default = Endpoints()
     llm = environment.get("YAGPT_LLM_URL") or endpoint or default.llm
     operations = environment.get("YAGPT_OPERATIONS_URL") or endpoint or default.operations
@@ -280,9 +280,9 @@ def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
     """The summary on standard output; what to do next on standard error."""
     if call.as_json:
         totals = outcome.totals.to_json(prices())
-        _answer([encode(totals | {"exit": outcome.exit_code}).decode()])
+        answer([encode(totals | {"exit": outcome.exit_code}).decode()])
     else:
-        _answer(_summary(call, outcome))
+        answer(_summary(call, outcome))
     match outcome.end:
         case RunError() as error:
             say(f"yagpt-batch: {error.told}")
@@ -292,7 +292,7 @@ def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
             pass
 
 
-def _answer(lines: list[str]) -> None:
+def answer(lines: list[str]) -> None:
     """What standard output can't take does not change how the run went."""
     if sys.stdout is None:
         return

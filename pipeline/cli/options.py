@@ -1,0 +1,91 @@
+"""Options that several commands have: each declared once, with its variable and its key."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import click
+
+from pipeline.cli.config import DEFAULT_FILE, load_config
+from pipeline.cli.kinds import RateKind, SubmitRateKind
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Decorator(Protocol):
+    def __call__(self, command: _Command, /) -> _Command: ...
+
+
+def option(*names: str, also: str | None = None, **settings: Any) -> Decorator:
+    """An option with its environment variable: YAGPT_ and its long name."""
+    variable = "YAGPT_" + names[-1].removeprefix("--").upper().replace("-", "_")
+    variables = [variable, also] if also else variable
+    return click.option(*names, envvar=variables, show_envvar=True, **settings)
+
+
+def _together(*options: Decorator) -> Decorator:
+    """All of them, to be listed by the help in this order."""
+
+    def decorate(command: _Command, /) -> _Command:
+        for one in reversed(options):
+            command = one(command)
+        return command
+
+    return decorate
+
+
+request_options = _together(
+    option("--model", default="yandexgpt-lite", show_default=True, help="A name or a gpt:// URI."),
+    option("--folder-id", also="YC_FOLDER_ID", help="The folder that pays."),
+    option("--system", help="What the model is told before each prompt."),
+    option(
+        "--template", help="Makes a prompt of a row's fields: 'Translate to {language}: {text}'."
+    ),
+    option("--temperature", type=click.FloatRange(0, 1), help="Sent only if given."),
+    option("--max-tokens", type=click.IntRange(1), help="Of an answer; sent only if given."),
+)
+limit_option = option(
+    "--limit", type=click.IntRange(1), help="Take only the first N rows of the input."
+)
+host_options = _together(
+    option("--emulator", is_flag=True, help="Use the embedded stand-in: no account, no money."),
+    option("--endpoint", metavar="URL", help="One base URL for all services."),
+)
+rate_options = _together(
+    option(
+        "--rate",
+        type=SubmitRateKind(),
+        multiple=True,
+        help="Submits: 10/s and 5000/h by default; auto finds out more; or none.",
+    ),
+    option("--poll-rate", type=RateKind(), multiple=True, help="Polls: 50/s by default; or none."),
+)
+logging_option = option(
+    "--no-data-logging", is_flag=True, help="Ask the service not to log requests."
+)
+saying_options = _together(
+    click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        envvar="YAGPT_VERBOSE",
+        show_envvar=True,
+        help="Say more; -vv says everything.",
+    ),
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        envvar="YAGPT_JSON",
+        show_envvar=True,
+        help="The summary as one JSON object.",
+    ),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=load_config,
+        help=f"Settings file instead of ./{DEFAULT_FILE}.",
+    ),
+)
