@@ -1,36 +1,67 @@
-"""Where the credential comes from, and what to do when the service stops accepting it.
+"""What authorizes calls, and what any source of it offers.
 
-A source hands out a `Credential` and is asked for another when one was refused. Sources that can't
-change under a running process say so by returning None.
+A source hands out a `Credential` and is asked for another one before it ends, or when the service
+refuses it. What the sources are is told in `lookup`, when they are asked in `renewal`.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from pipeline.errors import NoPermission
-
-ADVICE = (
-    "Set YC_API_KEY to a service account's API key, or YC_IAM_TOKEN to the output of "
-    "`yc iam create-token`; to try the program without an account, add --emulator."
+# Where a credential is looked for, in this order; the variables are named so, with YC_ before.
+SOURCES = (
+    "api-key",
+    "iam-token",
+    "iam-token-file",
+    "token-command",
+    "oauth-token",
+    "sa-key-file",
+    "metadata",
+    "token",
+    "yc",
 )
-
+ROLE = "ai.languageModels.user"
+SCOPE = "yc.ai.languageModels.execute"
 
 # So many characters of a secret say whose it is.
 _TELLING = 8
+# How secrets of Yandex Cloud begin: IAM tokens, OAuth tokens, API keys, and signed JWTs.
+_SECRET = re.compile(
+    r"\b(?:t1\.[\w.=-]{16,}|y[0-3]_[\w-]{16,}|AQVN[\w-]{16,}|eyJ[\w-]+\.[\w-]+\.[\w-]+)"
+)
+_HIDDEN = "***"
+# What each beginning should have been given as.
+_BELONGS = {"t1.": "YC_IAM_TOKEN", "AQVN": "YC_API_KEY", "y0_": "YC_OAUTH_TOKEN"}
+
+
+class NoCredentialError(Exception):
+    """A source has none to hand out. ``str()`` says why, in words that hold no secret.
+
+    Attributes:
+        advice: what the user can do.
+        may_pass: it may have one soon, without anybody doing anything.
+
+    """
+
+    def __init__(self, why: str, advice: str = "", *, may_pass: bool = False) -> None:
+        super().__init__(why)
+        self.advice = advice
+        self.may_pass = may_pass
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What authorizes a call; never shown. A user's own token needs the folder beside it."""
+    """What authorizes a call; never shown. A user's own token needs the folder beside it.
+
+    `ends_at` is when it ends by our clock, in unix seconds; None where that is not known.
+    """
 
     scheme: str
     secret: str
-    is_users: bool
+    is_users: bool = False
+    ends_at: float | None = None
 
     def __repr__(self) -> str:
-        return f"Credential({self.scheme} ***)"
+        return f"Credential({self.scheme} {_HIDDEN})"
 
     def headers(self, folder: str | None) -> dict[str, str]:
         headers = {"authorization": f"{self.scheme} {self.secret}"}
@@ -39,60 +70,27 @@ class Credential:
         return headers
 
     def redact(self, text: str) -> str:
-        """The text without the secret, nor a long beginning of it where the text was cut."""
-        if len(self.secret) < 2 * _TELLING:
-            return text.replace(self.secret, "***")
-        beginning = re.escape(self.secret[:_TELLING])
-        return re.sub(beginning + r"""[^\s"']*""", "***", text)
-
-
-class CredentialSource(Protocol):
-    """Hands out credentials; `name` says where they come from."""
+        """The text without this secret, whole or cut, nor any other that looks like one."""
+        return scrubbed(without(self.secret, text))
 
     @property
-    def name(self) -> str: ...
-
-    async def current(self) -> Credential: ...
-
-    async def renewed(self, refused: Credential) -> Credential | None:
-        """Another credential than the one that was refused, or None where there is none."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """A credential that was given at the start and can't change."""
-
-    name: str
-    credential: Credential
-
-    async def current(self) -> Credential:
-        return self.credential
-
-    async def renewed(self, refused: Credential) -> Credential | None:  # noqa: ARG002 - fixed
-        return None
+    def belongs_in(self) -> str | None:
+        """The variable that such a secret is for, where it plainly was given as another one."""
+        variable = next(
+            (v for start, v in _BELONGS.items() if self.secret.startswith(start)), None
+        )
+        is_key = variable == "YC_API_KEY"
+        return variable if variable and is_key != (self.scheme == "Api-Key") else None
 
 
-_API_KEY = ("YC_API_KEY", "Api-Key", False)
-_IAM_TOKEN = ("YC_IAM_TOKEN", "Bearer", True)
+def without(secret: str, text: str) -> str:
+    """The text without the secret, nor a long beginning of it where the text was cut."""
+    if len(secret) < 2 * _TELLING:
+        return text.replace(secret, _HIDDEN)
+    beginning = re.escape(secret[:_TELLING])
+    return re.sub(beginning + r"""[^\s"']*""", _HIDDEN, text)
 
 
-def find_credential(environment: Mapping[str, str]) -> CredentialSource:
-    """The first source that the environment offers; a ``YAGPT_`` name beats its ``YC_`` one.
-
-    Raises:
-        NoPermission: there is none, or it can't be a header's value.
-
-    """
-    for name, scheme, is_users in (_API_KEY, _IAM_TOKEN):
-        for variable in (name.replace("YC_", "YAGPT_", 1), name):
-            secret = environment.get(variable, "").strip()
-            if secret:
-                return Fixed(variable, Credential(scheme, _checked(variable, secret), is_users))
-    raise NoPermission("there is no credential.", ADVICE)
-
-
-def _checked(variable: str, secret: str) -> str:
-    if not secret.isascii() or not secret.isprintable() or " " in secret:
-        raise NoPermission(f"{variable} does not hold a credential: it has characters none has.")
-    return secret
+def scrubbed(text: str) -> str:
+    """The text without anything that looks like a secret of Yandex Cloud."""
+    return _SECRET.sub(_HIDDEN, text)

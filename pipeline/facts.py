@@ -114,7 +114,11 @@ class Finish:
 
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
-OUTAGES: dict[Kind, str] = {"submits": "outage of submits", "polls": "outage of polls"}
+OUTAGES = {
+    "submits": "outage of submits",
+    "polls": "outage of polls",
+    "credential": "outage of the credential",
+}
 QUOTAS: dict[Kind, str] = {"submits": "quota of submits", "polls": "quota of polls"}
 
 

@@ -47,10 +47,9 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class Unauthorized:
-    """The credential was not accepted. `renewed`: the next call will bring another one."""
+    """The credential was not accepted."""
 
     problem: Problem
-    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

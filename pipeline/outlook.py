@@ -10,6 +10,7 @@ from pipeline.course import Course
 from pipeline.curve import Tempo
 from pipeline.eta import IN_FLIGHT, SAMPLES, Eta, Situation, estimate, hindrance, words
 from pipeline.facts import ETA, Note
+from pipeline.keeper import Keeper
 from pipeline.pace import Pace
 from pipeline.reach import Reach
 from pipeline.settings import Settings
@@ -32,6 +33,7 @@ class Outlook:
     polls: Pace
     submit_reach: Reach
     poll_reach: Reach
+    keeper: Keeper
     _tempo: Tempo = field(default_factory=Tempo)
     _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     _last: Eta | None = None
@@ -100,6 +102,8 @@ class Outlook:
         return all(window.place_at(0, now) <= now for window in long)
 
     def _is_away(self, left: int) -> bool:
+        if not self.keeper.admits(0):
+            return True
         waits = self.course.counts.running > 0
         return (left > 0 and not self.submit_reach.is_up) or (waits and not self.poll_reach.is_up)
 

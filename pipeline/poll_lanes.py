@@ -17,7 +17,7 @@ from pipeline.pace import Pace
 from pipeline.polling import AskAgain, Asking, Conclude, GiveUpLost, after_poll
 from pipeline.reach import Reach
 from pipeline.service import POLL_TIMEOUT, PROBE_TIMEOUT, Service
-from pipeline.submitting import forbidden, misdirected, refused_credential
+from pipeline.submitting import forbidden, misdirected
 
 _log = logging.getLogger("yagpt-batch")
 # So many polls in a row, of several operations and without a good one between, are no accident.
@@ -111,10 +111,14 @@ class PollLanes:
     def _ready_at(self, now: float) -> float:
         self._course.agenda.are_last = self._course.are_last
         due_at = self._course.agenda.due_at(now)
-        if due_at is None or not self._reach.admits(self._under_way):
+        if due_at is None or not self._admitted():
             return NEVER
         # Asked for earlier, a place of a shared allowance would lie idle.
         return due_at if due_at > now else self._pace.opens_at(now)
+
+    def _admitted(self) -> bool:
+        under_way = self._under_way
+        return self._reach.admits(under_way) and self._service.keeper.admits(under_way)
 
     async def _ask(self, asking: Asking) -> None:
         outcome = await self._fetch(asking, POLL_TIMEOUT)
@@ -159,8 +163,6 @@ class PollLanes:
     def _heed_refusal(self, asking: Asking, outcome: PollOutcome) -> None:
         """End the run where every operation is refused for the same reason."""
         match outcome:
-            case outcomes.Unauthorized(problem, renewed) if not renewed:
-                self._course.ending.set(refused_credential(problem))
             case outcomes.Misdirected(problem):
                 self._course.ending.set(misdirected(problem))
             case outcomes.NotFound(problem) if asking.denied_at is None:

@@ -28,7 +28,6 @@ from pipeline.poll_lanes import PollLanes
 from pipeline.preflight import Report, look
 from pipeline.prices import PriceTable
 from pipeline.progress import View
-from pipeline.rates import Kind
 from pipeline.reach import Host, Reach
 from pipeline.recorder import Recorder, Style
 from pipeline.recovery import Files, Paths, opened
@@ -165,9 +164,10 @@ class Run:
         )
         self._polls = PollLanes(self._course, service, self._poll_pace, self._poll_reach)
         self._course.on_change = self._submits.bell.ring
+        service.keeper.on_change = self._credential_changed
         self._outlook = Outlook(
             *(self._course, settings, self._submit_pace, self._poll_pace),
-            *(self._submit_reach, self._poll_reach),
+            *(self._submit_reach, self._poll_reach, service.keeper),
         )
         self._refill = Refill(tools.allowance, tools.clock, tools.say)
         self._refill.attach("submits", self._submit_pace, self._submits.bell.ring)
@@ -187,11 +187,14 @@ class Run:
 
     def _note_outages(self) -> None:
         """Let those who look from outside see what the run waits for, and for how long it will."""
-        reaches: dict[Kind, Reach] = {"submits": self._submit_reach, "polls": self._poll_reach}
-        for kind, reach in reaches.items():
-            outage = reach.outage()
+        outages = {
+            "submits": self._submit_reach.outage(),
+            "polls": self._poll_reach.outage(),
+            "credential": self._service.keeper.absence(),
+        }
+        for what, outage in outages.items():
             told = None if outage is None else encode(outage).decode()
-            self._recorder.post(Note(OUTAGES[kind], told))
+            self._recorder.post(Note(OUTAGES[what], told))
 
     def _submits_changed(self) -> None:
         self._note_outages()
@@ -202,6 +205,11 @@ class Run:
         self._course.poll_bell.ring()
         if self._poll_reach.admits(0):
             self._submit_reach.hurry()
+
+    def _credential_changed(self) -> None:
+        self._note_outages()
+        self._submits.bell.ring()
+        self._course.poll_bell.ring()
 
     async def _probe_submits(self) -> bool | None:
         if not self._poll_reach.admits(0) and len(self._course.agenda):
@@ -282,6 +290,7 @@ class Run:
 
     def _start_watchers(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         parts = [
+            self._service.keeper.watch,
             self._submit_reach.watch,
             self._poll_reach.watch,
             self._forgiveness.watch,

@@ -125,7 +125,8 @@ class SubmitLanes:
         in_flight = counts.running + counts.posting
         if self._max_in_flight is not None and in_flight >= self._max_in_flight:
             return False
-        return self._reach.admits(counts.posting)
+        keeper = self._service.keeper
+        return self._reach.admits(counts.posting) and keeper.admits(counts.posting)
 
     def _begin_unfit(self, entry: Entry) -> None:
         begin = entry.begin(None)

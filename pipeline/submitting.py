@@ -72,8 +72,9 @@ def after_submit(outcome: SubmitOutcome, *, own_model: bool, proven: bool = Fals
             return Retry(problem, throttle=throttle)
         case outcomes.Conflict(problem):
             return Later(problem)
-        case outcomes.Unauthorized(problem, renewed):
-            return Retry(problem) if renewed else Stop(refused_credential(problem))
+        case outcomes.Unauthorized(problem):
+            # Whoever keeps the credential says when there is another one, or when to end.
+            return Retry(problem)
         case outcomes.NotSent(problem):
             return Retry(problem, sent=False)
         case outcomes.Unsure(problem, outage):
@@ -90,14 +91,6 @@ def after_submit(outcome: SubmitOutcome, *, own_model: bool, proven: bool = Fals
             return Stop(forbidden(problem))
         case outcomes.NotFound(problem):
             return Stop(misdirected(problem))
-
-
-def refused_credential(problem: Problem) -> NoPermission:
-    """The end of a run whose credential is not accepted and can't be renewed."""
-    return NoPermission(
-        f"the service does not accept the credential: {problem.message}",
-        "Get a new one, or check its scope and expiry, then run the same command again.",
-    )
 
 
 def forbidden(problem: Problem) -> NoPermission:

@@ -17,23 +17,19 @@ from urllib.parse import urlsplit
 
 from pipeline.allowance import Allowance
 from pipeline.board import Ending, Stopped
+from pipeline.carrier import Carrier, NoAnswerError, NotSentError, Reply
 from pipeline.cli.execute import prices
 from pipeline.clock import Clock
-from pipeline.credentials import Credential, Fixed
+from pipeline.credentials import Credential
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Service as Model
+from pipeline.endpoints import Endpoints
+from pipeline.keeper import CredentialSource, Keeper
+from pipeline.local_tokens import Fixed
 from pipeline.progress import Silent, View
 from pipeline.recovery import Paths
 from pipeline.run import Outcome, Tools, carry
-from pipeline.service import (
-    Account,
-    Carrier,
-    Endpoints,
-    NoAnswerError,
-    NotSentError,
-    Reply,
-    Service,
-)
+from pipeline.service import Account, Service
 from pipeline.settings import Settings
 from pipeline.source import Source
 
@@ -218,6 +214,7 @@ def simulate(
     meet: Callable[[Sending], Awaitable[Reply]] | None = None,
     disk: float = 0.0,
     credential: Credential = _CREDENTIAL,
+    credentials: CredentialSource | None = None,
     view: View | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Outcome, float]:
@@ -232,6 +229,7 @@ def simulate(
             *(rows, output, settings, clock, carrier),
             stop_after=stop_after,
             credential=credential,
+            credentials=credentials,
             view=view,
             say=say,
         )
@@ -249,12 +247,16 @@ async def live(
     *,
     stop_after: float | None = None,
     credential: Credential = _CREDENTIAL,
+    credentials: CredentialSource | None = None,
     view: View | None = None,
     say: Callable[[str], None] = lambda _: None,
     state: Path | None = None,
 ) -> tuple[Outcome, float]:
     """Carry a run in the loop that there is; with `state`, it shares its quotas by that file."""
-    account = Account(Fixed("the test", credential), settings.recipe.folder)
+    keeper = Keeper(
+        credentials or Fixed("the test", credential), carrier, clock, settings.patience
+    )
+    account = Account(keeper, settings.recipe.folder)
     service = Service(carrier, Endpoints("http://llm", "http://operations"), account, clock)
     ending, source = Ending(), Source(rows)
     if stop_after is not None:

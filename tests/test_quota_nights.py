@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.carrier import Reply
 from pipeline.clock import Clock
 from pipeline.emulator.model import Config, Service
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
-from pipeline.service import Reply
 from pipeline.settings import Settings
 from tests.simulation import EVENING, ModelCarrier, Sending, VirtualLoop, live, simulate
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.carrier import NoAnswerError, Reply, UndecodableError
 from pipeline.checkpoint import Checkpoint
 from pipeline.clock import Clock
 from pipeline.codec import encode
@@ -25,7 +26,6 @@ from pipeline.item import Doubtful, Policy, Running, State
 from pipeline.rates import Rate
 from pipeline.recovery import Paths
 from pipeline.rows import Recipe
-from pipeline.service import NoAnswerError, Reply, UndecodableError
 from pipeline.settings import Settings
 from tests import oracle
 from tests.builders import refusal

@@ -2,25 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pytest
 
 from pipeline import outcomes
+from pipeline.carrier import NoAnswerError, NotSentError, Reply, UndecodableError
 from pipeline.clock import Clock
 from pipeline.codec import Json, encode
-from pipeline.credentials import Credential, Fixed
+from pipeline.credentials import Credential
+from pipeline.endpoints import Endpoints
+from pipeline.keeper import Keeper
+from pipeline.local_tokens import Fixed
 from pipeline.outcomes import PollOutcome, Problem, SubmitOutcome
-from pipeline.service import (
-    POLL_TIMEOUT,
-    Account,
-    Endpoints,
-    NoAnswerError,
-    NotSentError,
-    Reply,
-    Service,
-    UndecodableError,
-)
+from pipeline.service import POLL_TIMEOUT, Account, Service
 from tests.builders import NOW, OPERATION, operation
 
 SECRET = "AQVN-not-for-anybody-s-eyes"  # noqa: S105 - nobody's
@@ -45,18 +39,26 @@ class Canned:
     async def close(self) -> None: ...
 
 
-def service(end: Reply | Exception) -> Service:
-    credential = Fixed("the test", Credential("Api-Key", SECRET, is_users=False))
-    account = Account(credential, "b1g")
-    return Service(Canned(end), Endpoints(), account, Clock(lambda: 0.0, NOW))
+async def service(end: Reply | Exception) -> Service:
+    source = Fixed("the test", Credential("Api-Key", SECRET, is_users=False))
+    carrier, clock = Canned(end), Clock(lambda: 0.0, NOW)
+    keeper = Keeper(source, carrier, clock, patience=0)
+    await keeper.obtain()
+    return Service(carrier, Endpoints(), Account(keeper, "b1g"), clock)
 
 
 def submitted(end: Reply | Exception) -> SubmitOutcome:
-    return asyncio.run(service(end).submit(b"{}", "r-1"))
+    async def call() -> SubmitOutcome:
+        return await (await service(end)).submit(b"{}", "r-1")
+
+    return asyncio.run(call())
 
 
 def polled(end: Reply | Exception) -> PollOutcome:
-    return asyncio.run(service(end).poll(OPERATION, POLL_TIMEOUT))
+    async def call() -> PollOutcome:
+        return await (await service(end)).poll(OPERATION, POLL_TIMEOUT)
+
+    return asyncio.run(call())
 
 
 def problem(outcome: object) -> Problem:
@@ -107,7 +109,10 @@ def test_an_answer_that_can_t_be_decoded_is_no_outage() -> None:
 def test_any_answer_but_a_failure_of_the_host_proves_that_it_is_there(
     end: Reply | Exception, answers: bool
 ) -> None:
-    assert asyncio.run(service(end).probe_submits("gpt://b1g/yandexgpt")) is answers
+    async def call() -> bool:
+        return await (await service(end)).probe_submits("gpt://b1g/yandexgpt")
+
+    assert asyncio.run(call()) is answers
 
 
 # Secrets.
@@ -184,51 +189,3 @@ def test_a_request_id_that_holds_the_credential_is_told_without_it(status: int) 
 def test_an_id_is_kept_though_it_holds_the_credential() -> None:
     accepted = submitted(Reply(200, {}, encode({"id": f"d7q{SECRET}"})))
     assert accepted == outcomes.Accepted(OPERATION.__class__(f"d7q{SECRET}"))
-
-
-@dataclass(slots=True)
-class Renewable:
-    """Hands out keys `key-1`, `key-2` and so on, each in a moment."""
-
-    name: str = "the test"
-    asked: int = 1
-
-    async def current(self) -> Credential:
-        return Credential("Bearer", f"key-{self.asked}", is_users=False)
-
-    async def renewed(self, refused: Credential) -> Credential | None:
-        del refused
-        await asyncio.sleep(0)
-        self.asked += 1
-        return await self.current()
-
-
-class Expired:
-    """Accepts the second key alone; all calls arrive before the first is answered."""
-
-    async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
-    ) -> Reply:
-        del method, url, body, timeout
-        await asyncio.sleep(0)
-        is_new = headers["authorization"] == "Bearer key-2"
-        return Reply(200, {}, encode({"id": OPERATION})) if is_new else Reply(401, {}, b"")
-
-    async def close(self) -> None: ...
-
-
-@pytest.mark.promise("P11")
-def test_a_credential_that_expires_under_many_calls_is_renewed_once_for_all() -> None:
-    source = Renewable()
-
-    async def calls() -> list[SubmitOutcome]:
-        account = Account(source, "b1g")
-        service = Service(Expired(), Endpoints(), account, Clock(lambda: 0.0, NOW))
-        async with asyncio.TaskGroup() as group:
-            first = [group.create_task(service.submit(b"{}", f"r-{n}")) for n in range(5)]
-        return [*(one.result() for one in first), await service.submit(b"{}", "r-5")]
-
-    *first, last = asyncio.run(calls())
-    assert all(isinstance(one, outcomes.Unauthorized) and one.renewed for one in first)
-    assert last == outcomes.Accepted(OPERATION)
-    assert source.asked == 2

@@ -101,25 +101,18 @@ def test_once_a_row_was_accepted_no_400_is_about_what_all_rows_share(words: str)
 
 
 def test_that_rows_were_accepted_excuses_no_other_refusal() -> None:
-    for status in 401, 403, 404, 501, 307:
+    for status in 403, 404, 501, 307:
         assert isinstance(verdict(status, refusal("words"), proven=True), Stop)
 
 
 @pytest.mark.promise("P11")
-def test_a_refused_credential_costs_nothing_while_it_can_be_renewed() -> None:
-    assert after_submit(outcomes.Unauthorized(PROBLEM, renewed=True), own_model=False) == Retry(
-        PROBLEM
-    )
-
-
-@pytest.mark.promise("P11")
 @pytest.mark.parametrize("own_model", [True, False])
-def test_a_refused_credential_that_can_t_be_renewed_ends_the_run(own_model: bool) -> None:
+def test_a_refused_credential_costs_its_row_nothing(own_model: bool) -> None:
     body = encode(recorded("docs_http_error_401_flat")["body"])
-    error = stopped(verdict(401, body, own_model=own_model))
-    assert isinstance(error, NoPermission)
-    assert "Token is invalid or has expired." in str(error)
-    assert error.advice
+    retried = verdict(401, body, own_model=own_model)
+    assert isinstance(retried, Retry)
+    assert retried.sent
+    assert "Token is invalid or has expired." in retried.problem.message
 
 
 @pytest.mark.parametrize("body", [b"", HTML, refusal("Permission denied", 7)])

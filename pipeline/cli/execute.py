@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,15 +18,18 @@ import httpx
 from pipeline import log
 from pipeline.allowance import Allowance, Unshared, state_file
 from pipeline.board import Complete, Ending, Stopped
+from pipeline.carrier import HttpxCarrier
+from pipeline.cli.access import Access
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import shipped
 from pipeline.clock import Clock
 from pipeline.codec import encode
-from pipeline.credentials import Credential, CredentialSource, Fixed, find_credential
 from pipeline.emulator.model import Config
 from pipeline.emulator.server import embedded
-from pipeline.errors import BadSettings, RunError
+from pipeline.endpoints import Endpoints
+from pipeline.errors import RunError
 from pipeline.item import Policy
+from pipeline.keeper import Keeper
 from pipeline.known import Known
 from pipeline.prices import PriceTable, money
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
@@ -36,17 +38,15 @@ from pipeline.recovery import Paths
 from pipeline.refill import Opener
 from pipeline.rows import Recipe, Template, folder_of, model_uri
 from pipeline.run import Outcome, Tools, carry
-from pipeline.service import Account, Endpoints, HttpxCarrier, Service
+from pipeline.service import Account, Service
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
 from pipeline.speech import SPEECH, say
 from pipeline.totals import Totals
 
-EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
 # POSTs and polls have connections of their own to spare.
 _SPARE_CONNECTIONS = 40
-_ID = re.compile(r"[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,7 @@ class Call:
     paths: Paths
     settings: Settings
     known: Known | None
-    endpoints: Endpoints
-    credentials: CredentialSource
+    access: Access
     data_logging: bool
     environment: Mapping[str, str]
     shared_quota: bool
@@ -85,15 +84,15 @@ class Call:
         paths = Paths(output)
         if any(_same(Path(options["input_path"]), path) for path in paths.all()):
             raise click.UsageError(f"-o {output}: the run's own files can't be its input too.")
-        endpoints, recipe = endpoints_of(options["endpoint"], environment), recipe_of(options)
-        known = None if options["emulator"] else _known(environment, endpoints, recipe)
+        access = Access.of(options, environment)
+        recipe = recipe_of(options, access.folder)
+        known = None if options["emulator"] else _known(environment, access.endpoints, recipe)
         return cls(
             input=Path(options["input_path"]),
             paths=paths,
             settings=_settings(options, recipe, known),
             known=known,
-            endpoints=endpoints,
-            credentials=EMULATOR if options["emulator"] else find_credential(environment),
+            access=access,
             data_logging=not options["no_data_logging"],
             environment=environment,
             shared_quota=not (options["no_shared_quota"] or options["emulator"]),
@@ -134,22 +133,13 @@ def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -
     )
 
 
-def recipe_of(options: Mapping[str, Any]) -> Recipe:
+def recipe_of(options: Mapping[str, Any], folder: str | None) -> Recipe:
     template = None
     if options["template"] is not None:
         try:
             template = Template.parse(options["template"])
         except ValueError as error:
             raise click.UsageError(f"--template: {error}.") from None
-    folder = options["folder_id"]
-    if options["emulator"] and folder is None:
-        folder = Config().folder
-    if folder is not None and not _ID.fullmatch(folder):
-        raise BadSettings(f"--folder-id {folder!r} is no folder id.", "It looks like b1g….")
-    try:
-        model_uri(options["model"], folder)
-    except ValueError as error:
-        raise BadSettings(f"{error} or YC_FOLDER_ID.") from None
     return Recipe(
         model=options["model"],
         folder=folder,
@@ -161,27 +151,11 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
     )
 
 
-def endpoints_of(endpoint: str | None, environment: Mapping[str, str]) -> Endpoints:
-    default = Endpoints()
-    llm = environment.get("YAGPT_LLM_URL") or endpoint or default.llm
-    operations = environment.get("YAGPT_OPERATIONS_URL") or endpoint or default.operations
-    for url in (llm, operations):
-        if not _is_url(url):
-            raise BadSettings(f"{url!r} is no URL.", "Write it like https://host:port.")
-    return Endpoints(llm.rstrip("/"), operations.rstrip("/"))
-
-
-def _is_url(text: str) -> bool:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        return False
-    return url.scheme in {"http", "https"} and bool(url.host)
-
-
 def execute(call: Call, signals: Signals, resume_command: str) -> int:
     """Carry the run; return the exit code, or die by the signal that stopped it."""
     log.set_up(call.verbose, call.log_file)
+    for remark in call.access.remarks:
+        say(remark)
     outcome = asyncio.run(_carry(call, signals))
     _conclude(call, outcome, resume_command)
     if isinstance(outcome.end, Stopped):
@@ -192,13 +166,13 @@ def execute(call: Call, signals: Signals, resume_command: str) -> int:
 @contextmanager
 def _hosts(call: Call) -> Iterator[Endpoints]:
     if not call.settings.emulator:
-        yield call.endpoints
+        yield call.access.endpoints
         return
     config = Config(
         folder=call.settings.recipe.folder or Config().folder, seed=secrets.randbits(32)
     )
     with embedded(config, call.paths.emulator) as url:
-        yield Endpoints(url, url)
+        yield Endpoints(url, url, url, url)
 
 
 async def _carry(call: Call, signals: Signals) -> Outcome:
@@ -217,7 +191,8 @@ async def _carry(call: Call, signals: Signals) -> Outcome:
         call.settings.concurrency + _SPARE_CONNECTIONS,
         trust_environment=not call.settings.emulator,
     )
-    account = Account(call.credentials, call.settings.recipe.folder, call.data_logging)
+    keeper = Keeper(call.access.source, carrier, clock, call.settings.patience)
+    account = Account(keeper, call.settings.recipe.folder, call.data_logging)
 
     @contextmanager
     def connect() -> Iterator[Service]:
@@ -241,7 +216,7 @@ def _allowance(call: Call, clock: Clock) -> Opener | None:
         return None
 
     def opened(rates: Mapping[Kind, tuple[Rate, ...]]) -> Allowance:
-        path = _state_file(call.environment, call.endpoints, call.settings.recipe)
+        path = _state_file(call.environment, call.access.endpoints, call.settings.recipe)
         return Allowance(path, rates, clock)
 
     return opened

@@ -4,6 +4,7 @@ import re
 
 import click
 
+from pipeline.credentials import SOURCES
 from pipeline.emulator.schedules import Fault
 from pipeline.rates import Rate
 
@@ -41,6 +42,21 @@ class SubmitRateKind(RateKind):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Rate | str | None:
         return AUTO if value == AUTO else super().convert(value, param, ctx)
+
+
+class AuthKind(click.ParamType):  # type: ignore[type-arg] # as above
+    """The name of a source of credentials: ``sa-key-file``, or as its variable, YC_SA_KEY_FILE."""
+
+    name = "|".join(SOURCES)
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        name = str(value).strip().lower().replace("_", "-")
+        short = name.removeprefix("yagpt-").removeprefix("yc-")
+        if short not in SOURCES:
+            self.fail(f"{value!r} is none of {', '.join(SOURCES)}.", param, ctx)
+        return short
 
 
 class DurationKind(click.ParamType):  # type: ignore[type-arg] # as above

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from pipeline.cli.config import DEFAULT_FILE, load_config
-from pipeline.cli.kinds import RateKind, SubmitRateKind
+from pipeline.cli.kinds import AuthKind, RateKind, SubmitRateKind
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -50,6 +50,11 @@ limit_option = option(
 host_options = _together(
     option("--emulator", is_flag=True, help="Use the embedded stand-in: no account, no money."),
     option("--endpoint", metavar="URL", help="One base URL for all services."),
+    option(
+        "--auth",
+        type=AuthKind(),
+        help="Which credential to use, as its variable is named; the first there is by default.",
+    ),
 )
 rate_options = _together(
     option(

@@ -129,7 +129,13 @@ class Shell:
     def environment(self, variables: Mapping[str, str | None]) -> dict[str, str]:
         """Nothing of the caller's settings, credentials or proxies; None takes a variable out."""
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        given = {"HOME": str(self.folder), "YC_API_KEY": "test-key", **variables}
+        given = {
+            "HOME": str(self.folder),
+            "YC_API_KEY": "test-key",
+            # Nobody listens there: a machine's own metadata service is not the tests' business.
+            "YC_METADATA_ADDR": "127.0.0.1:9",
+            **variables,
+        }
         return kept | {name: value for name, value in given.items() if value is not None}
 
     @contextmanager

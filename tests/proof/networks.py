@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import assert_never
 from urllib.parse import urlsplit
 
+from pipeline.carrier import NoAnswerError, Reply, UndecodableError
 from pipeline.clock import Clock
 from pipeline.emulator.faults import (
     Cut,
@@ -17,7 +18,6 @@ from pipeline.emulator.faults import (
     Silence,
     Unreliable,
 )
-from pipeline.service import NoAnswerError, Reply, UndecodableError
 from tests.proof.crashes import Mortal
 
 

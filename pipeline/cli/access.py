@@ -1,0 +1,70 @@
+"""In whose name a command calls the service: hosts, credential and folder, found at the start."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.carrier import HttpxCarrier
+from pipeline.clock import Clock
+from pipeline.credentials import Credential
+from pipeline.emulator.model import Config
+from pipeline.endpoints import Endpoints
+from pipeline.errors import BadSettings
+from pipeline.keeper import CredentialSource
+from pipeline.local_tokens import Fixed
+from pipeline.lookup import Places, find, find_folder
+from pipeline.rows import model_uri
+
+_EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
+_ID = re.compile(r"[\w.-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What calls need. `remarks` are what the user should know at the start."""
+
+    endpoints: Endpoints
+    source: CredentialSource
+    folder: str | None
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Access":
+        """Find what the options and the environment offer.
+
+        `options` has emulator, endpoint, auth, model and folder_id.
+
+        Raises:
+            NoPermission: there is no credential.
+            BadSettings: no folder for the model, or what is given is none.
+
+        """
+        endpoints = Endpoints.chosen(options["endpoint"], environment)
+        given: str | None = options["folder_id"]
+        if given is not None and not _ID.fullmatch(given):
+            raise BadSettings(f"--folder-id {given!r} is no folder id.", "It looks like b1g….")
+        if options["emulator"]:
+            return cls(endpoints, _EMULATOR, given or Config().folder)
+        wants_folder = given is None and "://" not in options["model"]
+        places = Places(environment, endpoints, Clock().now())
+        access = asyncio.run(_found(places, options["auth"], given, wants_folder=wants_folder))
+        try:
+            model_uri(options["model"], access.folder)
+        except ValueError as error:
+            raise BadSettings(f"{error} or YC_FOLDER_ID.") from None
+        return access
+
+
+async def _found(
+    places: Places, name: str | None, folder: str | None, *, wants_folder: bool
+) -> Access:
+    carrier = HttpxCarrier(1)
+    try:
+        found = await find(places, carrier, name)
+        if wants_folder:
+            folder = await find_folder(found, places, carrier)
+    finally:
+        await carrier.close()
+    return Access(places.endpoints, found.source, folder, found.remarks)

@@ -1,0 +1,190 @@
+"""Credentials that another service hands out: Yandex Cloud's IAM, and the metadata of a machine.
+
+Sources: `POST /iam/v1/tokens` and the authorized key's JWT as the IAM documentation describes them
+(PS256 only, an hour at most); the metadata service as Compute Cloud's does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import jwt
+
+from pipeline.carrier import (
+    Carrier,
+    HttpxCarrier,
+    NoAnswerError,
+    NotSentError,
+    Reply,
+    UndecodableError,
+)
+from pipeline.codec import NotJson, decode, encode
+from pipeline.credentials import ROLE, Credential, NoCredentialError, scrubbed, without
+from pipeline.tokens import AuthorizedKey, BadToken, Token, audience, read_answer
+from pipeline.wire import read_problem
+
+_TIMEOUT = 30.0
+_METADATA_TIMEOUT = 5.0
+_METADATA = "/computeMetadata/v1/instance"
+_FLAVOR = {"metadata-flavor": "Google"}
+# The metadata service of another cloud answers the same call with a token of its own.
+_FOREIGN = "ya29."
+_LOOK_AT_ACCOUNT = f"Check that the service account exists and has the role {ROLE} on the folder."
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth:
+    """A user's OAuth token, exchanged for IAM tokens. `url` is IAM's."""
+
+    name: str
+    secret: str = field(repr=False)
+    url: str
+    advice: str = "Get a new OAuth token, and check that its account has access to the folder."
+    can_renew: bool = True
+
+    async def fresh(self, carrier: Carrier, now: float) -> Credential:
+        body = {"yandexPassportOauthToken": self.secret}
+        token = await _exchanged(carrier, self.url, body, now)
+        return Credential("Bearer", token.secret, is_users=True, ends_at=token.ends_at)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """A service account's authorized key in a file, which is read again each time."""
+
+    name: str
+    path: Path
+    url: str
+    advice: str = _LOOK_AT_ACCOUNT
+    can_renew: bool = True
+
+    async def fresh(self, carrier: Carrier, now: float) -> Credential:
+        key = self.key()
+        host = urlsplit(self.url).hostname or ""
+        assertion = _signed(key, audience(host), now, self.path)
+        token = await _exchanged(carrier, self.url, {"jwt": assertion}, now)
+        return Credential("Bearer", token.secret, ends_at=token.ends_at)
+
+    def key(self) -> AuthorizedKey:
+        """The key as it is in the file now.
+
+        Raises:
+            NoCredentialError: the file can't be read, or holds none.
+
+        """
+        advice = "Make one with `yc iam key create --service-account-name NAME -o key.json`."
+        try:
+            return AuthorizedKey.parse(self.path.read_bytes())
+        except OSError as error:
+            raise NoCredentialError(f"{self.path}: {error.strerror}", advice) from error
+        except BadToken as error:
+            raise NoCredentialError(f"{self.path} {error}", advice) from error
+
+    async def folder(self, carrier: Carrier, now: float) -> str | None:
+        """The account's folder: of the key, or of IAM, where the account may ask for it."""
+        key = self.key()
+        if key.folder_id is not None:
+            return key.folder_id
+        credential = await self.fresh(carrier, now)
+        url = f"{self.url}/iam/v1/serviceAccounts/{quote(key.service_account_id, safe='')}"
+        try:
+            reply = await carrier.send("GET", url, credential.headers(None), b"", _TIMEOUT)
+            said = decode(reply.body) if reply.status == 200 else None
+        except (NotSentError, NoAnswerError, UndecodableError, NotJson):
+            return None
+        folder = said.get("folderId") if isinstance(said, dict) else None
+        return folder if isinstance(folder, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The metadata service of the machine that this runs on; no proxy stands between."""
+
+    url: str
+    timeout: float = _METADATA_TIMEOUT
+    name: str = "the metadata service"
+    advice: str = f"Check that the machine's service account has the role {ROLE} on the folder."
+    can_renew: bool = True
+
+    async def fresh(self, _: Carrier, now: float) -> Credential:
+        reply = await self._asked("/service-accounts/default/token")
+        try:
+            token = read_answer(decode(reply.body), now)
+        except (NotJson, BadToken) as error:
+            raise NoCredentialError(f"{self.url} answers without a token") from error
+        if token.secret.startswith(_FOREIGN):
+            raise NoCredentialError(f"{self.url} is another cloud's")
+        return Credential("Bearer", token.secret, ends_at=token.ends_at)
+
+    async def folder(self, _carrier: Carrier, _now: float) -> str | None:
+        """The folder that the machine is in."""
+        reply = await self._asked("/vendor/folder-id")
+        return reply.body.decode("ascii", "replace").strip() or None
+
+    async def _asked(self, path: str) -> Reply:
+        carrier = HttpxCarrier(1, trust_environment=False)
+        try:
+            url = f"{self.url}{_METADATA}{path}"
+            reply = await carrier.send("GET", url, _FLAVOR, b"", self.timeout)
+        except (NotSentError, NoAnswerError, UndecodableError) as error:
+            raise NoCredentialError(f"{self.url}: {error}", may_pass=True) from error
+        finally:
+            await carrier.close()
+        if reply.status != 200:
+            why = f"{self.url} answers HTTP {reply.status}"
+            advice = "Link a service account to the machine, or set YC_API_KEY."
+            raise NoCredentialError(why, advice, may_pass=reply.status >= 500)
+        return reply
+
+
+def _signed(key: AuthorizedKey, to: str, now: float, path: Path) -> str:
+    try:
+        return jwt.encode(
+            dict(key.claims(to, now)), key.private_key, "PS256", headers={"kid": key.key_id}
+        )
+    except (ValueError, TypeError, jwt.PyJWTError):
+        # Their words may hold what was meant to be the key.
+        why = f'{path}: "private_key" is no RSA key in PEM'
+        raise NoCredentialError(why, "Use the file as `yc iam key create` wrote it.") from None
+
+
+async def _exchanged(carrier: Carrier, url: str, body: Mapping[str, str], now: float) -> Token:
+    headers = {"content-type": "application/json"}
+    try:
+        reply = await carrier.send("POST", f"{url}/iam/v1/tokens", headers, encode(body), _TIMEOUT)
+    except (NotSentError, NoAnswerError, UndecodableError) as error:
+        why, advice = f"{url} can't be reached: {error}", "Check the network, or YAGPT_IAM_URL."
+        raise NoCredentialError(why, advice, may_pass=True) from error
+    said_at = _date(reply)
+    if not 200 <= reply.status < 300:
+        raise _refusal(reply, body, now, said_at)
+    try:
+        token = read_answer(decode(reply.body), now)
+    except (NotJson, BadToken) as error:
+        raise NoCredentialError(f"{url} answers without a token", may_pass=True) from error
+    if token.ends_at is None or said_at is None:
+        return token
+    # How long it lasts is told by IAM's clock alone, whatever ours says.
+    return Token(token.secret, now + (token.ends_at - said_at))
+
+
+def _refusal(
+    reply: Reply, body: Mapping[str, str], now: float, said_at: float | None
+) -> NoCredentialError:
+    words = read_problem(reply.status, reply.headers, reply.body).message
+    for secret in body.values():
+        words = without(secret, words)
+    advice = ""
+    if said_at is not None and abs(said_at - now) > 60 and "jwt" in body:
+        advice = f"This machine's clock is {abs(said_at - now):,.0f} s wrong: set it."
+    may_pass = reply.status in {408, 429} or reply.status >= 500
+    return NoCredentialError(f"IAM says: {scrubbed(words)}", advice, may_pass=may_pass)
+
+
+def _date(reply: Reply) -> float | None:
+    try:
+        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+    except (ValueError, OverflowError):
+        return None
