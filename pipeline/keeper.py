@@ -145,7 +145,7 @@ class Keeper:
         if isinstance(self._standing, Held | Trial):
             self._last = self._standing.credential
         if is_new:
-            _log.info("a credential of %s%s", self._source.name, told_end(issued))
+            _log.info("a credential of %s%s", self._source.name, _until(issued))
 
     def _give_up(self) -> None:
         standing, now = self._standing, self._clock.now()
@@ -175,7 +175,7 @@ class Keeper:
             self.on_change()
 
 
-def told_end(credential: Credential) -> str:
+def _until(credential: Credential) -> str:
     """When it ends, as words to go on with; nothing where that is not known."""
     if credential.ends_at is None:
         return ""

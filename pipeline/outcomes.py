@@ -96,6 +96,13 @@ class Unsure:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """The tokenizer's answer: so many tokens."""
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class StillRunning:
     """The operation is not done. `age` in seconds, by the service's own clock alone."""
 
@@ -144,6 +151,18 @@ class Garbled:
 
 SubmitOutcome = (
     Accepted
+    | Refused
+    | Throttled
+    | Unauthorized
+    | Forbidden
+    | NotFound
+    | Conflict
+    | Misdirected
+    | NotSent
+    | Unsure
+)
+CountOutcome = (
+    Counted
     | Refused
     | Throttled
     | Unauthorized

@@ -17,12 +17,13 @@ from pipeline.codec import encode
 from pipeline.credentials import Credential
 from pipeline.endpoints import Endpoints
 from pipeline.keeper import Keeper
-from pipeline.outcomes import PollOutcome, Problem, SubmitOutcome
+from pipeline.outcomes import CountOutcome, PollOutcome, Problem, SubmitOutcome
 
 # Giving up early on a POST makes doubts.
 SUBMIT_TIMEOUT = 120.0
 POLL_TIMEOUT = 30.0
 PROBE_TIMEOUT = 5.0
+TOKENIZER_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Account:
     data_logging: bool = True
 
 
-_Outcome = TypeVar("_Outcome", SubmitOutcome, PollOutcome)
+_Outcome = TypeVar("_Outcome", SubmitOutcome, PollOutcome, CountOutcome)
 
 
 class Service:
@@ -85,6 +86,21 @@ class Service:
         outcome = wire.read_poll(operation_id, reply.status, reply.headers, reply.body, now)
         return self._heeded(outcome, credential)
 
+    async def count_tokens(self, body: bytes, of: str = "tokenize") -> CountOutcome:
+        """POST to the free tokenizer: a text, or with `tokenizeCompletion` a whole request."""
+        url = f"{self._endpoints.llm}/foundationModels/v1/{of}"
+        credential = self.keeper.credential
+        headers = self._headers(credential)
+        try:
+            reply = await self._carrier.send("POST", url, headers, body, TOKENIZER_TIMEOUT)
+        except NotSentError as error:
+            return outcomes.NotSent(Problem("not_sent", str(error)))
+        except (NoAnswerError, UndecodableError) as error:
+            return outcomes.Unsure(Problem("no_answer", str(error)))
+        now = self._clock.now()
+        outcome = wire.read_count(reply.status, reply.headers, reply.body, now)
+        return self._heeded(outcome, credential)
+
     async def probe_submits(self, model_uri: str) -> bool:
         """Whether the host that takes POSTs answers: asked of its free tokenizer."""
         url = f"{self._endpoints.llm}/foundationModels/v1/tokenize"
@@ -109,6 +125,7 @@ class Service:
                 self.keeper.refused(credential, problem.message)
             case (
                 outcomes.Accepted()
+                | outcomes.Counted()
                 | outcomes.StillRunning()
                 | outcomes.Answer()
                 | outcomes.Failed()

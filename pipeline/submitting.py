@@ -1,5 +1,6 @@
 """What the answer to a POST means for its row, its run and the pace. Pure."""
 
+import re
 from dataclasses import dataclass
 
 from pipeline import outcomes
@@ -7,6 +8,10 @@ from pipeline.errors import BadSettings, NoPermission, RunError
 from pipeline.gate import Throttle
 from pipeline.outcomes import OperationId, Problem, SubmitOutcome
 from pipeline.records import Failure
+
+# As the service words what is wrong with a folder or a model.
+_OTHER_FOLDER = re.compile(r"does not match with service account folder ID '([\w.-]+)'", re.ASCII)
+_MODEL = re.compile(r"model[ _]?uri", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +109,17 @@ def forbidden(problem: Problem) -> NoPermission:
 
 def misdirected(problem: Problem) -> BadSettings:
     """The end of a run whose folder, model or hosts are wrong."""
-    return BadSettings(
-        f"the service refuses what all rows share: {problem.message}",
-        "Check --model, --folder-id and --endpoint, then run the same command again.",
-    )
+    advice = f"{_remedy(problem.message)}, then run the same command again."
+    return BadSettings(f"the service refuses what all rows share: {problem.message}", advice)
+
+
+def _remedy(message: str) -> str:
+    folders = _OTHER_FOLDER.search(message)
+    if folders is not None:
+        return f"Set --folder-id {folders[1]}, or use a credential of the folder that you meant"
+    if _MODEL.search(message):
+        return "Check --model: a name such as yandexgpt-lite or yandexgpt, or a gpt:// URI"
+    return "Check --model, --folder-id and --endpoint"
 
 
 def _failure(problem: Problem) -> Failure:

@@ -19,6 +19,8 @@ from pipeline.outcomes import (
     Accepted,
     Answer,
     Conflict,
+    Counted,
+    CountOutcome,
     Failed,
     Forbidden,
     Garbled,
@@ -77,6 +79,18 @@ def read_submit(status: int, headers: Headers, body: bytes, now: float) -> Submi
         what = f"HTTP {status} without an operation id: {_shown(body)}"
         return Unsure(Problem("no_id", what, headers.get("x-request-id")), outage=False)
     return _read_refusal(status, headers, body, now)
+
+
+def read_count(status: int, headers: Headers, body: bytes, now: float) -> CountOutcome:
+    """What the tokenizer's answer means; one that can't be read is as good as none."""
+    if not 200 <= status < 300:
+        return _read_refusal(status, headers, body, now)
+    said = _object(body)
+    found = None if said is None else said.get("tokens")
+    if isinstance(found, list):
+        return Counted(len(found))
+    what = f"HTTP {status} without tokens: {_shown(body)}"
+    return Unsure(Problem("undecodable", what, headers.get("x-request-id")), outage=False)
 
 
 def read_poll(asked: str, status: int, headers: Headers, body: bytes, now: float) -> PollOutcome:

@@ -2,14 +2,18 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.carrier import HttpxCarrier
 from pipeline.clock import Clock
 from pipeline.credentials import Credential
 from pipeline.emulator.model import Config
+from pipeline.emulator.server import embedded
 from pipeline.endpoints import Endpoints
 from pipeline.errors import BadSettings
 from pipeline.keeper import CredentialSource
@@ -29,9 +33,15 @@ class Access:
     source: CredentialSource
     folder: str | None
     remarks: tuple[str, ...] = ()
+    emulator: bool = False
 
     @classmethod
     def of(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Access":
+        """Find what the options and the environment offer, where no loop runs yet."""
+        return asyncio.run(cls.found(options, environment))
+
+    @classmethod
+    async def found(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Access":
         """Find what the options and the environment offer.
 
         `options` has emulator, endpoint, auth, model and folder_id.
@@ -46,25 +56,25 @@ class Access:
         if given is not None and not _ID.fullmatch(given):
             raise BadSettings(f"--folder-id {given!r} is no folder id.", "It looks like b1g….")
         if options["emulator"]:
-            return cls(endpoints, _EMULATOR, given or Config().folder)
-        wants_folder = given is None and "://" not in options["model"]
-        places = Places(environment, endpoints, Clock().now())
-        access = asyncio.run(_found(places, options["auth"], given, wants_folder=wants_folder))
+            return cls(endpoints, _EMULATOR, given or Config().folder, emulator=True)
+        places, carrier = Places(environment, endpoints, Clock().now()), HttpxCarrier(1)
         try:
-            model_uri(options["model"], access.folder)
+            found = await find(places, carrier, options["auth"])
+            wants_folder = given is None and "://" not in options["model"]
+            folder = await find_folder(found, places, carrier) if wants_folder else given
+            model_uri(options["model"], folder)
         except ValueError as error:
             raise BadSettings(f"{error} or YC_FOLDER_ID.") from None
-        return access
+        finally:
+            await carrier.close()
+        return cls(endpoints, found.source, folder, found.remarks)
 
-
-async def _found(
-    places: Places, name: str | None, folder: str | None, *, wants_folder: bool
-) -> Access:
-    carrier = HttpxCarrier(1)
-    try:
-        found = await find(places, carrier, name)
-        if wants_folder:
-            folder = await find_folder(found, places, carrier)
-    finally:
-        await carrier.close()
-    return Access(places.endpoints, found.source, folder, found.remarks)
+    @contextmanager
+    def served(self, store: Path | None = None) -> Iterator[Endpoints]:
+        """The hosts; the embedded emulator, which keeps its operations in `store`, if wanted."""
+        if not self.emulator:
+            yield self.endpoints
+            return
+        folder = self.folder or Config().folder
+        with embedded(Config(folder=folder, seed=secrets.randbits(32)), store) as url:
+            yield Endpoints(url, url, url, url)

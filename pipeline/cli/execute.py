@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,8 +23,6 @@ from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import shipped
 from pipeline.clock import Clock
 from pipeline.codec import encode
-from pipeline.emulator.model import Config
-from pipeline.emulator.server import embedded
 from pipeline.endpoints import Endpoints
 from pipeline.errors import RunError
 from pipeline.item import Policy
@@ -163,18 +160,6 @@ def execute(call: Call, signals: Signals, resume_command: str) -> int:
     return outcome.exit_code
 
 
-@contextmanager
-def _hosts(call: Call) -> Iterator[Endpoints]:
-    if not call.settings.emulator:
-        yield call.access.endpoints
-        return
-    config = Config(
-        folder=call.settings.recipe.folder or Config().folder, seed=secrets.randbits(32)
-    )
-    with embedded(config, call.paths.emulator) as url:
-        yield Endpoints(url, url, url, url)
-
-
 async def _carry(call: Call, signals: Signals) -> Outcome:
     ending = Ending()
     loop = asyncio.get_running_loop()
@@ -196,7 +181,7 @@ async def _carry(call: Call, signals: Signals) -> Outcome:
 
     @contextmanager
     def connect() -> Iterator[Service]:
-        with _hosts(call) as endpoints:
+        with call.access.served(call.paths.emulator) as endpoints:
             yield Service(carrier, endpoints, account, clock)
 
     tools = Tools(

@@ -34,9 +34,12 @@ def _together(*options: Decorator) -> Decorator:
     return decorate
 
 
-request_options = _together(
+model_options = _together(
     option("--model", default="yandexgpt-lite", show_default=True, help="A name or a gpt:// URI."),
     option("--folder-id", also="YC_FOLDER_ID", help="The folder that pays."),
+)
+request_options = _together(
+    model_options,
     option("--system", help="What the model is told before each prompt."),
     option(
         "--template", help="Makes a prompt of a row's fields: 'Translate to {language}: {text}'."

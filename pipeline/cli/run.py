@@ -30,8 +30,12 @@ _EXAMPLES = """Send every row of INPUT and write every answer to OUTPUT. The sam
   yagpt-batch run questions.jsonl.gz -o answers.jsonl --model yandexgpt/rc --max-tokens 500
 
 INPUT is .jsonl, .jsonl.gz or .jsonl.zst. OUTPUT gets a line per finished row; rows that failed
-for good go to OUTPUT's name with .errors.jsonl. The credential is YC_API_KEY or YC_IAM_TOKEN.
-Every option has a YAGPT_ variable and a key in yagpt-batch.toml; a flag beats both.
+for good go to OUTPUT's name with .errors.jsonl. Every option has a YAGPT_ variable and a key in
+yagpt-batch.toml; a flag beats both.
+
+The credential is the first that there is of the variables YC_API_KEY, YC_IAM_TOKEN,
+YC_IAM_TOKEN_FILE, YC_TOKEN_COMMAND, YC_OAUTH_TOKEN and YC_SA_KEY_FILE, the metadata service of a
+cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt-batch check.
 """
 
 
