@@ -18,9 +18,8 @@ import httpx
 import pytest
 
 from pipeline.cli.kinds import FaultKind, OffsetKind
-from pipeline.emulator.faults import Fault
 from pipeline.emulator.model import Config
-from pipeline.emulator.schedules import TAKEN
+from pipeline.emulator.schedules import TAKEN, Fault
 from pipeline.emulator.server import embedded
 from tests.emulator_caller import KEY, SUBMIT, request
 

@@ -10,17 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.emulator.api import Reply
-from pipeline.emulator.faults import (
-    Cut,
-    Delivery,
-    Drip,
-    Fault,
-    Misstated,
-    Reset,
-    Sent,
-    Silence,
-    Unreliable,
-)
+from pipeline.emulator.deliveries import Cut, Delivery, Drip, Misstated, Reset, Sent, Silence
+from pipeline.emulator.faults import Unreliable
 from pipeline.emulator.model import Accepted
 from pipeline.emulator.schedules import (
     NOT_TAKEN,
@@ -28,6 +19,7 @@ from pipeline.emulator.schedules import (
     TAKEN,
     Always,
     Calls,
+    Fault,
     NotTaken,
     OfOperation,
     Span,

@@ -15,7 +15,7 @@ from typing import Any, assert_never
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.emulator.api import Reply
-from pipeline.emulator.faults import Cut, Delivery, Drip, Misstated, Reset, Sent, Silence
+from pipeline.emulator.deliveries import Cut, Delivery, Drip, Misstated, Reset, Sent, Silence
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

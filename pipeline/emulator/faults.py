@@ -17,7 +17,7 @@ from pipeline.codec import NotJson, decode, encode
 from pipeline.emulator import chance
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.api import LEDGER, OPERATIONS, SUBMITS, Api, Reply
-from pipeline.emulator.model import Accepted
+from pipeline.emulator.deliveries import Cut, Delivery, Drip, Misstated, Reset, Sent, Silence
 from pipeline.emulator.refusals import (
     Internal,
     OverQuota,
@@ -34,18 +34,6 @@ from pipeline.emulator.schedules import (
     TakenKind,
     covers,
 )
-
-__all__ = [
-    "Cut",
-    "Delivery",
-    "Drip",
-    "Fault",
-    "Misstated",
-    "Reset",
-    "Sent",
-    "Silence",
-    "Unreliable",
-]
 
 _Broken = Literal["500", "502", "503", "504"]
 _BrokenAfter = Literal["500-after", "502-after", "503-after", "504-after"]
@@ -67,70 +55,6 @@ _OVER_QUOTA: dict[_Side, str] = {
     "polls": "ai.textGenerationAsyncOperationRequestsPerSecond.rate",
     "others": "ai.textGenerationTokenizerRequestsPerSecond.rate",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The reply arrives, whatever it says."""
-
-    reply: Reply
-
-    @property
-    def accepted(self) -> Accepted | None:
-        """What must be kept before it leaves; so with the others."""
-        return self.reply.accepted
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """The connection is reset, without a byte of an answer."""
-
-    accepted: Accepted | None
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """The connection stays open, and nothing is ever said."""
-
-    accepted: Accepted | None
-
-
-@dataclass(frozen=True, slots=True)
-class Drip:
-    """The reply arrives, its body a byte at a time."""
-
-    reply: Reply
-
-    @property
-    def accepted(self) -> Accepted | None:
-        return self.reply.accepted
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """The reply's head arrives whole; after `size` bytes of the body the connection closes."""
-
-    reply: Reply
-    size: int
-
-    @property
-    def accepted(self) -> Accepted | None:
-        return self.reply.accepted
-
-
-@dataclass(frozen=True, slots=True)
-class Misstated:
-    """The whole reply arrives, and its content-length says `length`, which is less."""
-
-    reply: Reply
-    length: int
-
-    @property
-    def accepted(self) -> Accepted | None:
-        return self.reply.accepted
-
-
-Delivery = Sent | Reset | Silence | Drip | Cut | Misstated
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ import uvicorn
 from pipeline.clock import Clock
 from pipeline.emulator.api import Api
 from pipeline.emulator.connection import Connection, Message, Receive, Send, deliver
-from pipeline.emulator.faults import Delivery, Unreliable
+from pipeline.emulator.deliveries import Delivery
+from pipeline.emulator.faults import Unreliable
 from pipeline.emulator.model import Accepted, Config, Service
 from pipeline.emulator.store import Store
 from pipeline.errors import BadSettings

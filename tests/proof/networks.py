@@ -8,16 +8,8 @@ from urllib.parse import urlsplit
 
 from pipeline.carrier import NoAnswerError, Reply, UndecodableError
 from pipeline.clock import Clock
-from pipeline.emulator.faults import (
-    Cut,
-    Delivery,
-    Drip,
-    Misstated,
-    Reset,
-    Sent,
-    Silence,
-    Unreliable,
-)
+from pipeline.emulator.deliveries import Cut, Delivery, Drip, Misstated, Reset, Sent, Silence
+from pipeline.emulator.faults import Unreliable
 from tests.proof.crashes import Mortal
 
 
