@@ -6,6 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
 from pipeline import codec
 from pipeline.codec import Json
 from pipeline.facts import Begin, Cursor, Finish, Move, Span
@@ -41,6 +49,24 @@ ANSWER = Answer(
     response={"alternatives": []},
 )
 _RECORDED = Path(__file__).parent / "recorded"
+
+
+def new_authorized_key() -> dict[str, str]:
+    """Make an authorized key, in the form of the file that ``yc iam key create`` writes."""
+    pair = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    key_id = "ajekey00000000000000"
+    return {
+        "id": key_id,
+        "service_account_id": "ajeaccount0000000000",
+        "created_at": "2026-11-20T20:00:00.123456789Z",
+        "key_algorithm": "RSA_2048",
+        "public_key": public.decode(),
+        # Newer files begin so; the line is no part of the key.
+        "private_key": f"PLEASE DO NOT REMOVE THIS LINE! Yandex.Cloud SA Key ID <{key_id}>\n"
+        + private,
+    }
 
 
 def recorded(name: str) -> dict[str, Json]:

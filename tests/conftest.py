@@ -1,10 +1,12 @@
 """What all tests stand on."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.builders import new_authorized_key
 from tests.e2e.command import hear_signals
 from tests.scratch import in_memory
 
@@ -12,6 +14,21 @@ from tests.scratch import in_memory
 def pytest_configure() -> None:
     """Let the programs that tests start hear every signal."""
     hear_signals()
+
+
+@pytest.fixture(scope="session")
+def authorized_key() -> dict[str, str]:
+    """An authorized key of a service account, as ``yc iam key create`` writes it."""
+    return new_authorized_key()
+
+
+@pytest.fixture
+def authorized_key_file(tmp_path: Path, authorized_key: dict[str, str]) -> Path:
+    """The same in a file that only its owner can read."""
+    path = tmp_path / "key.json"
+    path.touch(0o600)
+    path.write_text(json.dumps(authorized_key, indent=3))
+    return path
 
 
 @pytest.fixture

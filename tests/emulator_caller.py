@@ -5,13 +5,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jwt
+
 from pipeline.emulator.api import Api, Reply
+from pipeline.emulator.keys import AUDIENCE, AuthorizedKey
 from pipeline.emulator.model import Accepted, Config, Service
 
 FOLDER = Config().folder
 URI = f"gpt://{FOLDER}/yandexgpt-lite"
 SUBMIT = "/foundationModels/v1/completionAsync"
 SYNC = "/foundationModels/v1/completion"
+TOKENS = "/iam/v1/tokens"
 KEY = {"authorization": "Api-Key secret"}
 START = 1_800_000_000.0
 
@@ -38,6 +42,29 @@ def request(text: str = "ping", **fields: Any) -> dict[str, Any]:
     """Build a request body; a field given as None is left out."""
     body = {"modelUri": URI, "messages": [{"role": "user", "text": text}]} | fields
     return {name: value for name, value in body.items() if value is not None}
+
+
+def public_half(key: Mapping[str, str]) -> AuthorizedKey:
+    """What the service keeps of an authorized key."""
+    return AuthorizedKey.parse(json.dumps(key).encode())
+
+
+def claimed(key: Mapping[str, str], at: float = START, **changes: Any) -> dict[str, Any]:
+    """Build a JWT's claims; one given as None is left out."""
+    times = {"iat": int(at), "exp": int(at) + 3600}
+    claims = {"aud": AUDIENCE, "iss": key["service_account_id"], **times, **changes}
+    return {name: value for name, value in claims.items() if value is not None}
+
+
+def signed(key: Mapping[str, str], at: float = START, **changes: Any) -> str:
+    """Sign a JWT with an authorized key, as clients of IAM do it."""
+    private = key["private_key"].partition("\n")[2]
+    claims = claimed(key, at, **changes)
+    return jwt.encode(claims, private, algorithm="PS256", headers={"kid": key["id"]})
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
 
 
 class Caller:
@@ -80,6 +107,21 @@ class Caller:
     def refusal(self, body: object, path: str = SUBMIT, **how: Any) -> tuple[int, Any]:
         reply = self.post(body, path, **how)
         return reply.status, json.loads(reply.body)
+
+    def exchange(self, body: object, *, at: float = START) -> tuple[int, Any]:
+        """Ask IAM for a token."""
+        return self.refusal(body, TOKENS, at=at, headers={})
+
+    def token(self, body: object, *, at: float = START) -> str:
+        """Ask IAM for a token, which it must give; return its text."""
+        status, said = self.exchange(body, at=at)
+        assert status == 200, said
+        text: str = said["iamToken"]
+        return text
+
+    def status(self, token: str, *, at: float = START) -> int:
+        """Poll for nothing with a token: 404 says that it is good."""
+        return self.call("GET", "/operations/d7q", at=at, headers=bearer(token)).status
 
     def ledger(self) -> Any:
         return json.loads(self.call("GET", "/emulator/ledger").body)

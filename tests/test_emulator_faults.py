@@ -17,16 +17,20 @@ from pipeline.emulator.schedules import (
     NOT_TAKEN,
     OPERATIONS,
     TAKEN,
+    TOKENS,
     Always,
     Calls,
     Fault,
     NotTaken,
     OfOperation,
+    OfTokens,
     Span,
     Taken,
 )
-from tests.emulator_caller import KEY, START, SUBMIT, URI, Caller, request
+from tests.emulator_caller import KEY, START, SUBMIT, URI, Caller, bearer, request
 
+IAM = "/iam/v1/tokens"
+METADATA = "/computeMetadata/v1/instance/service-accounts/default/token"
 TOKENIZE = "/foundationModels/v1/tokenize"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 BEARER = {"authorization": "Bearer t1.token"}
@@ -92,6 +96,8 @@ class Misled(Caller):
         ("drip:submits@5=1", Fault(Taken("drip", "submits"), Calls(5, 5))),
         ("429-date:polls@3-7=1e-2", Fault(NotTaken("429-date", "polls"), Calls(3, 7), 0.01)),
         ("404-once=0", Fault(OfOperation("404-once"), Always(), 0)),
+        ("502:iam", Fault(NotTaken("502", "iam"))),
+        ("revoked:polls@3", Fault(OfTokens("revoked", "polls"), Calls(3, 3))),
         ("never-done@1d+2d", Fault(OfOperation("never-done"), Span(DAY, 2 * DAY))),
     ],
 )
@@ -100,7 +106,7 @@ def test_a_fault_is_read_as_it_is_written(text: str, fault: Fault) -> None:
 
 
 def test_every_kind_of_fault_is_read_by_its_name() -> None:
-    for kind in (*NOT_TAKEN, *TAKEN, *OPERATIONS):
+    for kind in (*NOT_TAKEN, *TAKEN, *OPERATIONS, *TOKENS):
         assert Fault.parse(kind).kind == kind
 
 
@@ -109,13 +115,13 @@ def test_every_kind_of_fault_is_read_by_its_name() -> None:
     [
         (
             "hnag",
-            r"'hnag' is no kind of fault; did you mean hang\? Known are reset-before, .*fails",
+            r"'hnag' is no kind of fault; did you mean hang\? Known are reset-before, .*revoked",
         ),
         ("zzzzz", "'zzzzz' is no kind of fault; Known are"),
         ("", "'' is no fault: write KIND"),
         ("hang=1=1", "is no fault: write KIND"),
         ("hang=1@5", "is no fault: write KIND"),
-        ("hang:submit", "'submit' is no kind of call: write :submits, :polls or :all"),
+        ("hang:submit", "'submit' is no kind of call: write :submits, :polls, :iam or :all"),
         ("hang:", "'' is no kind of call"),
         ("no-usage:polls", "no-usage befalls operations, not calls: leave :polls out"),
         ("hang@60s", "'60s' is no schedule: write 60s.1h"),
@@ -209,6 +215,51 @@ def test_the_tokenizer_is_neither_submits_nor_polls_but_one_of_all() -> None:
     spared = Misled("500:submits", "500:polls").call("POST", TOKENIZE, body)
     struck = Misled("500:all").call("POST", TOKENIZE, body)
     assert (spared.status, struck.status) == (200, 500)
+
+
+def test_calls_for_tokens_are_a_side_of_their_own_and_part_of_all() -> None:
+    def struck(fault: str) -> list[bool]:
+        misled = Misled(fault, metadata=True, oauth_tokens=frozenset({"y0_x"}))
+        exchange = misled.deliver("POST", IAM, {"yandexPassportOauthToken": "y0_x"})
+        given = misled.deliver("GET", METADATA, headers={"metadata-flavor": "Google"})
+        deliveries = exchange, given, misled.try_submit(), misled.try_poll()
+        return [delivery == Reset(None) for delivery in deliveries]
+
+    assert struck("reset-before:iam") == [True, True, False, False]
+    assert struck("reset-before:all") == [True] * 4
+    assert struck("reset-before") == [True] * 4
+    assert struck("reset-before:submits") == [False, False, True, False]
+    assert struck("reset-before:polls") == [False, False, False, True]
+
+
+@pytest.mark.parametrize(("kind", "code"), [("401", 16), ("429", 8), ("500", 13), ("503", 14)])
+def test_iam_says_an_error_in_its_flat_shape_and_the_metadata_service_in_words(
+    kind: str, code: int
+) -> None:
+    misled = Misled(f"{kind}:iam", metadata=True)
+    exchange = misled.call("POST", IAM, {"yandexPassportOauthToken": "y0_x"})
+    given = misled.call("GET", METADATA)
+    assert exchange.status == given.status == int(kind)
+    assert [*json.loads(exchange.body)] == ["code", "message", "details"]
+    assert json.loads(exchange.body)["code"] == code
+    assert given.headers["content-type"] == "text/plain"
+    assert misled.ledger()["tokens"] == {"issued": {}, "refused": {}}
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_an_exchange_that_is_taken_gives_a_token_whatever_is_seen_of_it(kind: str) -> None:
+    misled = Misled(f"{kind}:iam")
+    misled.deliver("POST", IAM, {"yandexPassportOauthToken": "y0_x"})
+    assert misled.ledger()["tokens"]["issued"] == {"oauth": 1}
+    assert misled.ledger()["faults"] == {kind: 1}
+
+
+def test_an_answer_that_should_hold_a_token_can_lack_it() -> None:
+    misled = Misled("no-id:iam", metadata=True, oauth_tokens=frozenset({"y0_x"}))
+    exchange = misled.call("POST", IAM, {"yandexPassportOauthToken": "y0_x"})
+    given = misled.call("GET", METADATA, headers={"metadata-flavor": "Google"})
+    assert [*json.loads(exchange.body)] == ["expiresAt"]
+    assert [*json.loads(given.body)] == ["expires_in", "token_type"]
 
 
 @pytest.mark.parametrize("kind", [*NOT_TAKEN, *TAKEN])
@@ -498,7 +549,58 @@ def test_a_token_that_is_refused_does_not_begin_to_live() -> None:
     caller = Caller(token_life=60.0, iam_tokens=frozenset({"t1.token"}))
     wrong = {"authorization": "Bearer t1.wrong"}
     assert caller.post(request(), headers=wrong).status == 401
-    assert caller.service.has_died("t1.wrong", START + DAY) is False
+    assert caller.service.issued.has_died("t1.wrong", START + DAY) is False
+
+
+def with_token(misled: Misled, token: str, *, at: float = START) -> int:
+    return misled.call("GET", "/operations/d7q", at=at, headers=bearer(token)).status
+
+
+def exchanged(misled: Misled, *, at: float = START) -> str:
+    reply = misled.call("POST", IAM, {"yandexPassportOauthToken": "y0_x"}, at=at)
+    token: str = json.loads(reply.body)["iamToken"]
+    return token
+
+
+def test_from_some_time_on_all_tokens_from_before_are_refused_and_new_ones_are_not() -> None:
+    misled = Misled("revoked@30m+")
+    old = exchanged(misled)
+    times = [0, 30 * MINUTE - 1, 30 * MINUTE, 30 * MINUTE + 1]
+    seen = [with_token(misled, old, at=START + time) for time in times]
+    assert seen == [404, 404, 401, 401]
+    fresh = exchanged(misled, at=START + 30 * MINUTE + 2)
+    seen = [with_token(misled, fresh, at=START + 30 * MINUTE + time) for time in (3, HOUR)]
+    assert seen == [404, 404]
+    assert with_token(misled, old, at=START + 2 * HOUR) == 401
+    assert misled.ledger()["faults"] == {"revoked": 1}
+
+
+def test_a_call_can_find_that_all_tokens_are_refused_and_so_do_those_in_flight_with_it() -> None:
+    misled = Misled("revoked:polls@3-4")
+    tokens = [exchanged(misled), "t1.accepted"]
+    seen = [with_token(misled, token) for token in tokens * 3]
+    assert seen == [404, 404, 401, 401, 401, 401]
+    assert with_token(misled, exchanged(misled)) == 404
+    assert misled.ledger()["faults"] == {"revoked": 2}
+
+
+def test_a_token_is_good_that_is_given_by_the_very_call_that_ends_the_others() -> None:
+    misled = Misled("revoked:iam@2")
+    old, new = exchanged(misled), exchanged(misled)
+    assert [with_token(misled, token) for token in (old, new)] == [401, 404]
+
+
+def test_revoking_leaves_the_call_to_other_faults_and_api_keys_alone() -> None:
+    misled = Misled("502@2", "revoked@2", "500@3")
+    statuses = [misled.call("POST", SUBMIT, request()).status for _ in range(4)]
+    assert statuses == [200, 502, 500, 200]
+    assert misled.ledger()["faults"] == {"502": 1, "revoked": 1, "500": 1}
+
+
+def test_a_stretch_in_which_tokens_are_revoked_can_pass_without_a_call() -> None:
+    misled = Misled("revoked@30m+1m")
+    old = exchanged(misled)
+    assert with_token(misled, old, at=START + HOUR) == 404
 
 
 def stamped(moment: str) -> float:

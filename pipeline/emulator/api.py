@@ -2,18 +2,20 @@
 
 Checks come in this order: credential, permission, folder, body, values, quota. So an invalid
 request uses up no quota and a refused credential learns nothing about the body. The order and the
-texts of 403 and 404 are assumptions: public sources don't show them.
+texts of 403 and 404 are assumptions: public sources don't show them. Who serves a call follows
+from its path alone: all hosts of the cloud, and a machine's metadata service, are one here.
 
 A reply that carries `accepted` must not leave before that record is safe; keeping it is the
 caller's part.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 
 from pipeline.codec import Json, NotJson, decode, encode
-from pipeline.emulator import bodies, chance, tokens
+from pipeline.emulator import bodies, chance, iam, metadata, tokens
 from pipeline.emulator.access import check_access
 from pipeline.emulator.answers import Answer, Text, Usage
 from pipeline.emulator.model import Accepted, Service
@@ -30,9 +32,15 @@ from pipeline.emulator.uris import ModelUri
 
 SUBMITS = "/foundationModels/v1/completionAsync"
 OPERATIONS = "/operations/"
+IAM = "/iam/v1/"
+METADATA = metadata.ROOT
 LEDGER = "/emulator/ledger"
 _SERVICES = "/foundationModels/v1/"
+_EXCHANGE = f"{IAM}tokens"
+_ACCOUNTS = f"{IAM}serviceAccounts/"
 _STREAM_STEPS = 3
+_JSON = "application/json"
+_TEXT = "text/plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ class _Said:
 
     body: bytes
     accepted: Accepted | None = None
+    content_type: str = _JSON
 
 
 class Api:
@@ -86,20 +95,17 @@ class Api:
     ) -> Reply:
         """Answer one call. `path` may end in a query, header names are in lower case."""
         call = self._received(method, path, headers, body, now)
-        if call.path == LEDGER:
-            return self._reply(call, self._show_ledger(call))
-        if call.path.startswith(OPERATIONS):
-            return self._operations(call)
-        return self._services(call)
+        try:
+            return self._reply(call, self._served(call))
+        except Refusal as refusal:
+            self._refusals(call.path)[refusal.status] += 1
+            return self._refuse(call, refusal)
 
     def refuse(
         self, method: str, path: str, headers: Mapping[str, str], now: float, refusal: Refusal
     ) -> Reply:
         """Turn a call down without looking at it, in the words of whoever would answer it."""
-        call = self._received(method, path, headers, b"", now)
-        if call.path.startswith(OPERATIONS):
-            return self._refuse(call, refusal, bodies.flat(refusal, call.request_id))
-        return self._refuse(call, refusal, self._worded(call, refusal))
+        return self._refuse(self._received(method, path, headers, b"", now), refusal)
 
     def _received(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, now: float
@@ -110,22 +116,30 @@ class Api:
         bare, _, query = path.partition("?")
         return _Call(method, bare, query, headers, body, now, chance.uuid(drawn))
 
-    def _services(self, call: _Call) -> Reply:
-        try:
-            return self._reply(call, self._served(call))
-        except Refusal as refusal:
-            refused = self.service.ledger.refused_others
-            if call.path == SUBMITS:
-                refused = self.service.ledger.refused_submits
-            refused[refusal.status] += 1
-            return self._refuse(call, refusal, self._worded(call, refusal))
-
     def _served(self, call: _Call) -> _Said:
+        if call.path == LEDGER:
+            return self._show_ledger(call)
+        if call.path.startswith(OPERATIONS):
+            return self._polled(call)
+        if call.path.startswith(IAM):
+            return self._identified(call)
+        if call.path.startswith(METADATA):
+            return self._looked_up(call)
+        return self._offered(call)
+
+    def _refusals(self, path: str) -> Counter[int]:
+        ledger = self.service.ledger
+        if path.startswith(OPERATIONS):
+            return ledger.refused_polls
+        if path in (_EXCHANGE, metadata.TOKEN):
+            return self.service.issued.refused
+        return ledger.refused_submits if path == SUBMITS else ledger.refused_others
+
+    def _offered(self, call: _Call) -> _Said:
         offer = self._offers.get(call.path.removeprefix(_SERVICES))
         if offer is None or not call.path.startswith(_SERVICES):
             raise NotFound("Not Found")
-        if call.method != "POST":
-            raise Unimplemented("Method Not Allowed")
+        _expect(call, "POST")
         check_access(self.service, call.headers, call.now)
         try:
             return offer(call, decode(call.body))
@@ -133,6 +147,8 @@ class Api:
             raise Malformed(str(error)) from None
 
     def _worded(self, call: _Call, refusal: Refusal) -> Json:
+        if call.path.startswith((OPERATIONS, IAM)):
+            return bodies.flat(refusal, call.request_id)
         match refusal:
             case Malformed():
                 return bodies.doubled(refusal)
@@ -150,19 +166,38 @@ class Api:
             f"&client_request_id={call.client_request_id}&folder_id={self.service.config.folder}"
         )
 
-    def _operations(self, call: _Call) -> Reply:
+    def _identified(self, call: _Call) -> _Said:
+        if call.path == _EXCHANGE:
+            _expect(call, "POST")
+            return self._exchange(call)
+        if not call.path.startswith(_ACCOUNTS):
+            raise NotFound("Not Found")
+        _expect(call, "GET")
+        account = call.path.removeprefix(_ACCOUNTS)
+        iam.check_account(self.service, call.headers, account, call.now)
+        return _Said(encode(bodies.service_account(account, self.service.config.folder)))
+
+    def _exchange(self, call: _Call) -> _Said:
         try:
-            return self._reply(call, self._polled(call))
-        except Refusal as refusal:
-            self.service.ledger.refused_polls[refusal.status] += 1
-            return self._refuse(call, refusal, bodies.flat(refusal, call.request_id))
+            token = iam.exchange(self.service, decode(call.body), call.now)
+        except NotJson as error:
+            raise Malformed(str(error)) from None
+        return _Said(encode(bodies.iam_token(token, self.service.said(token.ends))))
+
+    def _looked_up(self, call: _Call) -> _Said:
+        _expect(call, "GET")
+        match metadata.read(self.service, call.path, call.headers, call.now):
+            case str(text):
+                return _Said(text.encode(), content_type=_TEXT)
+            case token:
+                return _Said(encode(bodies.access_token(token, call.now)))
 
     def _polled(self, call: _Call) -> _Said:
         operation_id, colon, verb = call.path.removeprefix(OPERATIONS).partition(":")
         if verb not in ("", "cancel") or (colon and not verb):
             raise NotFound("Not Found")
-        if call.method != "GET" and not (call.method == "POST" and verb):
-            raise Unimplemented("Method Not Allowed")
+        # The references say GET for a cancellation, the guide says POST.
+        _expect(call, "GET", *(["POST"] if verb else []))
         check_access(self.service, call.headers, call.now)
         if verb:
             self.service.cancel(operation_id, call.now)
@@ -210,16 +245,24 @@ class Api:
         return _Said(encode(bodies.ledger(self.service, summary=call.query == "summary=1")))
 
     def _reply(self, call: _Call, said: _Said) -> Reply:
-        return Reply(200, self._headers(call), said.body, said.accepted)
+        return Reply(200, self._headers(call, said.content_type), said.body, said.accepted)
 
-    def _refuse(self, call: _Call, refusal: Refusal, body: Json) -> Reply:
-        return Reply(refusal.status, self._headers(call), encode(body))
+    def _refuse(self, call: _Call, refusal: Refusal) -> Reply:
+        if call.path.startswith(METADATA):
+            return Reply(refusal.status, self._headers(call, _TEXT), f"{refusal}\n".encode())
+        body = encode(self._worded(call, refusal))
+        return Reply(refusal.status, self._headers(call, _JSON), body)
 
-    def _headers(self, call: _Call) -> dict[str, str]:
+    def _headers(self, call: _Call, content_type: str) -> dict[str, str]:
+        date = formatdate(self.service.said(call.now), usegmt=True)
+        headers = {"content-type": content_type, "date": date}
+        if call.path.startswith(METADATA):
+            return headers | dict([metadata.FLAVOR])
+        return headers | self._traced(call)
+
+    def _traced(self, call: _Call) -> dict[str, str]:
         trace = chance.draw(0, "trace", call.request_id).hex()
         headers = {
-            "content-type": "application/json",
-            "date": formatdate(self.service.said(call.now), usegmt=True),
             "server": "ycalb",
             "x-request-id": call.request_id,
             "x-server-trace-id": f"{trace[:16]}:{trace[16:32]}:{trace[32:48]}:1",
@@ -227,6 +270,11 @@ class Api:
         if call.client_request_id:
             headers["x-client-request-id"] = call.client_request_id
         return headers
+
+
+def _expect(call: _Call, *methods: str) -> None:
+    if call.method not in methods:
+        raise Unimplemented("Method Not Allowed")
 
 
 def _growing(answer: Answer) -> Iterable[Answer]:

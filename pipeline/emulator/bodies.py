@@ -3,7 +3,7 @@
 Operations are printed as the REST documentation prints them, which is not one way: a pending one
 shows ``done`` and ``metadata``, a finished one begins with ``done`` and has no ``metadata``.
 Errors have three shapes: the AI services nest them, their gateway prints the text twice, the
-operation service prints a bare ``google.rpc.Status``.
+operation service and IAM print a bare ``google.rpc.Status``.
 """
 
 from collections.abc import Iterable
@@ -12,16 +12,10 @@ from typing import assert_never
 from pipeline.clock import stamp
 from pipeline.codec import Json
 from pipeline.emulator.answers import Answer, Call, Text, Usage
-from pipeline.emulator.model import (
-    Accepted,
-    Finished,
-    Misprint,
-    Misprinted,
-    Running,
-    Service,
-    State,
-)
+from pipeline.emulator.issued import IamToken, Issued
+from pipeline.emulator.model import Accepted, Service
 from pipeline.emulator.refusals import Refusal
+from pipeline.emulator.states import Finished, Misprint, Misprinted, Running, State
 from pipeline.emulator.tokens import Token
 
 _DESCRIPTION = "Async GPT Completion"
@@ -96,6 +90,22 @@ def tokenized(tokens: Iterable[Token], version: str) -> Json:
     return {"tokens": [_token(token) for token in tokens], "modelVersion": version}
 
 
+def iam_token(token: IamToken, expires: float) -> Json:
+    """Print what IAM gives for a JWT; `expires` is by the service's clock."""
+    return {"iamToken": token.text, "expiresAt": stamp(expires)}
+
+
+def access_token(token: IamToken, now: float) -> Json:
+    """Print a token as the metadata service does."""
+    left = int(token.ends - now)
+    return {"access_token": token.text, "expires_in": left, "token_type": "Bearer"}
+
+
+def service_account(account: str, folder: str) -> Json:
+    """Print a service account; its name and its age are made up."""
+    return {"id": account, "folderId": folder, "createdAt": stamp(0), "name": "emulator"}
+
+
 def nested(refusal: Refusal, message: str) -> Json:
     """Print an error as the AI services do."""
     return {
@@ -116,7 +126,7 @@ def doubled(refusal: Refusal) -> Json:
 
 
 def flat(refusal: Refusal, request_id: str) -> Json:
-    """Print an error as the operation service does."""
+    """Print an error as the operation service and IAM do."""
     details: list[Json] = [{"@type": _REQUEST_INFO, "requestId": request_id}]
     return {"code": refusal.code, "message": str(refusal), "details": details}
 
@@ -135,6 +145,7 @@ def ledger(service: Service, *, summary: bool) -> Json:
         "refused_others": {str(status): n for status, n in book.refused_others.items()},
         "quota_violations": dict(service.violations),
         "faults": dict(book.faults),
+        "tokens": _tokens(service.issued),
         "usage": _billed(record.usage for record in book.submits),
     }
     if summary:
@@ -143,6 +154,7 @@ def ledger(service: Service, *, summary: bool) -> Json:
     times: dict[str, Json] = {
         "submit_times": list(service.submit_times),
         "poll_times": list(service.poll_times),
+        "token_times": {kind: list(times) for kind, times in service.issued.times.items()},
     }
     return counts | {"operations": operations} | times
 
@@ -196,6 +208,13 @@ def _usage(usage: Usage) -> Json:
         "completionTokens": str(usage.completion),
         "totalTokens": str(usage.total),
         "completionTokensDetails": {"reasoningTokens": str(usage.reasoning)},
+    }
+
+
+def _tokens(issued: Issued) -> Json:
+    return {
+        "issued": {kind: len(times) for kind, times in issued.times.items()},
+        "refused": {str(status): n for status, n in issued.refused.items()},
     }
 
 

@@ -3,7 +3,8 @@
 `Unreliable` stands before an `Api` and returns what is to happen on the wire, a `Delivery`; doing
 it is the caller's part. A fault of a call either keeps it from the service or spoils the answer
 after the service has taken it; what was taken is carried along, since it must be kept whatever the
-caller gets to see. Faults of operations are handed to the model. Everything that chance decides
+caller gets to see. Faults of operations are handed to the model, and tokens are revoked there.
+Everything that chance decides
 follows from the seed and from numbers, so that a run can be repeated.
 """
 
@@ -16,7 +17,7 @@ from typing import Literal, assert_never
 from pipeline.codec import NotJson, decode, encode
 from pipeline.emulator import chance
 from pipeline.emulator.ailments import Ailments
-from pipeline.emulator.api import LEDGER, OPERATIONS, SUBMITS, Api, Reply
+from pipeline.emulator.api import IAM, LEDGER, METADATA, OPERATIONS, SUBMITS, Api, Reply
 from pipeline.emulator.deliveries import Cut, Delivery, Drip, Misstated, Reset, Sent, Silence
 from pipeline.emulator.refusals import (
     Internal,
@@ -30,6 +31,8 @@ from pipeline.emulator.schedules import (
     NotTaken,
     NotTakenKind,
     OfOperation,
+    OfTokens,
+    Span,
     Taken,
     TakenKind,
     covers,
@@ -38,7 +41,7 @@ from pipeline.emulator.schedules import (
 _Broken = Literal["500", "502", "503", "504"]
 _BrokenAfter = Literal["500-after", "502-after", "503-after", "504-after"]
 _OverQuota = Literal["429", "429-seconds", "429-date", "429-absurd"]
-_Side = Literal["submits", "polls", "others"]
+_Side = Literal["submits", "polls", "iam", "others"]
 
 _BEFORE: dict[_BrokenAfter, _Broken] = {
     "500-after": "500",
@@ -47,12 +50,15 @@ _BEFORE: dict[_BrokenAfter, _Broken] = {
     "504-after": "504",
 }
 _TITLES = {200: "Welcome", 502: "502 Bad Gateway", 504: "504 Gateway Time-out"}
+# What calls are made for: an operation's id, or a token.
+_GIVEN = ("id", "iamToken", "access_token")
 _RETRY_AFTER = 2
 _TEN_YEARS = 10 * 365 * 86_400
 _ABSURD = (str(_TEN_YEARS), "soon", "-1", "1e9", "9" * 30, "Thu, 99 Foo 2026 25:61:61 GMT", "")
 _OVER_QUOTA: dict[_Side, str] = {
     "submits": "ai.textGenerationAsyncCompletionRequestsPerSecond.rate",
     "polls": "ai.textGenerationAsyncOperationRequestsPerSecond.rate",
+    "iam": "iam.tokenCreateRequestsPerSecond.rate",
     "others": "ai.textGenerationTokenizerRequestsPerSecond.rate",
 }
 
@@ -69,6 +75,8 @@ class _Call:
     def side(self) -> _Side:
         if self.path.startswith(OPERATIONS):
             return "polls"
+        if self.path.startswith((IAM, METADATA)):
+            return "iam"
         return "submits" if self.path.partition("?")[0] == SUBMITS else "others"
 
 
@@ -86,6 +94,7 @@ class Unreliable:
         self._start = start
         self._faults = [(f, f.what) for f in given if not isinstance(f.what, OfOperation)]
         self._looked = [0] * len(self._faults)
+        self._over: set[int] = set()
         api.service.suffer(Ailments(given, seed, start))
 
     @property
@@ -113,15 +122,24 @@ class Unreliable:
 
     def _befalling(self, call: _Call) -> NotTaken | Taken | None:
         # All are asked: a fault counts the calls that it looks at, also where another one strikes.
-        striking = [
-            what
-            for position, (fault, what) in enumerate(self._faults)
-            if what.side in ("all", call.side) and self._strikes(position, fault, call.now)
-        ]
-        if not striking:
-            return None
-        self.injected[striking[0].kind] += 1
-        return striking[0]
+        befalling: NotTaken | Taken | None = None
+        for position, (fault, what) in enumerate(self._faults):
+            if what.side in ("all", call.side) and self._strikes(position, fault, call.now):
+                if isinstance(what, OfTokens):
+                    self._revoke(position, fault)
+                else:
+                    befalling = befalling or what
+        if befalling is not None:
+            self.injected[befalling.kind] += 1
+        return befalling
+
+    def _revoke(self, position: int, fault: Fault) -> None:
+        # A stretch of time strikes once, or no token would be good for as long as it lasts.
+        if position not in self._over:
+            self.injected[fault.kind] += 1
+            self._api.service.issued.revoke_all()
+        if isinstance(fault.when, Span):
+            self._over.add(position)
 
     def _strikes(self, position: int, fault: Fault, now: float) -> bool:
         self._looked[position] += 1
@@ -221,4 +239,4 @@ def _without_id(body: bytes) -> bytes:
         return b"{}"
     if not isinstance(said, dict):
         return b"{}"
-    return encode({name: value for name, value in said.items() if name != "id"})
+    return encode({name: value for name, value in said.items() if name not in _GIVEN})

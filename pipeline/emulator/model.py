@@ -15,16 +15,18 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Literal
 
 from pipeline.codec import decode
 from pipeline.emulator import chance
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.answers import Answer, Usage, answer_to
+from pipeline.emulator.issued import Issued
+from pipeline.emulator.keys import AuthorizedKey
 from pipeline.emulator.quota import Quota
 from pipeline.emulator.refusals import NotCancellable, NotFound
 from pipeline.emulator.requests import CompletionRequest, read_completion
 from pipeline.emulator.schedules import Fault
+from pipeline.emulator.states import Finished, Misprinted, Running, State
 from pipeline.emulator.uris import KNOWN
 from pipeline.rates import Rate
 
@@ -36,11 +38,16 @@ class Config:
     """How this service is set up. Times are in seconds.
 
     Attributes:
-        api_keys, iam_tokens: the credentials that are known; with none at all any will do.
-        forbidden: known credentials without the role (403).
+        api_keys, iam_tokens, sa_keys, oauth_tokens: the credentials that are known, beside the
+            tokens that are issued for them; with none at all, and no metadata, any will do.
+        metadata: whether there is a metadata service, which issues tokens for the asking.
+        expired: API keys that have expired (401).
+        forbidden: known credentials without the role (403): API keys and IAM tokens, and what
+            tokens are issued for: ids of authorized keys, OAuth tokens, "metadata".
         latency_median, latency_sigma: how long an operation takes, log-normal; sigma 0 is fixed.
         retention: how long an operation is kept, from its creation.
-        token_life: how long a Bearer token is good after its first use.
+        token_life: how long a Bearer token is good: from when it was issued (12 hours where this
+            is infinite), or from its first use where that isn't known.
         skew: what the service's clock is ahead by; only what it says of time tells.
         faults: what goes wrong, where the service is asked through `faults.Unreliable`.
         drip: from byte to byte, where an answer drips.
@@ -50,6 +57,10 @@ class Config:
     folder: str = "b1gemulator0000000000"
     api_keys: frozenset[str] = frozenset()
     iam_tokens: frozenset[str] = frozenset()
+    sa_keys: tuple[AuthorizedKey, ...] = ()
+    oauth_tokens: frozenset[str] = frozenset()
+    metadata: bool = False
+    expired: frozenset[str] = frozenset()
     forbidden: frozenset[str] = frozenset()
     submit_rates: tuple[Rate, ...] = (Rate(10, 1), Rate(5000, 3600))
     poll_rates: tuple[Rate, ...] = (Rate(50, 1),)
@@ -63,6 +74,12 @@ class Config:
     skew: float = 0.0
     faults: tuple[Fault, ...] = ()
     drip: float = 1.0
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether any credential will do that looks like one."""
+        named = self.api_keys | self.iam_tokens | self.oauth_tokens
+        return not (named or self.sa_keys or self.metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,38 +96,6 @@ class Accepted:
     def digest(self) -> str:
         """SHA-256 of the request body as it came, in hexadecimal digits."""
         return sha256(self.body).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """An operation that is not done."""
-
-    operation_id: str
-    created: float
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """An operation that is done, with its answer."""
-
-    operation_id: str
-    created: float
-    finished: float
-    answer: Answer
-
-
-Misprint = Literal["neither", "both", "no-usage", "huge-usage", "no-alternatives", "fails"]
-
-
-@dataclass(frozen=True, slots=True)
-class Misprinted:
-    """An operation that is done, shown as it never should be."""
-
-    finished: Finished
-    how: Misprint
-
-
-State = Running | Finished | Misprinted
 
 
 @dataclass(slots=True)
@@ -134,7 +119,12 @@ class Ledger:
 
 
 class Service:
-    """All operations of one folder. `accepted` are those of an earlier life, in their order."""
+    """All operations of one folder. `accepted` are those of an earlier life, in their order.
+
+    Attributes:
+        issued: the tokens that were given out.
+
+    """
 
     def __init__(self, config: Config, accepted: Iterable[Accepted] = ()) -> None:
         self.config = config
@@ -145,7 +135,7 @@ class Service:
         self._tokenizer = Quota("textGenerationTokenizerRequests", config.tokenizer_rates)
         self._created_by = chance.identifier("aje", chance.draw(config.seed, "account"))
         self._ailments = Ailments()
-        self._first_uses: dict[str, float] = {}
+        self.issued = Issued(config.token_life, config.seed)
         for record in accepted:
             self._submits.restore(record.at)
             self._remember(record)
@@ -232,12 +222,6 @@ class Service:
     def said(self, moment: float) -> float:
         """A moment by the service's own clock, which may be wrong."""
         return moment + self.config.skew
-
-    def has_died(self, token: str, now: float) -> bool:
-        """Whether a token's life is over; it begins with the first call that asks."""
-        if math.isinf(self.config.token_life):
-            return False
-        return now >= self._first_uses.setdefault(token, now) + self.config.token_life
 
     def finish_time(self, record: Accepted) -> float:
         """When an operation is done: its latency depends on the seed and its id only."""

@@ -1,14 +1,17 @@
 """What is to go wrong, when and how often: faults as people write them.
 
-    KIND[:submits|:polls|:all][@WHEN][=RATE]
+    KIND[:submits|:polls|:iam|:all][@WHEN][=RATE]
 
     hang:submits=0.02          two submits in a hundred are taken and never answered
     502@60s+1h                 from the first minute on, every call draws a 502, for an hour
     reset-after:submits@3-7    the third to the seventh submit
     never-done=0.01            one operation in a hundred
+    revoked@30m+               half an hour after the start, no token is good that was before
 
 Here stands which faults there are, not what they do: `faults` does that to calls, `model` to
 operations. A kind of operation takes no ``:submits``; its WHEN is about the submit that began it.
+``:iam`` are calls for tokens, to IAM and the metadata service; ``:all``, also meant where nothing
+is said, are all calls but those to the ledger: these two, and the tokenizer's.
 """
 
 import math
@@ -58,7 +61,8 @@ OperationKind = Literal[
     "404-once",
     "fails",
 ]
-Side = Literal["all", "submits", "polls"]
+TokenKind = Literal["revoked"]
+Side = Literal["all", "submits", "polls", "iam"]
 
 NOT_TAKEN: dict[NotTakenKind, str] = {
     "reset-before": "hangs up",
@@ -83,7 +87,7 @@ TAKEN: dict[TakenKind, str] = {
     "length": "content-length is too small",
     "bad-gzip": "says gzip, and it is none",
     "html": "200 with a proxy's page",
-    "no-id": "200 with JSON, without an id",
+    "no-id": "200 with JSON, without an id or token",
     "500-after": "as 500, and it took the call",
     "502-after": "as 502, and it took the call",
     "503-after": "as 503, and it took the call",
@@ -107,6 +111,12 @@ OPERATIONS: dict[OperationKind, str] = {
 }
 """Kinds of operations."""
 
+TOKENS: dict[TokenKind, str] = {
+    "revoked": "all tokens so far are refused from then on",
+}
+"""Kinds of IAM tokens."""
+
+GRAMMAR = "KIND[:submits|:polls|:iam|:all][@WHEN][=RATE]"
 _FORM = re.compile(r"([^:@=]+)(?::([^:@=]*))?(?:@([^:@=]*))?(?:=([^:@=]*))?")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])\+(?:(\d+(?:\.\d+)?)([smhd]))?")
 _CALLS = re.compile(r"([1-9]\d*)(?:-([1-9]\d*))?")
@@ -173,7 +183,15 @@ class OfOperation:
     kind: OperationKind
 
 
-What = NotTaken | Taken | OfOperation
+@dataclass(frozen=True, slots=True)
+class OfTokens:
+    """It befalls the tokens that there are when a call comes, and does nothing to the call."""
+
+    kind: TokenKind
+    side: Side
+
+
+What = NotTaken | Taken | OfOperation | OfTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +203,13 @@ class Fault:
     rate: float = 1.0
 
     @property
-    def kind(self) -> NotTakenKind | TakenKind | OperationKind:
+    def kind(self) -> NotTakenKind | TakenKind | OperationKind | TokenKind:
         """What it is called."""
         return self.what.kind
 
     @classmethod
     def parse(cls, text: str) -> "Fault":
-        """Read ``KIND[:submits|:polls|:all][@WHEN][=RATE]``.
+        """Read ``KIND[:submits|:polls|:iam|:all][@WHEN][=RATE]``.
 
         Raises:
             ValueError: not of that form; the message says what is wrong and what is known.
@@ -199,9 +217,7 @@ class Fault:
         """
         match = _FORM.fullmatch(text.strip())
         if match is None:
-            raise ValueError(
-                f"{text!r} is no fault: write KIND[:submits|:polls|:all][@WHEN][=RATE]"
-            )
+            raise ValueError(f"{text!r} is no fault: write {GRAMMAR}")
         kind, side, when, rate = match.groups()
         return cls(_what(kind, side), _when(when), _rate(rate))
 
@@ -213,6 +229,9 @@ def _what(kind: str, side: str | None) -> What:
     for taken in TAKEN:
         if kind == taken:
             return Taken(taken, _side(side))
+    for of_tokens in TOKENS:
+        if kind == of_tokens:
+            return OfTokens(of_tokens, _side(side))
     for operation in OPERATIONS:
         if kind == operation:
             if side is not None:
@@ -222,7 +241,7 @@ def _what(kind: str, side: str | None) -> What:
 
 
 def _unknown(kind: str) -> str:
-    known = [*NOT_TAKEN, *TAKEN, *OPERATIONS]
+    known = [*NOT_TAKEN, *TAKEN, *OPERATIONS, *TOKENS]
     close = get_close_matches(kind, known, 1)
     meant = f"did you mean {close[0]}? " if close else ""
     return f"{kind!r} is no kind of fault; {meant}Known are {', '.join(known)}"
@@ -232,10 +251,10 @@ def _side(text: str | None) -> Side:
     match text:
         case None | "all":
             return "all"
-        case "submits" | "polls":
+        case "submits" | "polls" | "iam":
             return text
         case _:
-            raise ValueError(f"{text!r} is no kind of call: write :submits, :polls or :all")
+            raise ValueError(f"{text!r} is no kind of call: write :submits, :polls, :iam or :all")
 
 
 def _when(text: str | None) -> When:
