@@ -7,8 +7,16 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.kinds import DurationKind, FaultKind, OffsetKind, RateKind, chosen_rates
-from pipeline.emulator.schedules import NOT_TAKEN, OPERATIONS, TAKEN, Fault
+from pipeline.cli.kinds import (
+    DurationKind,
+    FaultKind,
+    KeyFileKind,
+    OffsetKind,
+    RateKind,
+    chosen_rates,
+)
+from pipeline.emulator.keys import AuthorizedKey
+from pipeline.emulator.schedules import GRAMMAR, NOT_TAKEN, OPERATIONS, TAKEN, TOKENS, Fault
 from pipeline.rates import Rate
 
 _EXAMPLES = """Serve the text generation API on this machine: no account, no money.
@@ -20,6 +28,10 @@ _EXAMPLES = """Serve the text generation API on this machine: no account, no mon
 
 It is as strict as the real service: requests are validated, quotas are enforced, and
 GET /emulator/ledger tells what was accepted, polled and rejected. Stop it with Ctrl-C.
+
+POST /iam/v1/tokens gives an IAM token for a JWT or an OAuth token, GET /computeMetadata/v1/...
+gives one to whoever asks, with --metadata. Any API key and any token will do as long as no
+credential is named here; as soon as one is, there are no others but the tokens that were given.
 """
 
 
@@ -30,12 +42,14 @@ def _listed(title: str, kinds: Iterable[tuple[str, str]]) -> str:
 
 _FAULTS = "\n\n".join(
     [
-        "A fault is KIND[:submits|:polls|:all][@WHEN][=RATE], such as hang:submits=0.02 or "
-        "502@60s+1h. RATE is a probability, 1 if not given. WHEN is from+for (10m+ is from then "
-        "on) since the start, or which calls: 5, or 3-7. The first fault that applies strikes.",
+        f"A fault is {GRAMMAR}, such as hang:submits=0.02 or 502@60s+1h. :iam are calls for "
+        "tokens; :all, or nothing, are all calls but those to the ledger. RATE is a probability, "
+        "1 if not given. WHEN is from+for (10m+ is from then on) since the start, or which "
+        "calls: 5, or 3-7. The first fault that applies strikes.",
         _listed("Calls that are not taken:", NOT_TAKEN.items()),
         _listed("Calls that are taken:", TAKEN.items()),
         _listed("Operations:", OPERATIONS.items()),
+        _listed("IAM tokens, whatever else strikes; once, where WHEN is a time:", TOKENS.items()),
     ]
 )
 
@@ -44,7 +58,27 @@ _FAULTS = "\n\n".join(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
 @click.option("--folder-id", help="The only folder there is; b1gemulator0000000000 by default.")
-@click.option("--api-key", multiple=True, help="A key that is accepted; any will do if none is.")
+@click.option(
+    "--api-key",
+    multiple=True,
+    help="An API key that is accepted. Repeatable, like the five below.",
+)
+@click.option("--iam-token", multiple=True, help="A token that is accepted.")
+@click.option(
+    "--sa-key",
+    type=KeyFileKind(),
+    multiple=True,
+    help="A service account's authorized key, whose JWTs are exchanged for tokens.",
+)
+@click.option("--oauth-token", multiple=True, help="One that is exchanged for tokens.")
+@click.option("--expired-key", multiple=True, help="An API key that has expired.")
+@click.option(
+    "--forbidden",
+    multiple=True,
+    metavar="CREDENTIAL",
+    help="Whose role is missing: an API key, a token, an authorized key's id, or metadata.",
+)
+@click.option("--metadata", is_flag=True, help="Be a virtual machine's metadata service, too.")
 @click.option(
     "--rate", type=RateKind(), multiple=True, help="Submits: 10/s and 5000/h by default."
 )
@@ -72,7 +106,8 @@ _FAULTS = "\n\n".join(
 @click.option(
     "--token-life",
     type=DurationKind(),
-    help="How long a Bearer token is good, from its first use; for ever by default.",
+    help="How long a token is good: from when it was given, 12h by default, or from the first "
+    "use of one that was not given here, for ever by default.",
 )
 @click.option(
     "--skew", type=OffsetKind(), default="0s", help="What the service's clock is ahead by; -90s."
@@ -86,6 +121,12 @@ def emulator(
     port: int,
     folder_id: str | None,
     api_key: tuple[str, ...],
+    iam_token: tuple[str, ...],
+    sa_key: tuple[AuthorizedKey, ...],
+    oauth_token: tuple[str, ...],
+    expired_key: tuple[str, ...],
+    forbidden: tuple[str, ...],
+    metadata: bool,
     rate: tuple[Rate | None, ...],
     poll_rate: tuple[Rate | None, ...],
     latency: float,
@@ -103,6 +144,12 @@ def emulator(
     config = Config(
         folder=folder_id or default.folder,
         api_keys=frozenset(api_key),
+        iam_tokens=frozenset(iam_token),
+        sa_keys=sa_key,
+        oauth_tokens=frozenset(oauth_token),
+        expired=frozenset(expired_key),
+        forbidden=frozenset(forbidden),
+        metadata=metadata,
         submit_rates=chosen_rates(rate, default.submit_rates),
         poll_rates=chosen_rates(poll_rate, default.poll_rates),
         latency_median=latency,

@@ -1,10 +1,12 @@
 """Kinds of option values that click does not know."""
 
 import re
+from pathlib import Path
 
 import click
 
 from pipeline.credentials import SOURCES
+from pipeline.emulator.keys import AuthorizedKey, NoKeyError
 from pipeline.emulator.schedules import Fault
 from pipeline.rates import Rate
 
@@ -102,6 +104,29 @@ class FaultKind(click.ParamType):  # type: ignore[type-arg] # as above
             return Fault.parse(str(value))
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
+
+
+class KeyFileKind(click.ParamType):  # type: ignore[type-arg] # as above
+    """The file of an authorized key, of which the public half is kept."""
+
+    name = "file"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> AuthorizedKey:
+        if isinstance(value, AuthorizedKey):
+            return value
+        try:
+            return AuthorizedKey.parse(Path(str(value)).read_bytes())
+        except OSError as error:
+            self.fail(f"{value} can't be read: {error.strerror}.", param, ctx)
+        except NoKeyError as error:
+            self.fail(
+                f"{value} is no authorized key: {error}; name the file that "
+                "`yc iam key create --output` wrote.",
+                param,
+                ctx,
+            )
 
 
 def chosen_rates(given: tuple[Rate | None, ...], default: tuple[Rate, ...]) -> tuple[Rate, ...]:
