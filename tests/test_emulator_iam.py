@@ -431,9 +431,10 @@ def test_nobody_else_can_and_what_is_not_there_is_not_found(
         asked(caller, account, bearer("t1.unknown")),
         asked(caller, account, {}),
         asked(caller, account, KEY),
+        asked(caller, account, {"authorization": f"Api-Key {own}"}),
     ]
-    assert [status for status, _ in replies] == [403, 403, 404, 401, 401, 401]
-    assert [body["code"] for _, body in replies] == [7, 7, 5, 16, 16, 16]
+    assert [status for status, _ in replies] == [403, 403, 404, 401, 401, 401, 401]
+    assert [body["code"] for _, body in replies] == [7, 7, 5, 16, 16, 16, 16]
 
 
 # The ledger
