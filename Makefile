@@ -52,6 +52,10 @@ kills: setup ## TRIALS=200 runs of real processes that are killed, some at a cho
 disks: setup ## disks that fail, fill up or can't be written, at every call
 	$(BIN)/python -m tests.proof.disks
 
+LIFE ?= 20
+tokens: setup ## runs of 90 seconds with tokens that live for LIFE=20
+	$(BIN)/python -m tests.proof.tokens --life $(LIFE)
+
 mutants: setup ## deliberate bugs, each of which the tests must catch
 	$(BIN)/python -m tests.proof.mutants
 
@@ -72,4 +76,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks mutants evidence bench-pace lock clean
+.PHONY: help setup run format lint type test check nights kills disks tokens mutants evidence bench-pace lock clean

@@ -10,8 +10,6 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-import jwt
-
 from pipeline.carrier import (
     Carrier,
     HttpxCarrier,
@@ -140,6 +138,9 @@ class Metadata:
 
 
 def _signed(key: AuthorizedKey, to: str, now: float, path: Path) -> str:
+    # Most runs sign nothing, and cryptography takes its time to load.
+    import jwt  # noqa: PLC0415
+
     try:
         return jwt.encode(
             dict(key.claims(to, now)), key.private_key, "PS256", headers={"kid": key.key_id}

@@ -169,7 +169,7 @@ class Keeper:
         self._bell.ring()
         if type(before) is not type(standing):
             if isinstance(before, Held) and isinstance(standing, Missing):
-                _log.warning("! %s is not accepted any more: %s", self._source.name, standing.why)
+                _log.warning("! %s: %s", self._source.name, standing.why)
             elif isinstance(before, Trial) and isinstance(standing, Held):
                 _log.warning("the service accepts the new credential")
             self.on_change()

@@ -133,8 +133,8 @@ def gives_up(
 def _ask_at(credential: Credential, now: float) -> float:
     if credential.ends_at is None:
         return now + _UNTOLD_LIFE
-    life = max(credential.ends_at - now, 0.0)
-    if life == 0:
+    life = credential.ends_at - now
+    if life < -_SHORTEST_WAIT:
         # It may be good all the same: a clock may be wrong.
         return now + _LONGEST_WAIT
     margin = min(life * _MARGIN, _LONGEST_MARGIN)

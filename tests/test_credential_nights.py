@@ -1,0 +1,212 @@
+"""Runs that outlast their tokens, under virtual time and against the emulator's own IAM."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pipeline.carrier import Carrier, Reply
+from pipeline.credentials import Credential, NoCredentialError
+from pipeline.emulator.model import Config, Service
+from pipeline.errors import NoPermission
+from pipeline.iam import ServiceAccount
+from pipeline.local_tokens import Fixed
+from pipeline.rates import Rate
+from pipeline.rows import Recipe
+from pipeline.settings import Settings
+from tests.emulator_caller import public_half
+from tests.simulation import EVENING, Sending, simulate
+
+HOUR = 3600.0
+Key = dict[str, str]
+
+
+def rows(folder: Path, count: int) -> Path:
+    path = folder / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"слово {n}"}) + "\n" for n in range(count)))
+    return path
+
+
+def settings(**changes: object) -> Settings:
+    recipe = Recipe(model="yandexgpt-lite", folder=Config().folder)
+    return Settings(recipe, **changes)  # type: ignore[arg-type]
+
+
+def account(path: Path) -> ServiceAccount:
+    return ServiceAccount("the key", path, "http://iam")
+
+
+def lines_by_row(output: Path) -> Counter[int]:
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert all(line["submits"] == 1 for line in lines if "line" in line)
+    return Counter(line["line"] for line in lines if line.get("status") == "ok")
+
+
+@pytest.mark.promise("P11")
+def test_30_hours_with_tokens_of_12_take_two_renewals_and_no_refusal(
+    folder: Path, authorized_key: Key, authorized_key_file: Path
+) -> None:
+    output = folder / "results.jsonl"
+    model = Service(Config(sa_keys=(public_half(authorized_key),), latency_median=60))
+    outcome, end = simulate(
+        *(rows(folder, 1800), output, settings(rates=(Rate(1, 60.0),)), model),
+        credentials=account(authorized_key_file),
+    )
+    assert outcome.exit_code == 0
+    assert end - EVENING > 29.9 * HOUR
+    assert lines_by_row(output) == dict.fromkeys(range(1, 1801), 1)
+    assert [round((at - EVENING) / HOUR, 1) for at in model.issued.times["jwt"]] == [0, 11, 22]
+    assert not model.ledger.refused_submits
+    assert not model.ledger.refused_polls
+
+
+@pytest.mark.promise("P11")
+def test_50_calls_refused_at_once_take_one_renewal_and_cost_no_attempt(
+    folder: Path, authorized_key: Key, authorized_key_file: Path
+) -> None:
+    output = folder / "results.jsonl"
+    model = Service(Config(sa_keys=(public_half(authorized_key),), submit_rates=()))
+    under_way = 0
+
+    async def meet(call: Sending) -> Reply:
+        nonlocal under_way
+        under_way += call.is_submit
+        if under_way == 60 and call.is_submit:
+            model.issued.revoke_all()
+        return await call.onward()
+
+    outcome, _ = simulate(
+        *(rows(folder, 200), output, settings(rates=(), concurrency=50), model),
+        credentials=account(authorized_key_file),
+        meet=meet,
+        delay=lambda: 1.0,
+    )
+    assert outcome.exit_code == 0
+    assert lines_by_row(output) == dict.fromkeys(range(1, 201), 1)
+    assert model.ledger.refused_submits[401] + model.ledger.refused_polls[401] >= 50
+    assert len(model.issued.times["jwt"]) == 2
+    assert outcome.totals.doubt_count == 0
+
+
+@dataclass(slots=True)
+class Flickering:
+    """Hands out a new key each time, but for the times at which it has none."""
+
+    away: Sequence[tuple[float, float]] = ()
+    name: str = "the test's source"
+    advice: str = "Mend the source."
+    can_renew: bool = True
+    asked: list[float] = field(default_factory=list)
+
+    async def fresh(self, _: Carrier, now: float) -> Credential:
+        self.asked.append(now)
+        if any(begin <= now < end for begin, end in self.away):
+            raise NoCredentialError("gone fishing", self.advice)
+        return Credential("Api-Key", f"key-{len(self.asked)}")
+
+
+@pytest.mark.promise("P11")
+def test_a_renewal_that_fails_for_hours_is_waited_for_and_costs_no_row(folder: Path) -> None:
+    output, said = folder / "results.jsonl", list[str]()
+    gone, back = EVENING + 10 * 60, EVENING + 5 * HOUR
+    model, source = Service(Config()), Flickering([(gone, back)])
+
+    async def meet(call: Sending) -> Reply:
+        good = "key-1" if call.at < gone else f"key-{len(source.asked)}"
+        if not call.headers["authorization"].endswith(good) or gone <= call.at < back:
+            return Reply(401, {}, b'{"code": 16, "message": "Token is invalid"}')
+        return await call.onward()
+
+    outcome, end = simulate(
+        *(rows(folder, 1800), output, settings(rates=(Rate(1, 1.0),)), model),
+        credentials=source,
+        meet=meet,
+        say=said.append,
+    )
+    assert outcome.exit_code == 0
+    assert lines_by_row(output) == dict.fromkeys(range(1, 1801), 1)
+    assert outcome.totals.doubt_count == 0
+    assert len(source.asked) < 5 * 60 + 20
+    assert end - back < 30 * 60
+
+
+@pytest.mark.promise("P11")
+def test_what_can_t_be_renewed_within_patience_ends_with_77_and_can_be_continued(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompts, output = rows(folder, 300), folder / "results.jsonl"
+    gone, model = EVENING + 100, Service(Config(latency_median=30))
+    source = Flickering([(gone, EVENING + 99 * HOUR)])
+
+    async def meet(call: Sending) -> Reply:
+        if call.at >= gone:
+            return Reply(401, {}, b'{"code": 16, "message": "Token is invalid"}')
+        return await call.onward()
+
+    paced = settings(rates=(Rate(1, 1.0),), patience=2 * HOUR)
+    outcome, end = simulate(prompts, output, paced, model, credentials=source, meet=meet)
+    assert outcome.exit_code == 77
+    assert isinstance(outcome.end, NoPermission)
+    assert "the test's source: gone fishing" in outcome.end.told
+    assert "Mend the source." in outcome.end.told
+    assert 2 * HOUR <= end - gone < 2.1 * HOUR
+    assert "the test's source: gone fishing; asking again" in caplog.text
+    assert outcome.totals.doubt_count == 0
+
+    outcome, _ = simulate(prompts, output, paced, model, start=end)
+    assert outcome.exit_code == 0
+    assert lines_by_row(output) == dict.fromkeys(range(1, 301), 1)
+    assert len(model.ledger.accepted) == 300
+
+
+@pytest.mark.promise("P11")
+@pytest.mark.parametrize(("refusals", "code"), [(2, 0), (99, 77)])
+def test_a_fixed_key_that_was_good_is_given_up_only_when_refused_again_and_again(
+    folder: Path, refusals: int, code: int
+) -> None:
+    output, model = folder / "results.jsonl", Service(Config())
+    left = refusals
+
+    async def meet(call: Sending) -> Reply:
+        nonlocal left
+        if call.at > EVENING + 30 and left:
+            left -= 1
+            return Reply(401, {}, b'{"code": 16, "message": "Unknown api key"}')
+        return await call.onward()
+
+    outcome, _ = simulate(
+        *(rows(folder, 100), output, settings(rates=(Rate(1, 1.0),)), model),
+        credentials=Fixed("YC_API_KEY", Credential("Api-Key", "AQVN-good"), "Make a new one."),
+        meet=meet,
+    )
+    assert outcome.exit_code == code
+    assert outcome.totals.doubt_count == 0
+    if code:
+        assert isinstance(outcome.end, NoPermission)
+        assert "YC_API_KEY: the service does not accept it: Unknown api key" in outcome.end.told
+
+
+@pytest.mark.promise("P11")
+def test_a_token_that_dies_during_an_outage_is_renewed_when_the_service_is_back(
+    folder: Path, authorized_key: Key, authorized_key_file: Path
+) -> None:
+    output = folder / "results.jsonl"
+    model = Service(Config(sa_keys=(public_half(authorized_key),), token_life=600))
+    away = EVENING + 300, EVENING + 300 + HOUR
+
+    async def meet(call: Sending) -> Reply:
+        if away[0] <= call.at < away[1]:
+            return Reply(503, {}, b"")
+        return await call.onward()
+
+    outcome, end = simulate(
+        *(rows(folder, 900), output, settings(rates=(Rate(1, 1.0),)), model),
+        credentials=account(authorized_key_file),
+        meet=meet,
+    )
+    assert outcome.exit_code == 0
+    assert end - EVENING < 900 + HOUR + 120
+    assert outcome.totals.rows("ok") == 900
