@@ -25,6 +25,7 @@ from pipeline.wire import read_problem
 
 _TIMEOUT = 30.0
 _METADATA_TIMEOUT = 5.0
+_CLOCKS_APART = 60.0
 _METADATA = "/computeMetadata/v1/instance"
 _FLAVOR = {"metadata-flavor": "Google"}
 # The metadata service of another cloud answers the same call with a token of its own.
@@ -59,11 +60,19 @@ class ServiceAccount:
     can_renew: bool = True
 
     async def fresh(self, carrier: Carrier, now: float) -> Credential:
-        key = self.key()
-        host = urlsplit(self.url).hostname or ""
-        assertion = _signed(key, audience(host), now, self.path)
-        token = await _exchanged(carrier, self.url, {"jwt": assertion}, now)
+        try:
+            token = await self._exchanged(carrier, now, now)
+        except _RefusedError as error:
+            if not error.clock_is_off:
+                raise
+            # IAM judges a JWT by its own clock; this machine's seems to be wrong.
+            token = await self._exchanged(carrier, error.said_at or now, now)
         return Credential("Bearer", token.secret, ends_at=token.ends_at)
+
+    async def _exchanged(self, carrier: Carrier, signed_at: float, now: float) -> Token:
+        to = audience(urlsplit(self.url).hostname or "")
+        assertion = _signed(self.key(), to, signed_at, self.path)
+        return await _exchanged(carrier, self.url, {"jwt": assertion}, now)
 
     def key(self) -> AuthorizedKey:
         """The key as it is in the file now.
@@ -137,6 +146,19 @@ class Metadata:
         return reply
 
 
+class _RefusedError(NoCredentialError):
+    """IAM said no, at `said_at` by its own clock, where it told; `now` by ours."""
+
+    def __init__(self, why: str, *, may_pass: bool, said_at: float | None, now: float) -> None:
+        self.said_at = said_at
+        off = 0.0 if said_at is None else abs(said_at - now)
+        self.clock_is_off = off > _CLOCKS_APART
+        advice = (
+            f"This machine's clock is {off:,.0f} s wrong: set it." if self.clock_is_off else ""
+        )
+        super().__init__(why, advice, may_pass=may_pass)
+
+
 def _signed(key: AuthorizedKey, to: str, now: float, path: Path) -> str:
     # Most runs sign nothing, and cryptography takes its time to load.
     import jwt  # noqa: PLC0415
@@ -173,15 +195,13 @@ async def _exchanged(carrier: Carrier, url: str, body: Mapping[str, str], now: f
 
 def _refusal(
     reply: Reply, body: Mapping[str, str], now: float, said_at: float | None
-) -> NoCredentialError:
+) -> _RefusedError:
     words = read_problem(reply.status, reply.headers, reply.body).message
     for secret in body.values():
         words = without(secret, words)
-    advice = ""
-    if said_at is not None and abs(said_at - now) > 60 and "jwt" in body:
-        advice = f"This machine's clock is {abs(said_at - now):,.0f} s wrong: set it."
     may_pass = reply.status in {408, 429} or reply.status >= 500
-    return NoCredentialError(f"IAM says: {scrubbed(words)}", advice, may_pass=may_pass)
+    why = f"IAM says: {scrubbed(words)}"
+    return _RefusedError(why, may_pass=may_pass, said_at=said_at, now=now)
 
 
 def _date(reply: Reply) -> float | None:

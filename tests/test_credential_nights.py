@@ -64,6 +64,23 @@ def test_30_hours_with_tokens_of_12_take_two_renewals_and_no_refusal(
 
 
 @pytest.mark.promise("P11")
+@pytest.mark.parametrize("skew", [-600, 600])
+def test_the_end_of_a_token_is_told_by_the_clock_of_who_issued_it(
+    folder: Path, authorized_key: Key, authorized_key_file: Path, skew: float
+) -> None:
+    output = folder / "results.jsonl"
+    sa_keys = (public_half(authorized_key),)
+    model = Service(Config(sa_keys=sa_keys, token_life=600, latency_median=5, skew=skew))
+    outcome, _ = simulate(
+        *(rows(folder, 120), output, settings(rates=(Rate(1, 10.0),)), model),
+        credentials=account(authorized_key_file),
+    )
+    assert outcome.exit_code == 0
+    assert [round(at - EVENING, -1) for at in model.issued.times["jwt"]] == [0, 540, 1080]
+    assert not model.ledger.refused_submits + model.ledger.refused_polls
+
+
+@pytest.mark.promise("P11")
 def test_50_calls_refused_at_once_take_one_renewal_and_cost_no_attempt(
     folder: Path, authorized_key: Key, authorized_key_file: Path
 ) -> None:
