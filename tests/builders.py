@@ -23,6 +23,7 @@ from pipeline.recovery import Files, Paths, opened
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.source import Line, Source
+from pipeline.tariff import read_tariff
 
 NOW = 1_800_000_000.0
 OPERATION = OperationId("d7qqr3frkl81js0udlr9")
@@ -75,7 +76,7 @@ def refusal(message: str, code: int = 3) -> bytes:
 def price_table() -> PriceTable:
     """Prices that ship with the package."""
     path = Path(__file__).parent.parent / "pipeline" / "prices.toml"
-    return PriceTable.parse(path.read_text(encoding="utf-8"))
+    return read_tariff(path.read_text(encoding="utf-8"))
 
 
 def read(path: Path, start: Cursor | None = None) -> list[Line]:

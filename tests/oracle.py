@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files as package_files
@@ -279,9 +280,19 @@ def _sum(lines: Iterable[Any]) -> dict[str, int]:
 
 
 @cache
-def _prices() -> Any:
+def _lists() -> list[Any]:
     text = package_files("pipeline").joinpath("prices.toml").read_text("utf-8")
-    return tomllib.loads(text)["price"]
+    lists = [known for known in tomllib.loads(text)["list"] if known["currency"] == "RUB"]
+    return sorted(lists, key=lambda known: known["valid_from"])
+
+
+def _prices(line: Any) -> Any:
+    """The prices of the day on which a line was finished in Moscow."""
+    stamp = line.get("finished_at") or line.get("created_at")
+    if stamp is None:
+        return _lists()[-1]["price"]
+    day = (datetime.fromisoformat(stamp).astimezone(UTC) + timedelta(hours=3)).date()
+    return [known for known in _lists() if known["valid_from"] <= day][-1]["price"]
 
 
 def _cost(line: Any) -> Decimal:
@@ -292,9 +303,8 @@ def _cost(line: Any) -> Decimal:
     model = line.get("model") or (row.get("model") if isinstance(row, dict) else None)
     model = model or RECIPE.model
     name = model.rpartition("gpt://")[2].partition("/")[2] or model
-    (price,) = [
-        price for price in _prices() if {name, model, name.partition("/")[0]} & {*price["models"]}
-    ]
+    names = {name, model, name.partition("/")[0]}
+    (price,) = [price for price in _prices(line) if names & {*price["models"]}]
     of_input = Decimal(price["input"]) * int(usage["input_tokens"])
     of_output = Decimal(price["output"]) * int(usage["completion_tokens"])
     return (of_input + of_output) / 1000

@@ -15,15 +15,12 @@ from pipeline.codec import Json
 from pipeline.facts import Begin, Cursor, Doubt, Fact, Finish, Move, Replaced, Span
 from pipeline.item import Doubtful, Forgiven, Gone, Running, Waiting, after
 from pipeline.outcomes import Usage
-from pipeline.prices import Price, PriceTable
+from pipeline.prices import Price, PriceList, PriceTable
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
 from tests.builders import fields
 
-PRICES = PriceTable(
-    "2026-03-03",
-    "RUB",
-    {"lite": Price(Decimal("0.1"), Decimal("0.2")), "pro": Price(Decimal(1), Decimal(2))},
-)
+_PRICES = {"lite": Price(Decimal("0.1"), Decimal("0.2")), "pro": Price(Decimal(1), Decimal(2))}
+PRICES = PriceTable("RUB", [PriceList("2026-03-03", _PRICES)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ def summed(finished: list[Row]) -> dict[str, int]:
 
 
 def naive_cost(model: str, finished: list[Row]) -> Decimal | None:
-    sums, price = summed(finished), PRICES.prices.get(model)
+    sums, price = summed(finished), _PRICES.get(model)
     if price is not None:
         return price.of(sums["input_tokens"], sums["completion_tokens"])
     return None if sums["total_tokens"] or sums["unknown"] else Decimal(0)

@@ -20,7 +20,7 @@ from pipeline import log
 from pipeline.allowance import Allowance, Unshared, state_file
 from pipeline.board import Complete, Ending, Stopped
 from pipeline.cli.kinds import AUTO, chosen_rates
-from pipeline.cli.pricing import shipped
+from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.credentials import Credential, CredentialSource, Fixed, find_credential
@@ -67,6 +67,7 @@ class Call:
     log_file: Path | None
     verbose: int
     as_json: bool
+    prices: PriceTable
 
     @classmethod
     def of(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Call":
@@ -102,6 +103,7 @@ class Call:
             log_file=options["log_file"],
             verbose=options["verbose"],
             as_json=options["as_json"],
+            prices=price_table(options["prices"]),
         )
 
 
@@ -225,7 +227,7 @@ async def _carry(call: Call, signals: Signals) -> Outcome:
             yield Service(carrier, endpoints, account, clock)
 
     tools = Tools(
-        *(connect, clock, prices(), _view(call.progress), say, _allowance(call, clock)),
+        *(connect, clock, call.prices, _view(call.progress), say, _allowance(call, clock)),
         remember=None if call.known is None else partial(_aside, call.known.remember),
     )
     try:
@@ -264,11 +266,6 @@ def _state_file(environment: Mapping[str, str], endpoints: Endpoints, recipe: Re
     return state_file(environment, host, folder_of(model_uri(recipe.model, recipe.folder)))
 
 
-def prices() -> PriceTable:
-    """The price table that comes with the package."""
-    return shipped()
-
-
 def _view(progress: str) -> View:
     if progress == "auto":
         progress = "bar" if SPEECH.isatty() else "plain"
@@ -279,7 +276,7 @@ def _view(progress: str) -> View:
 def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
     """The summary on standard output; what to do next on standard error."""
     if call.as_json:
-        totals = outcome.totals.to_json(prices())
+        totals = outcome.totals.to_json(call.prices)
         _answer([encode(totals | {"exit": outcome.exit_code}).decode()])
     else:
         _answer(_summary(call, outcome))
@@ -307,7 +304,7 @@ def _answer(lines: list[str]) -> None:
 
 
 def _summary(call: Call, outcome: Outcome) -> list[str]:
-    totals, table = outcome.totals, prices()
+    totals, table = outcome.totals, call.prices
     sums = totals.to_json(table)
     usage, cost = sums["usage"], sums["cost"]
     assert isinstance(usage, dict)  # noqa: S101 - as totals writes it

@@ -51,6 +51,12 @@ def _option(
 @_option("--raw", is_flag=True, help="Add the API's response to each result.")
 @_option("--limit", type=click.IntRange(1), help="Take only the first N rows of the input.")
 @_option("--no-totals", is_flag=True, help="Leave out the last line with the totals.")
+@_option(
+    "--prices",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Prices of your own, in the form that `prices --toml` shows.",
+)
 # No variable and no key: what always starts afresh never resumes.
 @click.option("--fresh", is_flag=True, help="Start anew; old files are moved aside. A flag only.")
 @_option("--emulator", is_flag=True, help="Use the embedded stand-in: no account, no money.")
