@@ -41,6 +41,8 @@ ANSWER = Answer(
     finished_at="2024-06-06T12:45:52Z",
     response={"alternatives": []},
 )
+# The day of that answer in Moscow.
+DAY = "2024-06-06"
 _RECORDED = Path(__file__).parent / "recorded"
 
 
@@ -153,7 +155,8 @@ def finish(files: Files, *lines: int) -> None:
     """Write the results of rows and commit them, as the recorder does."""
     spans = files.output.append([result(files, line) for line in lines])
     finishes = [
-        Finish(line, "ok", "final", USAGE, span) for line, span in zip(lines, spans, strict=True)
+        Finish(line, "ok", "final", USAGE, span, DAY)
+        for line, span in zip(lines, spans, strict=True)
     ]
     files.checkpoint.record(finishes, {"output": files.output.signature()})
 

@@ -41,7 +41,7 @@ from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
 from pipeline.speech import SPEECH, say
-from pipeline.totals import Totals
+from pipeline.totals import Totals, no_price
 
 _EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
 # POSTs and polls have connections of their own to spare.
@@ -280,6 +280,9 @@ def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
         _answer([encode(totals | {"exit": outcome.exit_code}).decode()])
     else:
         _answer(_summary(call, outcome))
+    unpriced = outcome.totals.unpriced(call.prices)
+    if unpriced:
+        say(no_price(unpriced))
     match outcome.end:
         case RunError() as error:
             say(f"yagpt-batch: {error.told}")

@@ -93,6 +93,18 @@ def test_prices_of_ones_own_are_what_a_run_status_and_audit_go_by(
     check(rows, shell.path("out.jsonl"), service.ledger())
 
 
+@pytest.mark.promise("P15")
+def test_a_run_whose_model_has_no_price_says_so_at_its_end(shell: Shell, service: Hostile) -> None:
+    shell.path("dear.toml").write_text(DEAR.replace("yandexgpt-lite", "another"))
+    rows = shell.write_rows(2)
+    call = ["run", rows, "-o", "out.jsonl", *service.options]
+    done = shell.call(*call, "--prices", "dear.toml")
+    assert done.code == 0
+    assert "No price is known for yandexgpt-lite: what was used is counted" in done.err
+    assert "cost unknown RUB" in done.out
+    assert "No price is known" not in shell.call(*call).err
+
+
 def test_the_settings_file_names_prices_for_every_command(shell: Shell, service: Hostile) -> None:
     shell.path("dear.toml").write_text(DEAR)
     shell.path("yagpt-batch.toml").write_text('prices = "dear.toml"\nattempts = 2\n')
