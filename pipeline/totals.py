@@ -137,6 +137,14 @@ def no_price(models: Sequence[str]) -> str:
     )
 
 
+def in_doubt(count: int, worst: Decimal | None, currency: str) -> str:
+    """What to tell of doubts."""
+    return (
+        f"Submits whose acceptance can't be known: {count:,}; "
+        f"at worst they cost {money(worst) or 'an unknown sum of'} {currency}."
+    )
+
+
 def _by_model(tallies: Iterable[Tally]) -> dict[str, list[Tally]]:
     models: dict[str, list[Tally]] = {}
     for tally in tallies:

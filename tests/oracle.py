@@ -22,8 +22,10 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
+from pipeline.account import Account, as_json
 from pipeline.audit import audit
 from pipeline.cli.pricing import shipped
+from pipeline.receipts import receipt
 from pipeline.recovery import Paths
 from pipeline.rows import Recipe, Row, parse_row
 from tests.e2e.command import FOLDER
@@ -92,6 +94,7 @@ def check(
     assert paid_twice <= doubts + replaced, "a row was paid for twice without a doubt"
     if totals is not None:
         _check_totals(totals, lines, failed, doubts)
+        _check_cost(totals, output)
     _check_audit(rows, output)
     by_line = {line["line"]: line for line in lines}
     by_failure = {line["line"]: line for line in failed}
@@ -202,6 +205,12 @@ def _check_audit(rows: Path, output: Path) -> None:
     """The program's own proof, which is no part of this one, comes to the same end."""
     report = audit(Paths(output), shipped(), given_input=rows)
     assert report.findings == [], "an audit finds what is not so"
+
+
+def _check_cost(totals: Any, output: Path) -> None:
+    """`cost`, which sums the lines anew, comes to what the run says."""
+    found = as_json(Account([receipt(output).bill]), shipped())
+    assert {key: found.get(key) for key in totals} == totals
 
 
 def _check_places(db: sqlite3.Connection, output: Path) -> None:

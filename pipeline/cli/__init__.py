@@ -8,6 +8,7 @@ import click
 
 from pipeline import __version__
 from pipeline.cli.audit import audit
+from pipeline.cli.cost import cost
 from pipeline.cli.emulator import emulator
 from pipeline.cli.prices import prices
 from pipeline.cli.run import run
@@ -34,6 +35,7 @@ def commands() -> None: ...
 commands.add_command(run)
 commands.add_command(status)
 commands.add_command(audit)
+commands.add_command(cost)
 commands.add_command(prices)
 commands.add_command(emulator)
 

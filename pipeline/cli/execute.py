@@ -29,7 +29,7 @@ from pipeline.emulator.server import embedded
 from pipeline.errors import BadSettings, RunError
 from pipeline.item import Policy
 from pipeline.known import Known
-from pipeline.prices import PriceTable, money
+from pipeline.prices import PriceTable
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
 from pipeline.rates import Kind, Rate
 from pipeline.recovery import Paths
@@ -41,7 +41,7 @@ from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
 from pipeline.speech import SPEECH, say
-from pipeline.totals import Totals, no_price
+from pipeline.totals import Totals, in_doubt, no_price
 
 _EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
 # POSTs and polls have connections of their own to spare.
@@ -323,11 +323,7 @@ def _summary(call: Call, outcome: Outcome) -> list[str]:
     if any(n for _, n in _troubles(totals)):
         lines.append(f"What failed, and why: {call.paths.errors}")
     if totals.doubt_count:
-        worst = money(totals.doubt_cost(table)) or "an unknown sum of"
-        lines.append(
-            f"Submits whose acceptance can't be known: {totals.doubt_count:,}; "
-            f"at worst they cost {worst} {table.currency}."
-        )
+        lines.append(in_doubt(totals.doubt_count, totals.doubt_cost(table), table.currency))
     return lines
 
 
