@@ -55,7 +55,8 @@ def receipt(output: Path) -> Receipt:
             remarks.append(error.told)
             is_whole = False
     made = bill(str(output), fold, known)
-    failed = fold.results == 0 and (fold.unread > 0 or not is_whole)
+    is_lost = fold.results == 0 and (fold.unread > 0 or not is_whole)
+    failed = is_lost or not output.is_file()
     return Receipt(made, [*fold.last_remarks(), *remarks], failed)
 
 

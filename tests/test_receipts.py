@@ -111,6 +111,8 @@ def test_nothing_that_can_be_read_is_a_failure_and_nothing_at_all_is_none(folder
         f"there is no output {folder / 'none.jsonl'}. Name the output of a run."
     ]
     assert not receipt(write(folder / "b.jsonl")).failed
+    write(folder / "none.errors.jsonl", failed())
+    assert receipt(folder / "none.jsonl").failed
 
 
 def test_each_file_is_read_once_whatever_is_named(folder: Path) -> None:
