@@ -67,6 +67,9 @@ bench-pace: setup ## quota used, rejections, polls, delays and ETAs beside the o
 	$(BIN)/python -m benchmarks.polling
 	$(BIN)/python -m benchmarks.eta
 
+bench-cost: setup ## memory and time of `cost` on a million rows, beside decoding them
+	$(BIN)/python -m benchmarks.cost
+
 lock: ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
@@ -76,4 +79,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks tokens mutants evidence bench-pace lock clean
+.PHONY: help setup run format lint type test check nights kills disks tokens mutants evidence bench-pace bench-cost lock clean

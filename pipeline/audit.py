@@ -235,7 +235,8 @@ def _prove_files(case: _Case, report: Report) -> None:
             agree &= report.find(match.findings(lines, rows, file.committed))
             sums |= match.sums
     if agree:
-        report.find(matching.of_sums(case.name, case.snapshot.sums(), sums))
+        dated = case.snapshot.is_dated()
+        report.find(matching.of_sums(case.name, case.snapshot.sums(), sums, dated=dated))
         _judge_tails(case, report)
     else:
         report.remarks.append("Sums and totals were not compared: first the lines must agree.")

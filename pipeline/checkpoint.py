@@ -21,6 +21,7 @@ from pipeline import codec, tally
 from pipeline.errors import BadData, StorageFailed
 from pipeline.facts import (
     APPLICATION,
+    UNDATED_VERSION,
     VERSION,
     Begin,
     Cursor,
@@ -91,23 +92,35 @@ class Checkpoint:
         self._db.execute("PRAGMA synchronous=FULL")
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         if application == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            schema = _text("checkpoint.sql")
+            schema = _text("checkpoint.sql") + _text("tally.sql")
             self._db.executescript(
                 f"BEGIN; {schema} PRAGMA application_id={APPLICATION};"
                 f"PRAGMA user_version={VERSION}; COMMIT;"
             )
         elif application != APPLICATION:
             raise BadData(f"{self._path} is no checkpoint of yagpt-batch.", "Move it elsewhere.")
-        elif self._db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version not in {VERSION, UNDATED_VERSION}:
             raise BadData(
                 f"{self._path} was written by another version of yagpt-batch.",
                 "Finish the run with that version, or start afresh with --fresh.",
             )
+        self._check_pages()
+        if version == UNDATED_VERSION:
+            self._migrate()
         self._check()
         found = "SELECT 1 FROM rows WHERE id >= 'line-' AND id < 'line.' LIMIT 1"
         self._known_line_ids = self._db.execute(found).fetchone() is not None
 
-    def _check(self) -> None:
+    def _migrate(self) -> None:
+        """Give the sums of an earlier version the column that they lack, in one transaction."""
+        rename = "ALTER TABLE tally RENAME TO tally_of_1;"
+        self._db.executescript(
+            f"BEGIN; {rename} {_text('tally.sql')} {_text('migration.sql')}"
+            f"PRAGMA user_version={VERSION}; COMMIT;"
+        )
+
+    def _check_pages(self) -> None:
         """Refuse what is damaged before anything is made of it.
 
         All of a small file is looked at; of a large one what goes on, and `audit` sees the rest.
@@ -116,6 +129,8 @@ class Checkpoint:
             (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise self._damaged(found)
+
+    def _check(self) -> None:
         odd = self._db.execute(_text("soundness.sql")).fetchone()
         if odd is not None:
             raise self._damaged(f"it holds what no run writes: {odd[0]}")
@@ -260,7 +275,7 @@ class Checkpoint:
             case Doubt(line, at):
                 tally.add_doubt(self._db, line, at)
             case Replaced(line):
-                tally.add(self._db, line, "replaced", None, Sums(rows=1, unknown=1))
+                tally.add(self._db, line, "replaced", Sums(rows=1, unknown=1))
             case Finish():
                 self._finish(fact)
             case Note(name, None):
@@ -329,7 +344,7 @@ class Checkpoint:
             usage.reasoning_tokens,
             usage.total_tokens,
         )
-        tally.add(self._db, end.line, end.outcome, end.finish, sums)
+        tally.add(self._db, end.line, end.outcome, sums, finish=end.finish, day=end.day)
 
     def pending(self) -> Iterator[Pending]:
         """Every row begun and not finished, in order of the input."""

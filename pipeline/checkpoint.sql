@@ -1,4 +1,4 @@
--- The tables of a run's checkpoint. Read once, when the file is made.
+-- The tables of a run's checkpoint, but for tally.sql. Read once, when the file is made.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
@@ -29,11 +29,3 @@ CREATE TABLE sends (number INTEGER PRIMARY KEY, at REAL NOT NULL, ended REAL);
 
 -- Every POST whose acceptance can't be known.
 CREATE TABLE doubts (line INTEGER, at REAL, model TEXT, input_bound INTEGER, output_bound INTEGER);
-
--- Sums over finished rows; '' is the run's own model, or no finish.
-CREATE TABLE tally (
-    outcome TEXT, model TEXT, finish TEXT,
-    rows INTEGER, unknown INTEGER,
-    input INTEGER, completion INTEGER, reasoning INTEGER, total INTEGER,
-    PRIMARY KEY (outcome, model, finish)
-) WITHOUT ROWID;

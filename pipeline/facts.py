@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import assert_never
 
+from pipeline.day import Day
 from pipeline.errors import BadData
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
 from pipeline.outcomes import Answer, Usage
@@ -11,8 +12,12 @@ from pipeline.records import Failure
 
 APPLICATION = 0x79614762
 """Marks a checkpoint as ours, "yaGb": no other program's database is taken for one."""
-VERSION = 1
+VERSION = 2
 """Of the checkpoint's tables and what stands in them."""
+UNDATED_VERSION = 1
+"""One that had no days in its sums; it is brought up to date when a run goes on."""
+UNDATED = "undated"
+"""Under this name a checkpoint notes that it was of that version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +108,17 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """A row's line stands in the output (`ok`) or in the errors file (`failed`, `held`)."""
+    """A row's line stands in the output (`ok`) or in the errors file (`failed`, `held`).
+
+    `day` is the one by which it is priced, None where its line does not tell.
+    """
 
     line: int
     outcome: str
     finish: str | None
     usage: Usage | None
     place: Span
+    day: Day | None = None
 
 
 # Under what names notes stand in the checkpoint.

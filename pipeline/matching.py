@@ -12,13 +12,15 @@ from typing import Annotated
 import msgspec
 
 from pipeline import codec
+from pipeline.day import Day, day_of
 from pipeline.evidence import Peekable, Recorded, Stood, Ways, of_model, shown, where_is
 from pipeline.totals import Sums
 
 _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
 TOTALS = b'{"totals":'
-# Outcome, model and finish, as the checkpoint keeps sums: '' is the run's own model, or no finish.
-Key = tuple[str, str, str]
+# Outcome, model, finish and day, as the checkpoint keeps sums: '' is the run's own model, no
+# finish, or no day.
+Key = tuple[str, str, str, str]
 
 
 def number_of(data: bytes) -> int | None:
@@ -111,7 +113,9 @@ class Matching:
         return f"{where}: the line of row {row.line} does not belong here."
 
     def _add(self, line: "Written", row: Recorded) -> None:
-        key = (row.state, row.model or "", (line.finish or "") if row.state == "ok" else "")
+        is_ok = row.state == "ok"
+        finish, day = (line.finish or "", line.day or "") if is_ok else ("", "")
+        key = (row.state, row.model or "", finish, day)
         unknown = row.operation_id is not None and line.usage is None
         tokens = (0, 0, 0, 0) if line.usage is None else msgspec.structs.astuple(line.usage)
         self.sums[key] = self.sums.get(key, Sums()) + Sums(1, int(unknown), *tokens)
@@ -156,6 +160,13 @@ class Written(msgspec.Struct):
     usage: _Tokens | None = None
     error: _Error | None = None
     emulator: bool = False
+    created_at: str | None = None
+    finished_at: str | None = None
+
+    @property
+    def day(self) -> Day | None:
+        """The day by which an answer is priced."""
+        return day_of(self.finished_at, self.created_at)
 
 
 def read_line(data: bytes) -> Written | str:
@@ -198,13 +209,26 @@ def _due_stage(stage: str | None, outcome: str) -> str | None:
     return "another" if stage in {None, "doubt"} else stage
 
 
-def of_sums(name: str, kept: Mapping[Key, Sums], lines: Mapping[Key, Sums]) -> Iterator[str]:
-    """The checkpoint's sums are those of the lines."""
+def of_sums(
+    name: str, kept: Mapping[Key, Sums], lines: Mapping[Key, Sums], *, dated: bool
+) -> Iterator[str]:
+    """The checkpoint's sums are those of the lines; day by day where it is `dated`."""
+    if not dated:
+        kept, lines = _without_days(kept), _without_days(lines)
     for key in sorted({*kept, *lines}):
         mine, theirs = kept.get(key, Sums()), lines.get(key, Sums())
         if mine != theirs:
             what = f"{name}: its sums of {_named(key)}"
             yield f"{what} are {_told(mine)}; the lines come to {_told(theirs)}."
+
+
+def _without_days(sums: Mapping[Key, Sums]) -> dict[Key, Sums]:
+    found: dict[Key, Sums] = {}
+    for (*others, _), part in sums.items():
+        outcome, model, finish = others
+        key = (outcome, model, finish, "")
+        found[key] = found.get(key, Sums()) + part
+    return found
 
 
 def _stands(line: Stood, row: Recorded) -> bool:
@@ -220,8 +244,9 @@ def _begin(row: Recorded) -> int:
 
 
 def _named(key: Key) -> str:
-    outcome, model, finish = key
-    return f"{outcome} rows{of_model(model)}{f' that ended with {finish}' if finish else ''}"
+    outcome, model, finish, day = key
+    ended = f" that ended with {finish}" if finish else ""
+    return f"{outcome} rows{of_model(model)}{ended}{f' on {day}' if day else ''}"
 
 
 def _told(sums: Sums) -> str:

@@ -22,6 +22,7 @@ import msgspec
 from pipeline import codec
 from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
+from pipeline.day import day_of
 from pipeline.errors import BadData, RunError, StorageFailed
 from pipeline.facts import Finish, Signature, Span
 from pipeline.outcomes import Usage
@@ -316,6 +317,8 @@ class _Written(msgspec.Struct):
     operation_id: str | None = None
     usage: _Counts | None = None
     error: _Error | None = None
+    created_at: str | None = None
+    finished_at: str | None = None
 
 
 def _adopted(line: bytes, place: Span, checkpoint: Checkpoint) -> Finish | None:
@@ -331,7 +334,8 @@ def _adopted(line: bytes, place: Span, checkpoint: Checkpoint) -> Finish | None:
         return None
     usage = None if written.usage is None else Usage(*msgspec.structs.astuple(written.usage))
     if written.status == "ok" and written.operation_id == known.operation_id:
-        return Finish(written.line, "ok", written.finish, usage, place)
+        day = day_of(written.finished_at, written.created_at)
+        return Finish(written.line, "ok", written.finish, usage, place, day)
     if written.status == "failed" and written.error is not None:
         outcome = "held" if written.error.stage == "doubt" else "failed"
         return Finish(written.line, outcome, None, usage, place)

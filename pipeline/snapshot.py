@@ -15,7 +15,17 @@ from pipeline.bystander import Disturbed, database
 from pipeline.errors import BadData, StorageFailed
 from pipeline.eta import Eta
 from pipeline.evidence import Doubted, Kept, Recorded
-from pipeline.facts import APPLICATION, ETA, OUTAGES, ROWS, VERSION, Cursor, Signature
+from pipeline.facts import (
+    APPLICATION,
+    ETA,
+    OUTAGES,
+    ROWS,
+    UNDATED,
+    UNDATED_VERSION,
+    VERSION,
+    Cursor,
+    Signature,
+)
 from pipeline.matching import Key
 from pipeline.standing import Operation, Operations, Outage
 from pipeline.totals import Sums, Totals
@@ -25,6 +35,10 @@ _APART = 0.05
 _COLUMNS = (
     "rows.line, offset, size, seal, id, rows.model, kept, rows.input_bound, rows.output_bound,"
     " state, rows.at, submits, spent, operation_id, place, place_size, place_seal"
+)
+_DATED = (
+    "SELECT outcome, model, finish, '' AS day, rows, unknown, input, completion, reasoning, total"
+    " FROM main.tally"
 )
 _OWN = ("id", "model", "kept", "input_bound", "output_bound")
 _RESTORE = "Restore it from a copy; only then can the run go on."
@@ -58,7 +72,11 @@ class Snapshot:
         self._db = db
         if self._one("PRAGMA application_id") != APPLICATION:
             raise BadData(f"{path} is no checkpoint of yagpt-batch.", "Name the output of a run.")
-        if self._one("PRAGMA user_version") != VERSION:
+        self._version = self._one("PRAGMA user_version")
+        if self._version == UNDATED_VERSION:
+            # Nothing is changed here: what hides the table is seen by this connection only.
+            db.execute(f"CREATE TEMP VIEW tally AS {_DATED}")
+        elif self._version != VERSION:
             raise BadData(
                 f"{path} was written by another version of yagpt-batch.", "Use that version."
             )
@@ -142,9 +160,13 @@ class Snapshot:
         """The sums as they are kept, replaced operations apart."""
         query = "SELECT * FROM tally WHERE outcome <> 'replaced'"
         return {
-            (outcome, model, finish): Sums(*sums)
-            for outcome, model, finish, *sums in self._db.execute(query)
+            (outcome, model, finish, day): Sums(*sums)
+            for outcome, model, finish, day, *sums in self._db.execute(query)
         }
+
+    def is_dated(self) -> bool:
+        """Whether all sums have the day that their lines tell: not those of an earlier version."""
+        return self._version == VERSION and self.meta(UNDATED) is None
 
     def replaced(self) -> dict[str, Sums]:
         """What was paid for in vain, by model; '' is the run's."""

@@ -35,7 +35,7 @@ WHERE typeof(line) <> 'integer' OR typeof(model) NOT IN ('text', 'null')
 UNION ALL
 SELECT 'the sums of ' || outcome FROM tally
 WHERE typeof(outcome) <> 'text' OR typeof(model) <> 'text' OR typeof(finish) <> 'text'
-   OR typeof(rows) <> 'integer' OR typeof(unknown) <> 'integer' OR typeof(input) <> 'integer'
+   OR typeof(day) <> 'text' OR typeof(rows) <> 'integer' OR typeof(unknown) <> 'integer' OR typeof(input) <> 'integer'
    OR typeof(completion) <> 'integer' OR typeof(reasoning) <> 'integer'
    OR typeof(total) <> 'integer'
 LIMIT 1;

@@ -138,12 +138,18 @@ class Source:
 
     def read(self) -> Iterator[Line]:
         """Every line of the whole file, blank ones included. Blocks."""
-        splitter, decoder, taken = _Splitter(self.path, Cursor()), self._decoder(), 0
+        splitter = _Splitter(self.path, Cursor())
+        for block in self.blocks():
+            yield from splitter.feed(block)
+        yield from splitter.rest()
+
+    def blocks(self) -> Iterator[bytes]:
+        """The whole file, decompressed, in pieces as they come. Blocks."""
+        decoder, taken = self._decoder(), 0
         while block := self._block_at(taken):
             taken += len(block)
-            yield from splitter.feed(self._decoded(decoder, block))
+            yield self._decoded(decoder, block)
         self._check_end(decoder)
-        yield from splitter.rest()
 
     def count_rows(self) -> int:
         """How many lines the whole file has that are not blank. Blocks."""

@@ -7,8 +7,8 @@ from pipeline import eta
 from pipeline.codec import Json
 from pipeline.eta import Eta
 from pipeline.polling import RETENTION
-from pipeline.prices import PriceTable, money
-from pipeline.totals import Totals
+from pipeline.prices import PriceTable
+from pipeline.totals import Totals, in_doubt
 
 Told = Callable[[float], str]
 """A moment as text."""
@@ -232,11 +232,7 @@ def _outage(outage: Outage, standing: Standing, local: Told) -> str:
 def _doubts(standing: Standing, prices: PriceTable) -> Iterator[str]:
     totals = standing.totals
     if totals.doubt_count:
-        worst = money(totals.doubt_cost(prices)) or "an unknown sum of"
-        yield (
-            f"Submits whose acceptance can't be known: {totals.doubt_count:,}; "
-            f"at worst they cost {worst} {prices.currency}."
-        )
+        yield in_doubt(totals.doubt_count, totals.doubt_cost(prices), prices.currency)
     if standing.spent:
         spent = (f"{rows:,} spent {n}" for n, rows in sorted(standing.spent.items()))
         yield f"Attempts of the rows in doubt: {', '.join(spent)}."

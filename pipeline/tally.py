@@ -1,24 +1,33 @@
 """Sums over finished rows, kept in the checkpoint's own transactions so that they are a fold.
 
-`''` stands for the run's own model and for no finish: in a key NULL is not equal to NULL.
+`''` stands for the run's own model, no finish and no day: in a key NULL is not equal to NULL.
 """
 
 import sqlite3
 
+from pipeline.day import Day
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
 
 
-def add(db: sqlite3.Connection, line: int, outcome: str, finish: str | None, sums: Sums) -> None:
-    """Add to the sums of those that share outcome, model (the row's) and finish."""
+def add(
+    db: sqlite3.Connection,
+    line: int,
+    outcome: str,
+    sums: Sums,
+    *,
+    finish: str | None = None,
+    day: Day | None = None,
+) -> None:
+    """Add to the sums of those that share outcome, model (the row's), finish and day."""
     db.execute(
-        "INSERT INTO tally SELECT ?, coalesce(model, ''), ?, ?, ?, ?, ?, ?, ?"
+        "INSERT INTO tally SELECT ?, coalesce(model, ''), ?, ?, ?, ?, ?, ?, ?, ?"
         " FROM rows WHERE line = ?"
         " ON CONFLICT DO UPDATE SET rows = rows + excluded.rows,"
         " unknown = unknown + excluded.unknown, input = input + excluded.input,"
         " completion = completion + excluded.completion,"
         " reasoning = reasoning + excluded.reasoning, total = total + excluded.total",
         (
-            *(outcome, finish or "", sums.rows, sums.unknown, sums.input_tokens),
+            *(outcome, finish or "", day or "", sums.rows, sums.unknown, sums.input_tokens),
             *(sums.completion_tokens, sums.reasoning_tokens, sums.total_tokens, line),
         ),
     )
@@ -36,14 +45,14 @@ def add_doubt(db: sqlite3.Connection, line: int, at: float) -> None:
 def read(db: sqlite3.Connection, model: str) -> Totals:
     """All sums; `model` is the run's, for rows that name none."""
     tallies = [
-        Tally(outcome, own or model, finish or None, Sums(*sums))
-        for outcome, own, finish, *sums in db.execute("SELECT * FROM tally")
+        Tally(outcome, own or model, finish or None, Sums(*sums), day or None)
+        for outcome, own, finish, day, *sums in db.execute("SELECT * FROM tally")
     ]
     doubts = [
-        DoubtTally(own or model, input_bound, output_bound, count)
-        for own, input_bound, output_bound, count in db.execute(
-            "SELECT model, input_bound, output_bound, count(*) FROM doubts"
-            " GROUP BY model, input_bound, output_bound"
+        DoubtTally(own or model, input_bound, output_bound, count, day)
+        for own, input_bound, output_bound, day, count in db.execute(
+            "SELECT model, input_bound, output_bound, date(at, 'unixepoch', '+3 hours') AS day,"
+            " count(*) FROM doubts GROUP BY model, input_bound, output_bound, day"
         )
     ]
     return Totals(tallies, doubts)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pipeline.codec import Json
+from pipeline.day import Day
 from pipeline.prices import PriceTable, money
 
 
@@ -32,25 +33,40 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The sums of the rows that share outcome (ok, failed, held), model and finish.
+    """The sums of the rows that share outcome (ok, failed, held), model, finish and day.
 
-    Outcome `replaced` sums what was paid for and superseded: these are no lines.
+    Outcome `replaced` sums what was paid for and superseded: these are no lines. Without a `day`
+    the newest prices hold.
     """
 
     outcome: str
     model: str
     finish: str | None
     sums: Sums
+    day: Day | None = None
+
+    def cost(self, prices: PriceTable) -> Decimal | None:
+        """None where something was used and has no price."""
+        price, sums = prices.find(self.model, self.day), self.sums
+        if price is None:
+            return Decimal(0) if sums.total_tokens == 0 and sums.unknown == 0 else None
+        return price.of(sums.input_tokens, sums.completion_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class DoubtTally:
-    """Doubts that share model and bounds, and how many there are."""
+    """Doubts that share model, bounds and day, and how many there are."""
 
     model: str
     input_bound: int
     output_bound: int | None
     count: int
+    day: Day | None = None
+
+    def cost(self, prices: PriceTable) -> Decimal | None:
+        """What they can have cost at worst; None where there is no price."""
+        worst = prices.worst(self.model, self.input_bound, self.output_bound, self.day)
+        return None if worst is None else worst * self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,45 +91,64 @@ class Totals:
 
     def doubt_cost(self, prices: PriceTable) -> Decimal | None:
         """What the doubts can have cost at worst; None where a price is unknown."""
-        return _sum(
-            None
-            if (worst := prices.worst(d.model, d.input_bound, d.output_bound)) is None
-            else worst * d.count
-            for d in self.doubts
-        )
+        return sum_of(doubt.cost(prices) for doubt in self.doubts)
+
+    def unpriced(self, prices: PriceTable) -> list[str]:
+        """The models of which something was used, or is in doubt, that has no price."""
+        parts: list[Tally | DoubtTally] = [*self._lines, *self.doubts]
+        return sorted({part.model for part in parts if part.cost(prices) is None})
 
     def to_json(self, prices: PriceTable) -> dict[str, Json]:
         """The object under ``totals``."""
         by_model = _by_model(self._lines)
-        costs = {model: _cost(model, sums, prices) for model, sums in by_model.items()}
+        costs = {
+            model: sum_of(tally.cost(prices) for tally in tallies)
+            for model, tallies in by_model.items()
+        }
         return {
             "rows": self.rows(),
             "ok": self.rows("ok"),
             "failed": self.rows("failed"),
-            "usage": _usage(_add(t.sums for t in self._lines)),
-            "cost": _cost_object(_sum(costs.values()), prices),
+            "usage": usage_object(add(self._lines)),
+            "cost": cost_object(sum_of(costs.values()), prices),
             "by_model": [
                 {
                     "model": model,
-                    "rows": sums.rows,
-                    "usage": _usage(sums),
+                    "rows": add(tallies).rows,
+                    "usage": usage_object(add(tallies)),
                     "cost": money(costs[model]),
                 }
-                for model, sums in by_model.items()
+                for model, tallies in by_model.items()
             ],
             "doubts": self.doubt_count,
             "doubt_cost": money(self.doubt_cost(prices)),
-            "replaced_usage": _usage(
-                _add(t.sums for t in self.tallies if t.outcome == "replaced")
+            "replaced_usage": usage_object(
+                add(tally for tally in self.tallies if tally.outcome == "replaced")
             ),
             "finish": _finishes(self._lines),
         }
 
 
-def _by_model(tallies: Iterable[Tally]) -> dict[str, Sums]:
-    models: dict[str, Sums] = {}
+def no_price(models: Sequence[str]) -> str:
+    """What to tell whoever asks for a cost that is not known."""
+    return (
+        f"No price is known for {', '.join(models)}: what was used is counted, what it cost is "
+        "unknown. Give prices with --prices FILE; `yagpt-batch prices --toml` shows the form."
+    )
+
+
+def in_doubt(count: int, worst: Decimal | None, currency: str) -> str:
+    """What to tell of doubts."""
+    return (
+        f"Submits whose acceptance can't be known: {count:,}; "
+        f"at worst they cost {money(worst) or 'an unknown sum of'} {currency}."
+    )
+
+
+def _by_model(tallies: Iterable[Tally]) -> dict[str, list[Tally]]:
+    models: dict[str, list[Tally]] = {}
     for tally in tallies:
-        models[tally.model] = models.get(tally.model, Sums()) + tally.sums
+        models.setdefault(tally.model, []).append(tally)
     return dict(sorted(models.items()))
 
 
@@ -125,18 +160,11 @@ def _finishes(tallies: Iterable[Tally]) -> dict[str, Json]:
     return dict(sorted(counts.items()))
 
 
-def _cost(model: str, sums: Sums, prices: PriceTable) -> Decimal | None:
-    price = prices.find(model)
-    if price is None:
-        return Decimal(0) if sums.total_tokens == 0 and sums.unknown == 0 else None
-    return price.of(sums.input_tokens, sums.completion_tokens)
-
-
-def _cost_object(amount: Decimal | None, prices: PriceTable) -> dict[str, Json]:
+def cost_object(amount: Decimal | None, prices: PriceTable) -> dict[str, Json]:
     return {"amount": money(amount), "currency": prices.currency, "prices": prices.date}
 
 
-def _usage(sums: Sums) -> dict[str, Json]:
+def usage_object(sums: Sums) -> dict[str, Json]:
     return {
         "input_tokens": sums.input_tokens,
         "completion_tokens": sums.completion_tokens,
@@ -146,14 +174,14 @@ def _usage(sums: Sums) -> dict[str, Json]:
     }
 
 
-def _add(parts: Iterable[Sums]) -> Sums:
+def add(tallies: Iterable[Tally]) -> Sums:
     whole = Sums()
-    for part in parts:
-        whole += part
+    for tally in tallies:
+        whole += tally.sums
     return whole
 
 
-def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+def sum_of(amounts: Iterable[Decimal | None]) -> Decimal | None:
     """The sum, unknown as soon as one part is."""
     whole = Decimal(0)
     for amount in amounts:

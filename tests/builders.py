@@ -31,6 +31,7 @@ from pipeline.recovery import Files, Paths, opened
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.source import Line, Source
+from pipeline.tariff import read_tariff
 
 NOW = 1_800_000_000.0
 OPERATION = OperationId("d7qqr3frkl81js0udlr9")
@@ -48,6 +49,8 @@ ANSWER = Answer(
     finished_at="2024-06-06T12:45:52Z",
     response={"alternatives": []},
 )
+# The day of that answer in Moscow.
+DAY = "2024-06-06"
 _RECORDED = Path(__file__).parent / "recorded"
 
 
@@ -101,7 +104,7 @@ def refusal(message: str, code: int = 3) -> bytes:
 def price_table() -> PriceTable:
     """Prices that ship with the package."""
     path = Path(__file__).parent.parent / "pipeline" / "prices.toml"
-    return PriceTable.parse(path.read_text(encoding="utf-8"))
+    return read_tariff(path.read_text(encoding="utf-8"))
 
 
 def read(path: Path, start: Cursor | None = None) -> list[Line]:
@@ -178,7 +181,8 @@ def finish(files: Files, *lines: int) -> None:
     """Write the results of rows and commit them, as the recorder does."""
     spans = files.output.append([result(files, line) for line in lines])
     finishes = [
-        Finish(line, "ok", "final", USAGE, span) for line, span in zip(lines, spans, strict=True)
+        Finish(line, "ok", "final", USAGE, span, DAY)
+        for line, span in zip(lines, spans, strict=True)
     ]
     files.checkpoint.record(finishes, {"output": files.output.signature()})
 

@@ -15,14 +15,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
+from pipeline.account import Account, as_json
 from pipeline.audit import audit
 from pipeline.cli.pricing import shipped
+from pipeline.receipts import receipt
 from pipeline.recovery import Paths
 from pipeline.rows import Recipe, Row, parse_row
 from tests.e2e.command import FOLDER
@@ -91,6 +94,7 @@ def check(
     assert paid_twice <= doubts + replaced, "a row was paid for twice without a doubt"
     if totals is not None:
         _check_totals(totals, lines, failed, doubts)
+        _check_cost(totals, output)
     _check_audit(rows, output)
     by_line = {line["line"]: line for line in lines}
     by_failure = {line["line"]: line for line in failed}
@@ -203,6 +207,12 @@ def _check_audit(rows: Path, output: Path) -> None:
     assert report.findings == [], "an audit finds what is not so"
 
 
+def _check_cost(totals: Any, output: Path) -> None:
+    """`cost`, which sums the lines anew, comes to what the run says."""
+    found = as_json(Account([receipt(output).bill]), shipped())
+    assert {key: found.get(key) for key in totals} == totals
+
+
 def _check_places(db: sqlite3.Connection, output: Path) -> None:
     """Every row is finished, and its line stands where the checkpoint says."""
     kept = {"ok": output.read_bytes()}
@@ -279,9 +289,19 @@ def _sum(lines: Iterable[Any]) -> dict[str, int]:
 
 
 @cache
-def _prices() -> Any:
+def _lists() -> list[Any]:
     text = package_files("pipeline").joinpath("prices.toml").read_text("utf-8")
-    return tomllib.loads(text)["price"]
+    lists = [known for known in tomllib.loads(text)["list"] if known["currency"] == "RUB"]
+    return sorted(lists, key=lambda known: known["valid_from"])
+
+
+def _prices(line: Any) -> Any:
+    """The prices of the day on which a line was finished in Moscow."""
+    stamp = line.get("finished_at") or line.get("created_at")
+    if stamp is None:
+        return _lists()[-1]["price"]
+    day = (datetime.fromisoformat(stamp).astimezone(UTC) + timedelta(hours=3)).date()
+    return [known for known in _lists() if known["valid_from"] <= day][-1]["price"]
 
 
 def _cost(line: Any) -> Decimal:
@@ -292,9 +312,8 @@ def _cost(line: Any) -> Decimal:
     model = line.get("model") or (row.get("model") if isinstance(row, dict) else None)
     model = model or RECIPE.model
     name = model.rpartition("gpt://")[2].partition("/")[2] or model
-    (price,) = [
-        price for price in _prices() if {name, model, name.partition("/")[0]} & {*price["models"]}
-    ]
+    names = {name, model, name.partition("/")[0]}
+    (price,) = [price for price in _prices(line) if names & {*price["models"]}]
     of_input = Decimal(price["input"]) * int(usage["input_tokens"])
     of_output = Decimal(price["output"]) * int(usage["completion_tokens"])
     return (of_input + of_output) / 1000

@@ -1,6 +1,8 @@
 """What several tests need that is about nothing in particular."""
 
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,6 +12,27 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what these tes
 def in_memory() -> TemporaryDirectory[str]:
     """A folder without a disk, where the machine has such a thing."""
     return TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
+
+
+_VERSION_1 = """
+CREATE TABLE old (
+    outcome TEXT, model TEXT, finish TEXT,
+    rows INTEGER, unknown INTEGER,
+    input INTEGER, completion INTEGER, reasoning INTEGER, total INTEGER,
+    PRIMARY KEY (outcome, model, finish)
+) WITHOUT ROWID;
+INSERT INTO old SELECT outcome, model, finish, sum(rows), sum(unknown), sum(input),
+    sum(completion), sum(reasoning), sum(total) FROM tally GROUP BY outcome, model, finish;
+DROP TABLE tally;
+ALTER TABLE old RENAME TO tally;
+PRAGMA user_version = 1;
+"""
+
+
+def as_version_1(checkpoint: Path) -> None:
+    """Make a closed checkpoint one of the version that had no days in its sums."""
+    with closing(sqlite3.connect(checkpoint)) as db:
+        db.executescript(_VERSION_1)
 
 
 def busiest(moments: Iterable[float], seconds: float) -> int:

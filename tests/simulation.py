@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pipeline.allowance import Allowance
 from pipeline.board import Ending, Stopped
 from pipeline.carrier import Carrier, NoAnswerError, NotSentError, Reply
-from pipeline.cli.execute import prices
+from pipeline.cli.pricing import shipped
 from pipeline.clock import Clock
 from pipeline.credentials import Credential
 from pipeline.emulator.api import Api
@@ -263,7 +263,7 @@ async def live(
         loop = asyncio.get_running_loop()
         loop.call_later(stop_after, ending.set, Stopped(signal.SIGTERM))
     tools = Tools(
-        *(lambda: nullcontext(service), clock, prices(), view or Silent(), say),
+        *(lambda: nullcontext(service), clock, shipped(), view or Silent(), say),
         allowance=None if state is None else lambda rates: Allowance(state, rates, clock),
     )
     try:

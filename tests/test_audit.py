@@ -37,7 +37,8 @@ from pipeline.recovery import Files, Paths
 from pipeline.rows import Recipe, parse_row
 from pipeline.settings import Settings
 from pipeline.totals import Sums
-from tests.builders import ANSWER, MODEL, NOW, USAGE, Place, fields, price_table, read
+from tests.builders import ANSWER, DAY, MODEL, NOW, USAGE, Place, fields, price_table, read
+from tests.scratch import as_version_1
 
 RECIPE = Recipe(MODEL, "b1g", max_tokens=100)
 SETTINGS = Settings(RECIPE)
@@ -83,9 +84,10 @@ def ends(files: Files, *lines: int, stage: str | None = None) -> None:
     file = files.output if stage is None else files.errors()
     spans = file.append([line_of(files, line, stage) for line in lines])
     outcome = "ok" if stage is None else "held" if stage == "doubt" else "failed"
-    finish, usage = ("final", USAGE) if stage is None else (None, None)
+    finish, usage, day = ("final", USAGE, DAY) if stage is None else (None, None, None)
     finishes = [
-        Finish(line, outcome, finish, usage, span) for line, span in zip(lines, spans, strict=True)
+        Finish(line, outcome, finish, usage, span, day)
+        for line, span in zip(lines, spans, strict=True)
     ]
     name = "output" if stage is None else "errors"
     files.checkpoint.record(finishes, {name: file.signature()})
@@ -387,8 +389,12 @@ _FREE = "spent = submits AND NOT EXISTS (SELECT 1 FROM doubts WHERE doubts.line 
 def keys(db: sqlite3.Connection, table: str, column: str) -> list[str]:
     """Conditions that each choose one row of a table in which the column is a number."""
     if table == "tally":
-        found_keys = db.execute("SELECT outcome, model, finish FROM tally")
-        return [f"outcome = '{o}' AND model = '{m}' AND finish = '{f}'" for o, m, f in found_keys]
+        found_keys = db.execute("SELECT outcome, model, finish, day FROM tally")
+        names = ("outcome", "model", "finish", "day")
+        return [
+            " AND ".join(f"{name} = '{word}'" for name, word in zip(names, key, strict=True))
+            for key in found_keys
+        ]
     if table == "files":
         return ["name = 'output'", "name = 'errors'"]
     only = f" AND {_FREE}" if column == "spent" else ""
@@ -453,6 +459,8 @@ def test_every_word_that_is_changed_in_a_row_is_found(pending: Place, column: st
     "INSERT INTO doubts SELECT * FROM doubts WHERE line = 7",
     "DELETE FROM tally WHERE outcome = 'held'",
     "DELETE FROM tally WHERE outcome = 'replaced'",
+    "UPDATE tally SET day = '2024-06-07' WHERE outcome = 'ok' AND model = ''",
+    "UPDATE tally SET day = '' WHERE outcome = 'ok' AND model = ''",
     "DELETE FROM rows WHERE line = 7",
     "DELETE FROM rows WHERE line = 4",
     "UPDATE rows SET state = 'ok' WHERE line = 3",
@@ -729,3 +737,15 @@ def test_the_law_of_doubts_holds_in_every_state_that_can_be_reached() -> None:
             is_doubt = isinstance(event, item.Doubted)
             new.append((then, doubts + is_doubt, replaced + anew, is_doubt))
     assert len(reached) > 30
+
+
+@pytest.mark.promise("P15")
+def test_a_run_that_an_earlier_version_began_is_audited_without_days(tmp_path: Path) -> None:
+    run = story(tmp_path / "run")
+    as_version_1(run.paths.checkpoint)
+    assert look(run).agrees, look(run).findings
+    with run.opened(settings=SETTINGS) as files:
+        ends(files, 7, stage="operation")
+    assert look(run).agrees, look(run).findings
+    edit(run, "UPDATE tally SET rows = rows + 1 WHERE outcome = 'ok' AND model = ''")
+    assert "its sums of ok rows that ended with final are 3 rows" in found(run)

@@ -27,6 +27,8 @@ from pipeline.facts import (
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
 from pipeline.outcomes import Usage
 from pipeline.records import Known
+from pipeline.snapshot import looked_at
+from tests.scratch import as_version_1
 
 
 @pytest.fixture
@@ -49,8 +51,10 @@ def begin(
     return Begin(line, span(line), cursor, own_id, changes.get("model"), kept, 100, 50, state)
 
 
-def finish(line: int, outcome: str = "ok", usage: Usage | None = None) -> Finish:
-    return Finish(line, outcome, "final", usage, Span(line * 100, 99, b"87654321"))
+def finish(
+    line: int, outcome: str = "ok", usage: Usage | None = None, day: str | None = None
+) -> Finish:
+    return Finish(line, outcome, "final", usage, Span(line * 100, 99, b"87654321"), day)
 
 
 def recorded(path: Path, *facts: Fact) -> Checkpoint:
@@ -332,6 +336,37 @@ def test_the_checkpoint_of_another_version_is_refused(path: Path) -> None:
         Checkpoint(path)
 
 
+@pytest.mark.promise("P15")
+def test_the_sums_of_an_earlier_version_are_kept_with_days_that_nobody_knows(path: Path) -> None:
+    whole(path)
+    before = kept(path)
+    as_version_1(path)
+    assert kept(path) == [(o, m, f, "", *sums) for o, m, f, _, *sums in before]
+    checkpoint = Checkpoint(path)
+    checkpoint.record([finish(2, usage=Usage(1, 2, 0, 3), day="2026-03-03")], {})
+    found = checkpoint.totals("lite").tallies
+    checkpoint.close()
+    days = {(tally.day, tally.sums.rows) for tally in found if tally.outcome == "ok"}
+    assert days == {(None, 1), ("2026-03-03", 1)}
+    Checkpoint(path).close()
+
+
+def test_an_earlier_version_that_is_damaged_is_refused_as_it_is(path: Path) -> None:
+    whole(path)
+    as_version_1(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DROP TABLE tally")
+    before = path.read_bytes()
+    with pytest.raises(BadData, match="is damaged"):
+        Checkpoint(path)
+    assert path.read_bytes() == before
+
+
+def kept(path: Path) -> list[tuple[object, ...]]:
+    """The sums that somebody sees who only looks."""
+    return looked_at(path, lambda seen: [(*key, sums) for key, sums in seen.sums().items()])
+
+
 _ODD = [
     "DELETE FROM rows WHERE line = 2",
     "DELETE FROM meta WHERE key = 'run'",
@@ -369,6 +404,7 @@ _ODD = [
     "UPDATE tally SET rows = 'x'",
     "UPDATE tally SET total = NULL",
     "UPDATE tally SET model = x'30'",
+    "UPDATE tally SET day = x'30'",
     "DROP TABLE tally",
 ]
 

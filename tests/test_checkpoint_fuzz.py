@@ -272,7 +272,7 @@ _COLUMNS = {
     "files": ["name", "size", "mtime_ns"],
     "sends": ["number", "at", "ended"],
     "doubts": ["line", "at", "model", "input_bound", "output_bound"],
-    "tally": ["outcome", "model", "finish", "rows", "unknown", "input", "total"],
+    "tally": ["outcome", "model", "finish", "day", "rows", "unknown", "input", "total"],
     "meta": ["key", "value"],
 }
 _STATES = [

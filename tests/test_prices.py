@@ -6,16 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.prices import CONTEXT_TOKENS, Price, PriceTable, money
+from pipeline.prices import CONTEXT_TOKENS, Price, PriceList, PriceTable, Units, money
 from tests.builders import price_table
 
 PRICES = price_table()
-LITE, PRO, RC, ALICE = (
-    Price(Decimal("0.10"), Decimal("0.10")),
-    Price(Decimal("0.60"), Decimal("0.60")),
-    Price(Decimal("0.40"), Decimal("0.40")),
-    Price(Decimal("0.25"), Decimal("1.00")),
-)
+
+
+def price(of_input: str, of_output: str, units_in: str, units_out: str) -> Price:
+    units = Units(Decimal(units_in), Decimal(units_out))
+    return Price(Decimal(of_input), Decimal(of_output), units)
+
+
+LITE = price("0.10", "0.10", "0.5", "0.5")
+PRO = price("0.60", "0.60", "3", "3")
+RC = price("0.40", "0.40", "2", "2")
+ALICE = price("0.25", "1.00", "1.25", "5")
+OLD_LITE = price("0.20", "0.20", "0.5", "0.5")
+OLD_PRO = price("1.00", "1.00", "2.5", "2.5")
 
 
 def test_the_table_that_ships_has_a_date_and_a_currency() -> None:
@@ -24,7 +31,7 @@ def test_the_table_that_ships_has_a_date_and_a_currency() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "price"),
+    ("model", "due"),
     [
         ("yandexgpt-lite", LITE),
         ("yandexgpt-lite/latest", LITE),
@@ -46,8 +53,8 @@ def test_the_table_that_ships_has_a_date_and_a_currency() -> None:
         ("yandexgpt-lite/latest@tamr1", LITE),
     ],
 )
-def test_a_model_is_priced_by_name_branch_or_uri(model: str, price: Price) -> None:
-    assert PRICES.find(model) == price
+def test_a_model_is_priced_by_name_branch_or_uri(model: str, due: Price) -> None:
+    assert PRICES.find(model) == due
 
 
 @pytest.mark.promise("P15")
@@ -70,6 +77,110 @@ def test_no_name_of_a_model_raises(model: str) -> None:
     PRICES.find(f"gpt://{model}")
 
 
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize(
+    ("model", "day", "due"),
+    [
+        ("yandexgpt-lite", "2023-12-05", None),
+        ("yandexgpt-lite", "2023-12-06", OLD_LITE),
+        ("yandexgpt", "2024-03-24", OLD_PRO),
+        ("yandexgpt", "2024-03-25", PRO),
+        ("yandexgpt-lite", "2024-03-25", LITE),
+        ("yandexgpt/rc", "2025-08-27", PRO),
+        ("yandexgpt/deprecated", "2025-08-27", PRO),
+        ("yandexgpt/rc", "2025-08-28", None),
+        ("yandexgpt/rc", "2025-11-25", RC),
+        ("yandexgpt/latest", "2025-08-28", PRO),
+        ("llama", "2024-12-03", None),
+        ("llama/latest", "2024-12-04", PRO),
+        ("llama-lite", "2025-10-01", LITE),
+        ("llama", "2025-11-25", None),
+        ("ds://bt1abc", "2024-12-31", PRO),
+        ("ds://bt1abc", "2025-11-25", None),
+        ("summarization/latest", "2024-06-01", LITE),
+        ("aliceai-llm", "2025-11-24", None),
+        ("aliceai-llm", "2026-03-02", ALICE),
+        ("aliceai-llm", "2031-01-01", ALICE),
+    ],
+)
+def test_a_day_has_the_prices_that_were_valid_on_it(
+    model: str, day: str, due: Price | None
+) -> None:
+    assert PRICES.find(model, day) == due
+
+
+@pytest.mark.promise("P15")
+def test_a_list_holds_from_its_first_day_until_the_next_one() -> None:
+    first, second = (PriceList(day, {}) for day in ("2026-01-01", "2026-03-03"))
+    table = PriceTable("RUB", [first, second])
+    days = ["2025-12-31", "2026-01-01", "2026-03-02", "2026-03-03", "2027-01-01", None]
+    assert [table.list_on(day) for day in days] == [None, first, first, second, second, second]
+    assert table.date == "2026-03-03"
+
+
+def test_dollars_are_without_vat_and_cost_what_the_documents_said_at_first() -> None:
+    (dollars,) = PRICES.also
+    assert (dollars.currency, {known.vat_included for known in dollars.lists}) == ("USD", {False})
+    assert {known.vat_included for known in PRICES.lists} == {True}
+    pro = dollars.find("yandexgpt", "2023-12-06")
+    assert pro is not None
+    assert (pro.input, pro.output) == (Decimal("0.008"), Decimal("0.008"))
+
+
+def test_every_model_that_has_roubles_has_dollars() -> None:
+    (dollars,) = PRICES.also
+    for known in PRICES.lists:
+        for model in known.prices:
+            assert dollars.find(model, known.since) is not None, (model, known.since)
+
+
+@pytest.mark.parametrize(
+    ("day", "model", "tokens", "units"),
+    [
+        # The documents' own: "(115 + 1500) x 2.5 = 4037.5 = 4038, rounding up to the integer" of
+        # December 2023, and "1615 x 3 = 4845" since March 2024.
+        ("2023-12-06", "yandexgpt", (115, 1500), 4038),
+        ("2024-03-25", "yandexgpt", (115, 1500), 4845),
+        ("2026-03-03", "yandexgpt", (115, 1500), 4845),
+        ("2026-03-03", "yandexgpt-lite", (1, 0), 1),
+        ("2026-03-03", "yandexgpt-lite", (1, 1), 1),
+        ("2026-03-03", "yandexgpt-lite", (1, 2), 2),
+        ("2026-03-03", "yandexgpt-lite", (0, 0), 0),
+        ("2026-03-03", "aliceai-llm", (3, 1), 9),
+    ],
+)
+def test_billing_units_are_rounded_up_in_their_sum(
+    day: str, model: str, tokens: tuple[int, int], units: int
+) -> None:
+    found = PRICES.find(model, day)
+    assert found is not None
+    assert found.units is not None
+    assert found.units.of(*tokens) == units
+
+
+def test_units_come_to_the_prices_of_the_documents_examples() -> None:
+    """A unit was 0.40 roubles per 1,000 at first: 4,038 of them are 1.6152; then 0.20."""
+    assert 4038 * Decimal("0.40") / 1000 == Decimal("1.6152")
+    assert PRO.of(115, 1500) == Decimal("0.969") == 4845 * Decimal("0.20") / 1000
+    synchronous = Price(Decimal("0.20"), Decimal("0.20"), Units(Decimal(1), Decimal(1)))
+    assert synchronous.units is not None
+    assert synchronous.units.of(225, 525) == 750
+    assert synchronous.of(225, 525) == Decimal("0.15")
+    at_first = Price(Decimal("0.40"), Decimal("0.40"))
+    assert at_first.of(20, 32) == Decimal("0.0208")
+
+
+@pytest.mark.parametrize("listed", [PRICES, *PRICES.also], ids=lambda table: table.currency)
+def test_prices_are_their_units_at_one_price_of_a_unit(listed: PriceTable) -> None:
+    for known in listed.lists:
+        unit = {
+            (price.input / price.units.input).quantize(Decimal("0.00001"))
+            for price in known.prices.values()
+            if price.units is not None
+        }
+        assert max(unit) - min(unit) <= Decimal("0.00002"), known.since
+
+
 def test_a_price_is_for_a_thousand_tokens_and_exact() -> None:
     assert ALICE.of(1000, 1000) == Decimal("1.25")
     assert LITE.of(1, 0) == Decimal("0.0001")
@@ -77,15 +188,12 @@ def test_a_price_is_for_a_thousand_tokens_and_exact() -> None:
     assert LITE.of(10**15, 1) == Decimal("100000000000.0001")
 
 
-TABLE = PriceTable(
-    "2026-01-01",
-    "RUB",
-    {
-        "same": Price(Decimal(1), Decimal(1)),
-        "output": Price(Decimal(1), Decimal(4)),
-        "input": Price(Decimal(4), Decimal(1)),
-    },
-)
+_PRICES = {
+    "same": Price(Decimal(1), Decimal(1)),
+    "output": Price(Decimal(1), Decimal(4)),
+    "input": Price(Decimal(4), Decimal(1)),
+}
+TABLE = PriceTable("RUB", [PriceList("2026-01-01", _PRICES)])
 EDGES = [0, 1, CONTEXT_TOKENS // 2, CONTEXT_TOKENS - 1, CONTEXT_TOKENS, CONTEXT_TOKENS + 1]
 bounds = st.sampled_from([*EDGES, 10**9]) | st.integers(0, 40_000)
 
@@ -95,7 +203,7 @@ bounds = st.sampled_from([*EDGES, 10**9]) | st.integers(0, 40_000)
 def test_no_request_within_the_context_costs_more_than_the_worst_case(
     model: str, most_in: int, most_out: int | None, data: st.DataObject
 ) -> None:
-    worst, price = TABLE.worst(model, most_in, most_out), TABLE.prices[model]
+    worst, price = TABLE.worst(model, most_in, most_out), _PRICES[model]
     assert worst is not None
     tokens_in = data.draw(st.integers(0, min(most_in, CONTEXT_TOKENS)))
     room = CONTEXT_TOKENS - tokens_in
@@ -105,7 +213,7 @@ def test_no_request_within_the_context_costs_more_than_the_worst_case(
 
 @given(st.sampled_from(["same", "output", "input"]), bounds, bounds | st.none())
 def test_the_worst_case_can_happen(model: str, most_in: int, most_out: int | None) -> None:
-    price, worst = TABLE.prices[model], TABLE.worst(model, most_in, most_out)
+    price, worst = _PRICES[model], TABLE.worst(model, most_in, most_out)
     out = CONTEXT_TOKENS if most_out is None else most_out
     corners = [
         price.of(tokens_in, min(out, CONTEXT_TOKENS - tokens_in))

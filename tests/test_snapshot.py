@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ from pipeline.item import Doubtful, Running
 from pipeline.output import Lines
 from pipeline.polling import RETENTION
 from pipeline.snapshot import Snapshot, looked_at
+from pipeline.totals import Totals
 from tests.builders import MODEL, NOW, Place, begin_all, finish, move, place
+from tests.scratch import as_version_1
 
 _KILLED = """
 import os, sys
@@ -224,6 +227,32 @@ def test_the_version_it_reads_is_the_one_that_a_run_writes(tmp_path: Path) -> No
     path = tmp_path / "a.checkpoint"
     Checkpoint(path).close()
     assert looked_at(path, lambda seen: seen.cursor()) == Cursor()
+
+
+@pytest.mark.parametrize("log", ["none", "left", "in use"])
+def test_the_sums_of_an_earlier_version_are_seen_without_changing_it(
+    tmp_path: Path, log: str
+) -> None:
+    path = ended(tmp_path).paths.checkpoint
+    now = looked_at(path, lambda seen: seen.totals(MODEL))
+    as_version_1(path)
+    with closing(sqlite3.connect(path)) as other:
+        if log != "none":
+            other.execute("INSERT INTO meta VALUES ('x', 'y')")
+            other.commit()
+        if log == "left":
+            for ending in ("", "-wal"):
+                source = path.with_name(path.name + ending)
+                (tmp_path / f"copy{ending}").write_bytes(source.read_bytes())
+            path = tmp_path / "copy"
+        before = path.read_bytes()
+        seen = looked_at(path, lambda seen: (seen.totals(MODEL), seen.is_dated()))
+        assert seen == (without_days(now), False)
+        assert path.read_bytes() == before
+
+
+def without_days(totals: Totals) -> Totals:
+    return replace(totals, tallies=[replace(tally, day=None) for tally in totals.tallies])
 
 
 def test_a_row_that_can_not_be_read_is_named(tmp_path: Path) -> None:

@@ -15,15 +15,12 @@ from pipeline.codec import Json
 from pipeline.facts import Begin, Cursor, Doubt, Fact, Finish, Move, Replaced, Span
 from pipeline.item import Doubtful, Forgiven, Gone, Running, Waiting, after
 from pipeline.outcomes import Usage
-from pipeline.prices import Price, PriceTable
-from pipeline.totals import DoubtTally, Sums, Tally, Totals
+from pipeline.prices import Price, PriceList, PriceTable
+from pipeline.totals import DoubtTally, Sums, Tally, Totals, no_price
 from tests.builders import fields
 
-PRICES = PriceTable(
-    "2026-03-03",
-    "RUB",
-    {"lite": Price(Decimal("0.1"), Decimal("0.2")), "pro": Price(Decimal(1), Decimal(2))},
-)
+_PRICES = {"lite": Price(Decimal("0.1"), Decimal("0.2")), "pro": Price(Decimal(1), Decimal(2))}
+PRICES = PriceTable("RUB", [PriceList("2026-03-03", _PRICES)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ def summed(finished: list[Row]) -> dict[str, int]:
 
 
 def naive_cost(model: str, finished: list[Row]) -> Decimal | None:
-    sums, price = summed(finished), PRICES.prices.get(model)
+    sums, price = summed(finished), _PRICES.get(model)
     if price is not None:
         return price.of(sums["input_tokens"], sums["completion_tokens"])
     return None if sums["total_tokens"] or sums["unknown"] else Decimal(0)
@@ -152,6 +149,51 @@ def test_the_keys_of_the_totals_stand_in_their_order() -> None:
         *("rows", "ok", "failed", "usage", "cost", "by_model", "doubts", "doubt_cost"),
         *("replaced_usage", "finish"),
     ]
+
+
+@pytest.mark.promise("P15")
+def test_each_day_has_its_own_prices() -> None:
+    """A run over the midnight on which prices change."""
+    dear = PriceList("2026-03-04", {"pro": Price(Decimal(10), Decimal(20))})
+    table = PriceTable("RUB", [*PRICES.lists, dear])
+    sums = Sums(1, 0, 1000, 500, 0, 1500)
+    days = ["2026-03-03", "2026-03-04", "2026-03-02", None]
+    tallies = [Tally("ok", "pro", "final", sums, day) for day in days]
+    costs = [tally.cost(table) for tally in tallies]
+    assert costs == [Decimal(2), Decimal(20), None, Decimal(20)]
+    doubt = DoubtTally("pro", 1000, 500, 1, "2026-03-03")
+    got = Totals([tallies[0], tallies[1], tallies[3]], [doubt]).to_json(table)
+    assert got["cost"] == {"amount": "42.00", "currency": "RUB", "prices": "2026-03-04"}
+    assert got["doubt_cost"] == "2.00"
+
+
+@pytest.mark.promise("P15")
+def test_doubts_are_priced_by_their_day() -> None:
+    midnight = 1772485200.0  # 2026-03-03 in Moscow begins
+    doubts = [Doubt(1, midnight - 1), Doubt(1, midnight), Doubt(1, midnight)]
+    with TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(Path(folder) / "checkpoint")
+        checkpoint.record([facts(1, Row("pro", "ok", "final", None))[0], *doubts], {})
+        found = checkpoint.totals("lite").doubts
+        checkpoint.close()
+    assert {(doubt.day, doubt.count) for doubt in found} == {("2026-03-02", 1), ("2026-03-03", 2)}
+
+
+@pytest.mark.promise("P15")
+def test_models_without_a_price_are_named_where_they_used_something() -> None:
+    used, unknown, nothing = Sums(1, 0, 5, 5, 0, 10), Sums(1, 1), Sums(1)
+    tallies = [
+        Tally("ok", "pro", "final", used),
+        Tally("ok", "new", "final", used),
+        Tally("failed", "lost", None, unknown),
+        Tally("failed", "idle", None, nothing),
+        Tally("replaced", "gone", None, unknown),
+    ]
+    totals = Totals(tallies, [DoubtTally("doubted", 1, 1, 1), DoubtTally("pro", 1, 1, 1)])
+    assert totals.unpriced(PRICES) == ["doubted", "lost", "new"]
+    told = no_price(totals.unpriced(PRICES))
+    assert told.startswith("No price is known for doubted, lost, new: what was used is counted")
+    assert "--prices FILE" in told
 
 
 def test_nothing_costs_nothing() -> None:

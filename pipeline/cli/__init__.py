@@ -9,7 +9,9 @@ import click
 from pipeline import __version__
 from pipeline.cli.audit import audit
 from pipeline.cli.check import check
+from pipeline.cli.cost import cost
 from pipeline.cli.emulator import emulator
+from pipeline.cli.prices import prices
 from pipeline.cli.run import run
 from pipeline.cli.status import status
 from pipeline.errors import Exit, RunError
@@ -35,6 +37,8 @@ commands.add_command(run)
 commands.add_command(status)
 commands.add_command(audit)
 commands.add_command(check)
+commands.add_command(cost)
+commands.add_command(prices)
 commands.add_command(emulator)
 
 

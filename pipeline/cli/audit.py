@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.pricing import price_table, prices_option
 from pipeline.errors import Exit
 
 if TYPE_CHECKING:
@@ -36,15 +37,17 @@ a file, unless its time tells, nor a changed number of a row that is done.
     type=click.Path(path_type=Path),
     help="The input, where it is not where it was.",
 )
+@prices_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def audit(*, output: Path, quick: bool, given_input: Path | None, as_json: bool) -> None:
+def audit(
+    *, output: Path, quick: bool, given_input: Path | None, prices: Path | None, as_json: bool
+) -> None:
     from pipeline.audit import audit as audited  # noqa: PLC0415
-    from pipeline.cli.pricing import shipped  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
     from pipeline.recovery import Paths  # noqa: PLC0415
     from pipeline.speech import clean  # noqa: PLC0415
 
-    report = audited(Paths(output), shipped(), given_input=given_input, quick=quick)
+    report = audited(Paths(output), price_table(prices), given_input=given_input, quick=quick)
     if as_json:
         click.echo(encode(_as_json(report)).decode())
     else:

@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import host_options, model_options, rate_options, saying_options
+from pipeline.cli.options import (
+    host_options,
+    model_options,
+    rate_options,
+    run_prices_option,
+    saying_options,
+)
 
 _EXAMPLES = """Try credential, folder, model and hosts with a cheap call each. Nothing is paid for.
 
@@ -24,6 +30,7 @@ or hosts, 69 for a host that can't be reached.
 @model_options
 @host_options
 @rate_options
+@run_prices_option
 @saying_options
 def check(**options: Any) -> None:
     from pipeline.cli.examine import examine  # noqa: PLC0415

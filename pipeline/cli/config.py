@@ -25,10 +25,7 @@ def load_config(context: click.Context, _parameter: click.Parameter, given: Path
     path = given or DEFAULT_FILE
     if given is None and not path.is_file():
         return
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.UsageError(f"{path}: {error}") from None
+    values = _read(path)
     options = {
         name.removeprefix("--"): parameter
         for parameter in context.command.params
@@ -42,6 +39,23 @@ def load_config(context: click.Context, _parameter: click.Parameter, given: Path
         defaults[option.name] = _value(value, option)
     context.default_map = defaults
     context.meta[FILE_READ] = path
+
+
+def setting(key: str) -> Any:
+    """What ./yagpt-batch.toml says of one thing, for commands that read nothing else of it.
+
+    Raises:
+        click.UsageError: the file is no TOML.
+
+    """
+    return _read(DEFAULT_FILE).get(key) if DEFAULT_FILE.is_file() else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.UsageError(f"{path}: {error}") from None
 
 
 def _known(key: str, options: Mapping[str, click.Option], path: Path) -> click.Option:

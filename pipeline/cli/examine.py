@@ -20,7 +20,7 @@ from pipeline.checkup import (
 )
 from pipeline.cli.access import Access
 from pipeline.cli.kinds import AUTO, chosen_rates
-from pipeline.cli.pricing import shipped
+from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock, local_day_and_time
 from pipeline.codec import encode
 from pipeline.credentials import Credential, NoCredentialError
@@ -78,7 +78,7 @@ async def _found(
                 yield finding
     finally:
         await carrier.close()
-    yield of_model(options["model"], shipped())
+    yield of_model(options["model"], price_table(options["prices"]))
     submits = () if AUTO in options["rate"] else options["rate"]
     yield of_quotas(
         chosen_rates(submits, DEFAULT_RATES),

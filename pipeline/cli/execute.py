@@ -20,7 +20,7 @@ from pipeline.board import Complete, Ending, Stopped
 from pipeline.carrier import HttpxCarrier
 from pipeline.cli.access import Access
 from pipeline.cli.kinds import AUTO, chosen_rates
-from pipeline.cli.pricing import shipped
+from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.endpoints import Endpoints
@@ -28,7 +28,7 @@ from pipeline.errors import RunError
 from pipeline.item import Policy
 from pipeline.keeper import Keeper
 from pipeline.known import Known
-from pipeline.prices import PriceTable, money
+from pipeline.prices import PriceTable
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
 from pipeline.rates import Kind, Rate
 from pipeline.recovery import Paths
@@ -40,7 +40,7 @@ from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
 from pipeline.speech import SPEECH, say
-from pipeline.totals import Totals
+from pipeline.totals import Totals, in_doubt, no_price
 
 # POSTs and polls have connections of their own to spare.
 _SPARE_CONNECTIONS = 40
@@ -63,6 +63,7 @@ class Call:
     log_file: Path | None
     verbose: int
     as_json: bool
+    prices: PriceTable
 
     @classmethod
     def of(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Call":
@@ -98,6 +99,7 @@ class Call:
             log_file=options["log_file"],
             verbose=options["verbose"],
             as_json=options["as_json"],
+            prices=price_table(options["prices"]),
         )
 
 
@@ -185,7 +187,7 @@ async def _carry(call: Call, signals: Signals) -> Outcome:
             yield Service(carrier, endpoints, account, clock)
 
     tools = Tools(
-        *(connect, clock, prices(), _view(call.progress), say, _allowance(call, clock)),
+        *(connect, clock, call.prices, _view(call.progress), say, _allowance(call, clock)),
         remember=None if call.known is None else partial(_aside, call.known.remember),
     )
     try:
@@ -224,11 +226,6 @@ def _state_file(environment: Mapping[str, str], endpoints: Endpoints, recipe: Re
     return state_file(environment, host, folder_of(model_uri(recipe.model, recipe.folder)))
 
 
-def prices() -> PriceTable:
-    """The price table that comes with the package."""
-    return shipped()
-
-
 def _view(progress: str) -> View:
     if progress == "auto":
         progress = "bar" if SPEECH.isatty() else "plain"
@@ -239,10 +236,13 @@ def _view(progress: str) -> View:
 def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
     """The summary on standard output; what to do next on standard error."""
     if call.as_json:
-        totals = outcome.totals.to_json(prices())
+        totals = outcome.totals.to_json(call.prices)
         answer([encode(totals | {"exit": outcome.exit_code}).decode()])
     else:
         answer(_summary(call, outcome))
+    unpriced = outcome.totals.unpriced(call.prices)
+    if unpriced:
+        say(no_price(unpriced))
     match outcome.end:
         case RunError() as error:
             say(f"yagpt-batch: {error.told}")
@@ -267,7 +267,7 @@ def answer(lines: list[str]) -> None:
 
 
 def _summary(call: Call, outcome: Outcome) -> list[str]:
-    totals, table = outcome.totals, prices()
+    totals, table = outcome.totals, call.prices
     sums = totals.to_json(table)
     usage, cost = sums["usage"], sums["cost"]
     assert isinstance(usage, dict)  # noqa: S101 - as totals writes it
@@ -283,11 +283,7 @@ def _summary(call: Call, outcome: Outcome) -> list[str]:
     if any(n for _, n in _troubles(totals)):
         lines.append(f"What failed, and why: {call.paths.errors}")
     if totals.doubt_count:
-        worst = money(totals.doubt_cost(table)) or "an unknown sum of"
-        lines.append(
-            f"Submits whose acceptance can't be known: {totals.doubt_count:,}; "
-            f"at worst they cost {worst} {table.currency}."
-        )
+        lines.append(in_doubt(totals.doubt_count, totals.doubt_cost(table), table.currency))
     return lines
 
 

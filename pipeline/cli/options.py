@@ -68,6 +68,13 @@ rate_options = _together(
     ),
     option("--poll-rate", type=RateKind(), multiple=True, help="Polls: 50/s by default; or none."),
 )
+# Of commands that read a whole settings file; the others have `pricing.prices_option`.
+run_prices_option = option(
+    "--prices",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Prices of your own, in the form that `prices --toml` shows.",
+)
 logging_option = option(
     "--no-data-logging", is_flag=True, help="Ask the service not to log requests."
 )

@@ -20,6 +20,7 @@ from pipeline.cli.options import (
     option,
     rate_options,
     request_options,
+    run_prices_option,
     saying_options,
 )
 
@@ -47,6 +48,7 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 @option("--raw", is_flag=True, help="Add the API's response to each result.")
 @limit_option
 @option("--no-totals", is_flag=True, help="Leave out the last line with the totals.")
+@run_prices_option
 # No variable and no key: what always starts afresh never resumes.
 @click.option("--fresh", is_flag=True, help="Start anew; old files are moved aside. A flag only.")
 @host_options

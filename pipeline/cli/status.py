@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.pricing import price_table, prices_option
+
 if TYPE_CHECKING:
     from pipeline.recovery import Paths
     from pipeline.snapshot import Snapshot
@@ -24,10 +26,10 @@ for rows that are done.
 
 @click.command(help=_EXAMPLES, short_help="where a run stands, while it goes on or not")
 @click.argument("output", type=click.Path(path_type=Path))
+@prices_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; times in UTC.")
-def status(*, output: Path, as_json: bool) -> None:
+def status(*, output: Path, prices: Path | None, as_json: bool) -> None:
     from pipeline.bystander import is_running  # noqa: PLC0415
-    from pipeline.cli.pricing import shipped  # noqa: PLC0415
     from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
     from pipeline.recovery import Paths  # noqa: PLC0415
@@ -36,15 +38,15 @@ def status(*, output: Path, as_json: bool) -> None:
     from pipeline.standing import as_json as in_json  # noqa: PLC0415
     from pipeline.standing import sentences  # noqa: PLC0415
 
-    paths, now, prices = Paths(output), Clock().now(), shipped()
+    paths, now, table = Paths(output), Clock().now(), price_table(prices)
     running = is_running(output)
     standing = looked_at(
         paths.checkpoint, lambda seen: _standing(paths, seen, now, running=running)
     )
     if as_json:
-        click.echo(encode(in_json(standing, now, prices, stamp)).decode())
+        click.echo(encode(in_json(standing, now, table, stamp)).decode())
         return
-    for sentence in sentences(str(output), standing, now, prices, local_day_and_time):
+    for sentence in sentences(str(output), standing, now, table, local_day_and_time):
         click.echo(clean(sentence))
 
 

@@ -1,0 +1,222 @@
+"""Bills added up and priced: the object of `cost --json`, and cells of tables. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pipeline.bill import Bill, Known, Part, Said
+from pipeline.codec import Json
+from pipeline.prices import PriceTable, money
+from pipeline.totals import Sums, Tally, Totals, add, sum_of, usage_object
+
+_ORDER = ("ok", "failed", "held")
+_DIGITS = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The rows of all days that share model, outcome and finish."""
+
+    model: str
+    outcome: str
+    finish: str | None
+    emulator: bool
+    tallies: Sequence[Tally]
+
+    @property
+    def sums(self) -> Sums:
+        return add(self.tallies)
+
+    def cost(self, prices: PriceTable) -> Decimal | None:
+        return sum_of(tally.cost(prices) for tally in self.tallies)
+
+    def units(self, prices: PriceTable) -> int | None:
+        """Billing units, rounded up in the sum of each day; None where they are not documented."""
+        found = [_units(tally, prices) for tally in self.tallies]
+        return None if None in found else sum(units for units in found if units is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Bills of one or several outputs."""
+
+    bills: Sequence[Bill]
+
+    @property
+    def parts(self) -> list[Part]:
+        return [part for bill in self.bills for part in bill.parts]
+
+    @property
+    def totals(self) -> Totals:
+        """As a run has them, but for doubts that only a totals line tells of."""
+        known = [bill.aside for bill in self.bills if isinstance(bill.aside, Known)]
+        replaced = [tally for aside in known for tally in aside.replaced]
+        doubts = [doubt for aside in known for doubt in aside.doubts]
+        return Totals([*(part.tally for part in self.parts), *replaced], doubts)
+
+    def groups(self) -> list[Group]:
+        found: dict[tuple[bool, str, int, str], list[Tally]] = {}
+        for tally, emulator in self.parts:
+            key = (emulator, tally.model, _ORDER.index(tally.outcome), tally.finish or "")
+            found.setdefault(key, []).append(tally)
+        return [
+            Group(model, _ORDER[order], finish or None, emulator, tallies)
+            for (emulator, model, order, finish), tallies in sorted(found.items())
+        ]
+
+    def emulated(self) -> int:
+        """Rows that the emulator answered."""
+        return sum(part.tally.sums.rows for part in self.parts if part.emulator)
+
+    def cost(self, prices: PriceTable) -> Decimal | None:
+        return sum_of(part.tally.cost(prices) for part in self.parts)
+
+    def lists(self, prices: PriceTable) -> list[str]:
+        """The first days of the lists that the costs are by."""
+        days = (tally.day for tally, _ in self.parts if tally.sums.total_tokens)
+        found = map(prices.list_on, days)
+        return sorted({listed.since for listed in found if listed is not None})
+
+    def without_doubts(self) -> list[str]:
+        """Outputs of which nothing tells how many of their submits are in doubt."""
+        return [bill.output for bill in self.bills if bill.aside is None]
+
+    def doubts(self) -> int | None:
+        if self.without_doubts():
+            return None
+        said = (bill.aside.doubts for bill in self.bills if isinstance(bill.aside, Said))
+        return self.totals.doubt_count + sum(said)
+
+    def doubt_cost(self, prices: PriceTable) -> Decimal | None:
+        """At worst; None where a part of it is not known."""
+        said = [bill.aside for bill in self.bills if isinstance(bill.aside, Said)]
+        theirs = (s.doubt_cost if s.currency == prices.currency else None for s in said)
+        known = None if self.without_doubts() else self.totals.doubt_cost(prices)
+        return sum_of([known, *theirs])
+
+    def replaced(self) -> Sums | None:
+        if self.without_doubts():
+            return None
+        said = (bill.aside.replaced for bill in self.bills if isinstance(bill.aside, Said))
+        mine = add(tally for tally in self.totals.tallies if tally.outcome == "replaced")
+        return sum(said, mine)
+
+
+def _units(tally: Tally, prices: PriceTable) -> int | None:
+    price = prices.find(tally.model, tally.day)
+    if price is None or price.units is None:
+        return 0 if tally.sums.total_tokens == 0 else None
+    return price.units.of(tally.sums.input_tokens, tally.sums.completion_tokens)
+
+
+def per_row(amount: Decimal | None, rows: int) -> Decimal | None:
+    """The average, to a millionth."""
+    return None if amount is None or not rows else (amount / rows).quantize(_DIGITS)
+
+
+def as_json(account: Account, prices: PriceTable) -> dict[str, Json]:
+    """The object of a totals line, with more of the same."""
+    replaced = account.replaced()
+    told: dict[str, Json] = {
+        **account.totals.to_json(prices),
+        "doubts": account.doubts(),
+        "doubt_cost": money(account.doubt_cost(prices)),
+        "replaced_usage": None if replaced is None else usage_object(replaced),
+    }
+    rows, cost = account.totals.rows(), account.cost(prices)
+    return told | {
+        "held": account.totals.rows("held"),
+        "cost_per_row": money(per_row(cost, rows)),
+        "price_lists": list(account.lists(prices)),
+        "other_currencies": _others(account.parts, prices),
+        "emulator_rows": account.emulated(),
+        "unread_lines": sum(bill.unread for bill in account.bills),
+        "groups": [_group(group, prices) for group in account.groups()],
+    }
+
+
+def with_outputs(account: Account, prices: PriceTable) -> dict[str, Json]:
+    """The same, and that of each output where there are several."""
+    whole = as_json(account, prices)
+    if len(account.bills) == 1:
+        return whole
+    each: list[Json] = [
+        {"output": bill.output, **as_json(Account([bill]), prices)} for bill in account.bills
+    ]
+    return whole | {"outputs": each}
+
+
+def _others(parts: Iterable[Part], prices: PriceTable) -> Json:
+    tallies = [part.tally for part in parts]
+    return {
+        other.currency: money(sum_of(tally.cost(other) for tally in tallies))
+        for other in prices.also
+    }
+
+
+def _group(group: Group, prices: PriceTable) -> Json:
+    sums, cost = group.sums, group.cost(prices)
+    return {
+        "model": group.model,
+        "outcome": group.outcome,
+        "finish": group.finish,
+        "emulator": group.emulator,
+        "rows": sums.rows,
+        "usage": usage_object(sums),
+        "cost": money(cost),
+        "cost_per_row": money(per_row(cost, sums.rows)),
+        "billing_units": group.units(prices),
+        "other_currencies": {other.currency: money(group.cost(other)) for other in prices.also},
+    }
+
+
+# Tables.
+
+_HEAD = ("model", "finish", "rows", "tokens in", "out", "reasoning")
+_OUTCOMES = {"failed": "failed", "held": "held in doubt"}
+
+
+def table(account: Account, prices: PriceTable) -> Iterator[list[str]]:
+    """Cells of a table for people: a head, a line for each group, and the sum."""
+    tables, others = (prices, *prices.also), [other.currency for other in prices.also]
+    yield [*_HEAD, prices.currency, f"{prices.currency} a row", *others]
+    groups = account.groups()
+    for group in groups:
+        model = f"{group.model} (emulator)" if group.emulator else group.model
+        finish = _OUTCOMES.get(group.outcome) or group.finish or ""
+        yield [model, finish, *_cells(group.sums, [group.cost(t) for t in tables])]
+    if len(groups) != 1:
+        sums = add(part.tally for part in account.parts)
+        yield ["in all", "", *_cells(sums, [account.cost(t) for t in tables])]
+
+
+def _cells(sums: Sums, costs: Sequence[Decimal | None]) -> list[str]:
+    counts = (sums.rows, sums.input_tokens, sums.completion_tokens, sums.reasoning_tokens)
+    first, *others = [_shown(cost, 4) for cost in costs]
+    average = _shown(per_row(costs[0], sums.rows), 6)
+    return [*(f"{count:,}" for count in counts), first, average, *others]
+
+
+def _shown(amount: Decimal | None, digits: int) -> str:
+    return "unknown" if amount is None else f"{amount:,.{digits}f}"
+
+
+def records(account: Account, prices: PriceTable) -> Iterator[list[str]]:
+    """Cells for a spreadsheet: a head, and a line for each group of each output."""
+    more = [f"cost_{other.currency.lower()}" for other in prices.also]
+    yield [
+        *("output", "model", "outcome", "finish", "emulator", "rows", "unknown_usage"),
+        *("input_tokens", "completion_tokens", "reasoning_tokens", "total_tokens"),
+        *("currency", "cost", *more),
+    ]
+    for bill in account.bills:
+        for group in Account([bill]).groups():
+            sums = group.sums
+            counts = (sums.rows, sums.unknown, sums.input_tokens, sums.completion_tokens)
+            costs = [group.cost(table) for table in (prices, *prices.also)]
+            yield [
+                *(bill.output, group.model, group.outcome, group.finish or ""),
+                *("true" if group.emulator else "false", *map(str, counts)),
+                *(str(sums.reasoning_tokens), str(sums.total_tokens), prices.currency),
+                *(money(cost) or "" for cost in costs),
+            ]

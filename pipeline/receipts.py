@@ -1,0 +1,104 @@
+"""Reads the outputs of runs for what they cost: each file once, block by block.
+
+    output, errors file ──lines──▶ Fold ─┬─▶ Bill
+    checkpoint, where it is there ───────┘    doubts; the model of rows that name none
+
+Memory holds a block and a few sums. Files may be cut, compressed or being written.
+"""
+
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.bill import Bill, Fold, Known, bill
+from pipeline.errors import BadData, StorageFailed
+from pipeline.evidence import Ways
+from pipeline.recovery import Paths
+from pipeline.snapshot import Snapshot, looked_at
+from pipeline.source import Source
+
+_COMPRESSED = (".gz", ".zst")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an output comes to; `failed`: nothing of it could be read."""
+
+    bill: Bill
+    remarks: list[str]
+    failed: bool
+
+
+def chosen(outputs: Iterable[Path]) -> list[Path]:
+    """Each output once; an errors file is read with its output, where that is given too."""
+    given = {path.resolve(): path for path in outputs}
+    beside = {found.resolve() for path in given.values() for found in _errors_files(path)}
+    return [path for real, path in given.items() if real not in beside]
+
+
+def receipt(output: Path) -> Receipt:
+    """Read an output and the errors file beside it.
+
+    Raises:
+        StorageFailed: the disk fails.
+
+    """
+    remarks: list[str] = []
+    known = _known(_paths(output).checkpoint, remarks)
+    fold = Fold(None if known is None else known.recipe)
+    is_whole = True
+    for path in (output, *_errors_files(output)):
+        try:
+            _read(path, fold)
+        except BadData as error:
+            remarks.append(error.told)
+            is_whole = False
+    made = bill(str(output), fold, known)
+    is_lost = fold.results == 0 and (fold.unread > 0 or not is_whole)
+    failed = is_lost or not output.is_file()
+    return Receipt(made, [*fold.last_remarks(), *remarks], failed)
+
+
+def _paths(output: Path) -> Paths:
+    """The files of a run whose output may have been compressed since."""
+    return Paths(output.with_suffix("") if output.suffix in _COMPRESSED else output)
+
+
+def _errors_files(output: Path) -> list[Path]:
+    errors = _paths(output).errors
+    names = [errors, *(errors.with_name(errors.name + ending) for ending in _COMPRESSED)]
+    return [path for path in names if path.is_file()][:1]
+
+
+def _read(path: Path, fold: Fold) -> None:
+    if not path.is_file():
+        raise BadData(f"there is no output {path}.", "Name the output of a run.")
+    fold.begin(str(path))
+    parts: list[bytes] = []
+    with closing(Source(path)) as source:
+        for block in source.blocks():
+            first, newline, others = block.partition(b"\n")
+            parts.append(first)
+            if newline:
+                *lines, rest = others.split(b"\n")
+                fold.take([b"".join(parts), *lines])
+                parts = [rest]
+    fold.take_torn(b"".join(parts))
+
+
+def _known(checkpoint: Path, remarks: list[str]) -> Known | None:
+    if not checkpoint.is_file():
+        return None
+
+    def see(snapshot: Snapshot) -> Known:
+        recipe = Ways.of(snapshot.settings()).recipe
+        totals = snapshot.totals(recipe.model)
+        replaced = [tally for tally in totals.tallies if tally.outcome == "replaced"]
+        return Known(recipe, totals.doubts, replaced)
+
+    try:
+        return looked_at(checkpoint, see)
+    except (BadData, StorageFailed) as error:
+        remarks.append(f"{error.told} Only the lines are counted.")
+        return None

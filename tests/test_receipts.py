@@ -1,0 +1,182 @@
+"""Outputs are read once, as a stream, with what stands beside them."""
+
+import gzip
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import source
+from pipeline.account import Account, as_json, with_outputs
+from pipeline.bill import NO_MODEL, Known, Said
+from pipeline.errors import BadData
+from pipeline.receipts import chosen, receipt
+from tests.builders import MODEL, Place, begin_all, fail, fields, finish, place, price_table
+from tests.lines import TOTALS, answer, failed
+from tests.test_audit import story
+
+PRICES = price_table()
+
+
+def write(path: Path, *lines: object) -> Path:
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def rows(path: Path) -> int:
+    return Account([receipt(path).bill]).totals.rows()
+
+
+@pytest.mark.promise("P15")
+def test_cost_is_the_object_of_the_totals_line(tmp_path: Path) -> None:
+    """Of a run with rows that failed, doubts, a model of a row's own, and one paid for twice."""
+    run = story(tmp_path / "run", complete=True)
+    told = json.loads(run.paths.output.read_bytes().splitlines()[-1])["totals"]
+    found = as_json(Account([receipt(run.paths.output).bill]), PRICES)
+    assert {key: found[key] for key in told} == told
+    assert [*found][: len(told)] == [*told]
+    run.paths.checkpoint.unlink()
+    alone = as_json(Account([receipt(run.paths.output).bill]), PRICES)
+    # The run had two models: whose the rows were that failed is not known any more.
+    lost = {"by_model", "cost"}
+    assert {key: alone[key] for key in told if key not in lost} == {
+        key: told[key] for key in told if key not in lost
+    }
+    assert fields(alone["cost"])["amount"] is None
+    assert Account([receipt(run.paths.output).bill]).totals.unpriced(PRICES) == [NO_MODEL]
+
+
+def test_doubts_are_the_checkpoints_or_the_totals_or_not_known(folder: Path) -> None:
+    run = story(folder / "run", complete=True)
+    output = run.paths.output
+    assert isinstance(receipt(output).bill.aside, Known)
+    run.paths.checkpoint.unlink()
+    assert isinstance(receipt(output).bill.aside, Said)
+    output.write_bytes(b"".join(output.read_bytes().splitlines(keepends=True)[:-1]))
+    account = Account([receipt(output).bill])
+    assert (account.doubts(), account.doubt_cost(PRICES), account.replaced()) == (None, None, None)
+    assert account.without_doubts() == [str(output)]
+
+
+def test_a_checkpoint_that_can_not_be_read_is_told_and_the_lines_count(folder: Path) -> None:
+    output = write(folder / "out.jsonl", answer())
+    (folder / "out.jsonl.checkpoint").write_text("nothing of the kind, and long enough" * 99)
+    read = receipt(output)
+    assert not read.failed
+    assert "is damaged" in read.remarks[0]
+    assert read.remarks[0].endswith("Only the lines are counted.")
+    assert Account([read.bill]).totals.rows() == 1
+
+
+def test_a_run_that_goes_on_can_be_looked_at(folder: Path) -> None:
+    run: Place = place(folder)
+    with run.opened() as files:
+        begin_all(files)
+        finish(files, 1, 2)
+        fail(files, 3)
+        files.output.append([b'{"line":4,"id":"half'])
+        assert rows(run.paths.output) == 3
+
+
+def test_a_torn_last_line_is_told_and_not_counted(folder: Path) -> None:
+    output = write(folder / "out.jsonl", answer(), answer())
+    data = output.read_bytes()
+    output.write_bytes(data[:-20])
+    read = receipt(output)
+    assert read.remarks == [f"{output}:2: this last line is not whole, and is not counted."]
+    assert (rows(output), read.failed) == (1, False)
+    output.write_bytes(data[:-1])
+    assert (rows(output), receipt(output).remarks) == (2, [])
+
+
+def test_compressed_outputs_find_their_other_files(folder: Path) -> None:
+    output = write(folder / "out.jsonl", answer(), answer())
+    write(folder / "out.errors.jsonl", failed())
+    packed = folder / "out.jsonl.gz"
+    packed.write_bytes(gzip.compress(output.read_bytes()))
+    output.unlink()
+    assert rows(packed) == 3
+    packed.write_bytes(packed.read_bytes()[:-12])
+    read = receipt(packed)
+    assert "ends in the middle of its compression" in " ".join(read.remarks)
+    assert not read.failed
+
+
+def test_nothing_that_can_be_read_is_a_failure_and_nothing_at_all_is_none(folder: Path) -> None:
+    assert receipt(write(folder / "a.jsonl", [1], "two")).failed
+    assert receipt(folder / "none.jsonl").failed
+    assert receipt(folder / "none.jsonl").remarks == [
+        f"there is no output {folder / 'none.jsonl'}. Name the output of a run."
+    ]
+    assert not receipt(write(folder / "b.jsonl")).failed
+    write(folder / "none.errors.jsonl", failed())
+    assert receipt(folder / "none.jsonl").failed
+
+
+def test_each_file_is_read_once_whatever_is_named(folder: Path) -> None:
+    names = ["a.jsonl", "a.errors.jsonl", "b.jsonl", "b.errors.jsonl.gz", "c.errors.jsonl"]
+    for name in names:
+        write(folder / name, answer())
+    given = [folder / name for name in [*names, "a.jsonl"]] + [folder / "." / "b.jsonl"]
+    assert [path.name for path in chosen(given)] == ["a.jsonl", "b.jsonl", "c.errors.jsonl"]
+
+
+def test_several_outputs_are_one_account_and_each_its_own(folder: Path) -> None:
+    one = write(folder / "one.jsonl", answer(), TOTALS)
+    two = write(folder / "two.jsonl", answer(model=MODEL), TOTALS)
+    told = with_outputs(Account([receipt(path).bill for path in (one, two)]), PRICES)
+    assert (told["rows"], told["doubts"], told["doubt_cost"]) == (2, 6, "1.96")
+    outputs = told["outputs"]
+    assert isinstance(outputs, list)
+    assert [output["output"] for output in outputs if isinstance(output, dict)] == [
+        str(one),
+        str(two),
+    ]
+    assert "outputs" not in with_outputs(Account([receipt(one).bill]), PRICES)
+
+
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize("block", [1, 2, 7, 100, 5000])
+def test_where_blocks_end_makes_no_difference(
+    folder: Path, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = write(folder / "out.jsonl", answer(text="Ж" * 50), [1], answer(), TOTALS)
+    output.write_bytes(output.read_bytes() + b"half")
+    whole = receipt(output)
+    monkeypatch.setattr(source, "_BLOCK", block)
+    monkeypatch.setattr(source.Source._block_at, "__defaults__", (block,))  # noqa: SLF001
+    assert receipt(output) == whole
+    assert [remark.partition(" ")[0] for remark in whole.remarks] == [
+        f"{output}:2:",
+        f"{output}:5:",
+    ]
+
+
+@pytest.fixture
+def measured() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("measured")
+def test_memory_does_not_grow_with_the_rows(folder: Path) -> None:
+    line = json.dumps(answer(text="Ответ " * 40)).encode() + b"\n"
+    peaks = []
+    for count in (4_000, 40_000):
+        output = folder / f"{count}.jsonl"
+        output.write_bytes(line * count)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        assert rows(output) == count
+        peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    assert peaks[1] < peaks[0] + 200_000
+    assert peaks[1] < 3_000_000
+
+
+def test_a_folder_is_no_output(folder: Path) -> None:
+    assert receipt(folder).failed
+    with pytest.raises(BadData):
+        source.Source(folder)
