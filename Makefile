@@ -52,6 +52,10 @@ kills: setup ## TRIALS=200 runs of real processes that are killed, some at a cho
 disks: setup ## disks that fail, fill up or can't be written, at every call
 	$(BIN)/python -m tests.proof.disks
 
+BUDGETS ?= 200
+budgets: setup ## BUDGETS=200 nights with a budget that is raised each time it is reached
+	$(BIN)/python -m tests.proof.budgets --seeds $(BUDGETS)
+
 LIFE ?= 20
 tokens: setup ## runs of 90 seconds with tokens that live for LIFE=20
 	$(BIN)/python -m tests.proof.tokens --life $(LIFE)
@@ -79,4 +83,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks tokens mutants evidence bench-pace bench-cost lock clean
+.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost lock clean

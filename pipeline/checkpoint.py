@@ -276,6 +276,7 @@ class Checkpoint:
                 tally.add_doubt(self._db, line, at)
             case Replaced(line):
                 tally.add(self._db, line, "replaced", Sums(rows=1, unknown=1))
+                tally.add_unknown(self._db, line)
             case Finish():
                 self._finish(fact)
             case Note(name, None):
@@ -330,7 +331,9 @@ class Checkpoint:
 
     def _finish(self, end: Finish) -> None:
         row = self._db.execute("SELECT operation_id FROM rows WHERE line = ?", (end.line,))
-        billed = row.fetchone()[0] is not None
+        is_unknown = row.fetchone()[0] is not None and end.usage is None
+        if is_unknown:
+            tally.add_unknown(self._db, end.line)
         self._db.execute(
             "UPDATE rows SET state = ?, place = ?, place_size = ?, place_seal = ? WHERE line = ?",
             (end.outcome, end.place.offset, end.place.size, end.place.seal, end.line),
@@ -338,7 +341,7 @@ class Checkpoint:
         usage = end.usage or Usage(0, 0, 0, 0)
         sums = Sums(
             1,
-            int(billed and end.usage is None),
+            int(is_unknown),
             usage.input_tokens,
             usage.completion_tokens,
             usage.reasoning_tokens,
@@ -349,11 +352,24 @@ class Checkpoint:
     def pending(self) -> Iterator[Pending]:
         """Every row begun and not finished, in order of the input."""
         with self._failures("read"):
-            for line, offset, size, seal, model, *columns in self._db.execute(
-                "SELECT line, offset, size, seal, model, state, at, submits, spent, operation_id"
+            for (
+                line,
+                offset,
+                size,
+                seal,
+                *bounds,
+                state,
+                at,
+                submits,
+                spent,
+                known,
+            ) in self._db.execute(
+                "SELECT line, offset, size, seal, model, input_bound, output_bound,"
+                " state, at, submits, spent, operation_id"
                 " FROM rows INDEXED BY pending WHERE place IS NULL ORDER BY line"
             ):
-                yield Pending(line, _span(offset, size, seal), state_of(*columns), model)
+                where = state_of(state, at, submits, spent, known)
+                yield Pending(line, _span(offset, size, seal), where, *bounds)
 
     def spans(self, lines: Iterable[int]) -> dict[int, Span]:
         """Where rows begun stand in the input."""

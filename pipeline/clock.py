@@ -9,7 +9,8 @@ clock was set to in between. Simulations hand in their own reading.
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -55,3 +56,19 @@ def stamp(moment: float) -> str:
 def local_day_and_time(moment: float) -> str:
     """A moment as people here read it: ``2026-11-20 23:10``."""
     return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def moment_of(text: str, now: float) -> float:
+    """A moment that people write: ``07:30`` is the next one after `now`; else ISO, local or not.
+
+    Raises:
+        ValueError: it is neither.
+
+    """
+    if len(text) == len("07:30"):
+        wanted = time_of_day.fromisoformat(text)
+        here = datetime.fromtimestamp(now).astimezone()
+        on = here.date() + timedelta(days=(wanted <= here.time()))
+        # Taken apart and put together by the local clock, which may jump in between.
+        return datetime.combine(on, wanted).timestamp()
+    return datetime.fromisoformat(text).timestamp()

@@ -7,12 +7,15 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import assert_never
 
 from pipeline.agenda import Agenda
 from pipeline.bell import Bell
 from pipeline.board import Complete, Counts, Ending
-from pipeline.clock import Clock
+from pipeline.clock import Clock, local_day_and_time
+from pipeline.deadline import Deadline
+from pipeline.errors import RunError
 from pipeline.facts import Doubt, End, Fact, Move, Replaced
 from pipeline.intake import Intake
 from pipeline.item import (
@@ -32,6 +35,8 @@ from pipeline.item import (
 from pipeline.polling import Asking
 from pipeline.recorder import Recorder
 from pipeline.records import Failure
+from pipeline.rows import Row
+from pipeline.spending import Spending
 
 _log = logging.getLogger("yagpt-batch")
 NEVER = math.inf
@@ -64,9 +69,26 @@ class Course:
     clock: Clock
     ending: Ending
     counts: Counts
+    spending: Spending
+    deadline: Deadline | None = None
     agenda: Agenda = field(default_factory=Agenda)
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing
+
+    def against(self, row: Row, now: float) -> RunError | None:
+        """Why a row may not be submitted now, by the user's own limits; None if it may."""
+        if self.deadline is not None:
+            late = self.deadline.against(now, self.agenda.latencies(), local_day_and_time)
+            if late is not None:
+                return late
+        return self.spending.against(self._worst(row, now))
+
+    def reserve(self, row: Row, now: float) -> None:
+        """A row's POST is about to be made."""
+        self.spending.reserve(row.line, self._worst(row, now))
+
+    def _worst(self, row: Row, now: float) -> Decimal:
+        return self.spending.worst(row.model, row.input_bound, row.output_bound, now)
 
     @property
     def are_last(self) -> bool:
@@ -106,12 +128,14 @@ class Course:
             *superseded(line, state),
         ]
         await self.recorder.record(*facts)
+        self.spending.keep(line)
         self.counts.doubts += 1
         return doubtful
 
-    async def finish(self, end: End) -> None:
-        """Write a row's line; its course is over."""
+    async def finish(self, end: End, model: str | None = None) -> None:
+        """Write a row's line; its course is over. `model` is the row's own, if it names one."""
         await self.recorder.write(end)
+        self.spending.settle(end.line, model, end.usage, end.day)
         match end.end:
             case Failure(stage="doubt"):
                 self.counts.held += 1

@@ -8,7 +8,9 @@ A row's failure is data (`records.Failure`) and never stands here.
     ├── StorageFailed 74  a write or sync failed
     ├── Busy          75  another process has this run
     ├── NoPermission  77  credential missing, refused, or without the right role
-    └── BadSettings   78  folder, model or hosts are wrong
+    ├── BadSettings   78  folder, model or hosts are wrong
+    ├── BudgetReached   80  the next row might cost more than --budget leaves
+    └── DeadlineReached 81  no other answer would be there by --finish-by
 """
 
 from enum import IntEnum
@@ -28,6 +30,8 @@ class Exit(IntEnum):
     BUSY = 75
     NO_PERMISSION = 77
     SETTINGS = 78
+    BUDGET = 80
+    DEADLINE = 81
 
 
 class RunError(Exception):
@@ -81,3 +85,15 @@ class BadSettings(RunError):
     """The service says that the folder, the model or the host is wrong."""
 
     exit_code = Exit.SETTINGS
+
+
+class BudgetReached(RunError):
+    """What is spent, or can have been, leaves nothing for another row."""
+
+    exit_code = Exit.BUDGET
+
+
+class DeadlineReached(RunError):
+    """Nothing that is submitted now would be back in time."""
+
+    exit_code = Exit.DEADLINE

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from pipeline.day import Day
+from pipeline.day import Day, day_of
 from pipeline.errors import BadData
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
 from pipeline.outcomes import Answer, Usage
@@ -105,6 +105,13 @@ class End:
     usage: Usage | None = None
     shown_id: str | None = None
 
+    @property
+    def day(self) -> Day | None:
+        """By which it is priced; None where the service told no time."""
+        if isinstance(self.end, Answer):
+            return day_of(self.end.finished_at, self.end.created_at)
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Finish:
@@ -123,6 +130,7 @@ class Finish:
 
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
+COSTS = "costs"
 OUTAGES = {
     "submits": "outage of submits",
     "polls": "outage of polls",
@@ -146,13 +154,15 @@ Fact = Begin | Move | Sent | Ended | Doubt | Replaced | Finish | Note
 class Pending:
     """A row begun and not finished, as the checkpoint knows it; `state` None: it was not fit.
 
-    `model` is the row's own, if it names one.
+    `model` is the row's own, if it names one; the bounds are the most tokens that it can take.
     """
 
     line: int
     span: Span
     state: State | None
     model: str | None = None
+    input_bound: int = 0
+    output_bound: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

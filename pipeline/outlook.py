@@ -9,11 +9,12 @@ from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.curve import Tempo
 from pipeline.eta import IN_FLIGHT, SAMPLES, Eta, Situation, estimate, hindrance, words
-from pipeline.facts import ETA, Note
+from pipeline.facts import COSTS, ETA, Note
 from pipeline.keeper import Keeper
 from pipeline.pace import Pace
 from pipeline.reach import Reach
 from pipeline.settings import Settings
+from pipeline.spending import Spent
 
 _FIRST_TOLD_AFTER = 5.0
 _TOLD_APART, _LONGEST_APART = 60.0, 900.0
@@ -69,6 +70,20 @@ class Outlook:
         )
         return self._last
 
+    def rows_in_time(self) -> tuple[int, int] | None:
+        """How many rows can be submitted in time, of how many; None without a deadline."""
+        left, deadline = self._to_submit(), self.course.deadline
+        if left is None or deadline is None:
+            return None
+        now, known = self.course.clock.now(), self.course.agenda.latencies()
+        return deadline.rows(now, known, self.submits.windows, left), left
+
+    def spent(self) -> Spent:
+        """What the run has spent and will have, as seen now."""
+        counts = self.course.counts
+        left = None if counts.total is None else max(counts.total - counts.finished, 0)
+        return self.course.spending.seen(left)
+
     def _to_submit(self) -> int | None:
         """Rows that need a POST yet: those not begun, and those to be submitted again."""
         counts = self.course.counts
@@ -108,7 +123,7 @@ class Outlook:
         return (left > 0 and not self.submit_reach.is_up) or (waits and not self.poll_reach.is_up)
 
     async def watch(self) -> None:
-        """Note it in the checkpoint where it has changed, once a minute at most; for ever."""
+        """Note in the checkpoint what is seen, once a minute at most; for ever."""
         told = ""
         self.course.recorder.post(Note(ETA, None))
         await asyncio.sleep(_FIRST_TOLD_AFTER)
@@ -119,6 +134,7 @@ class Outlook:
                 value = encode(asdict(eta)).decode() if eta is not None and said else None
                 self.course.recorder.post(Note(ETA, value))
                 told = said
+            self.course.recorder.post(Note(COSTS, self.course.spending.learned()))
             await asyncio.sleep(_pause(eta))
 
 

@@ -194,7 +194,7 @@ class PollLanes:
                 course.agenda.put(seen, at)
             case Conclude(end, usage):
                 course.counts.running -= 1
-                await course.finish(End(line, end, usage))
+                await course.finish(End(line, end, usage), asking.model)
             case GiveUpLost():
                 course.counts.running -= 1
                 _log.warning("! line %d: operation %s is lost", line, asking.operation_id)
@@ -213,6 +213,7 @@ class PollLanes:
     async def _lose(self, asking: Asking) -> None:
         gone = after(asking.state, Lost())
         await self._course.recorder.record(Move(asking.line, gone))
+        self._course.spending.keep(asking.line)
         await self._course.advance(asking.line, gone)
         # One operation less is under way: --max-in-flight may let a POST through.
         self._course.on_change()

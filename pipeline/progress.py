@@ -10,6 +10,7 @@ from pipeline.board import Counts
 from pipeline.clock import local_day_and_time, stamp
 from pipeline.eta import Eta, as_json, words
 from pipeline.speech import SPEECH, say
+from pipeline.spending import Spent
 
 
 class View(Protocol):
@@ -17,7 +18,7 @@ class View(Protocol):
 
     interval: float
 
-    def show(self, counts: Counts, eta: Eta | None = None) -> None: ...
+    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None: ...
 
     def close(self) -> None: ...
 
@@ -27,7 +28,7 @@ class Silent:
 
     interval = 3600.0
 
-    def show(self, counts: Counts, eta: Eta | None = None) -> None: ...
+    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None: ...
 
     def close(self) -> None: ...
 
@@ -40,7 +41,7 @@ class Bar:
     def __init__(self) -> None:
         self._bar: tqdm[Never] | None = None
 
-    def show(self, counts: Counts, eta: Eta | None = None) -> None:
+    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
         if self._bar is None:
             self._bar = tqdm(
                 file=SPEECH,
@@ -50,7 +51,7 @@ class Bar:
             )
         self._bar.total = counts.total
         self._bar.n = counts.finished
-        self._bar.set_description_str(_line(counts, eta))
+        self._bar.set_description_str(_line(counts, eta, spent))
 
     def close(self) -> None:
         if self._bar is not None:
@@ -62,8 +63,8 @@ class Plain:
 
     interval = 60.0
 
-    def show(self, counts: Counts, eta: Eta | None = None) -> None:
-        say(_line(counts, eta))
+    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
+        say(_line(counts, eta, spent))
 
     def close(self) -> None: ...
 
@@ -73,9 +74,10 @@ class JsonLines:
 
     interval = 10.0
 
-    def show(self, counts: Counts, eta: Eta | None = None) -> None:
+    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
         line = asdict(counts) | {"finished": counts.finished, "note": _note(eta)}
-        say(codec.encode(line | as_json(eta, stamp)).decode())
+        money = {} if spent is None else spent.to_json()
+        say(codec.encode(line | as_json(eta, stamp) | money).decode())
 
     def close(self) -> None: ...
 
@@ -84,13 +86,15 @@ def _note(eta: Eta | None) -> str:
     return "" if eta is None else words(eta, local_day_and_time)
 
 
-def _line(counts: Counts, eta: Eta | None) -> str:
+def _line(counts: Counts, eta: Eta | None, spent: Spent | None) -> str:
     total = "?" if counts.total is None else f"{counts.total:,}"
     parts = [f"{counts.finished:,}/{total} rows", f"{counts.running:,} running"]
     if counts.failed:
         parts.append(f"{counts.failed:,} failed")
     if counts.doubts:
         parts.append(f"{counts.doubts:,} in doubt")
+    if spent is not None and counts.finished:
+        parts.append(spent.words())
     if note := _note(eta):
         parts.append(note)
     return " · ".join(parts)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pipeline.checkpoint import Checkpoint
-from pipeline.day import day_of
 from pipeline.errors import RunError
 from pipeline.facts import End, Fact, Finish, Signature, Span
 from pipeline.outcomes import Answer
@@ -225,9 +224,8 @@ def _settle(future: asyncio.Future[None], failure: RunError | None) -> None:
 
 def _finish(end: End, place: Span) -> Finish:
     match end.end:
-        case Answer(finish=finish, created_at=created, finished_at=finished):
-            day = day_of(finished, created)
-            return Finish(end.line, "ok", finish, end.usage, place, day)
+        case Answer(finish=finish):
+            return Finish(end.line, "ok", finish, end.usage, place, end.day)
         case Failure(stage="doubt"):
             return Finish(end.line, "held", None, end.usage, place)
         case Failure():

@@ -18,10 +18,12 @@ from pipeline.board import Broken, Complete, Counts, Ending, Stopped
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.course import Course
+from pipeline.deadline import Deadline
 from pipeline.errors import Exit, RunError
-from pipeline.facts import LATENCY, OUTAGES, ROWS, Cursor, Note, Signature
+from pipeline.facts import COSTS, LATENCY, OUTAGES, ROWS, Cursor, Note, Pending, Signature
 from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
+from pipeline.item import Gone, Intended, Running
 from pipeline.outlook import Outlook
 from pipeline.pacing import Remember, paces
 from pipeline.poll_lanes import PollLanes
@@ -36,6 +38,7 @@ from pipeline.rows import model_uri
 from pipeline.service import Service
 from pipeline.settings import Settings
 from pipeline.source import Source
+from pipeline.spending import Spending
 from pipeline.submit_lanes import SubmitLanes
 from pipeline.totals import Totals
 
@@ -146,6 +149,8 @@ class Run:
             tools.clock,
             ending,
             self._counts,
+            self._spending(),
+            None if settings.finish_by is None else Deadline(settings.finish_by),
         )
         self._submit_pace, self._poll_pace = paces(
             files, self._recorder, settings, tools.remember, tools.clock.now()
@@ -172,6 +177,13 @@ class Run:
         self._refill = Refill(tools.allowance, tools.clock, tools.say)
         self._refill.attach("submits", self._submit_pace, self._submits.bell.ring)
         self._refill.attach("polls", self._poll_pace, self._course.poll_bell.ring)
+
+    def _spending(self) -> Spending:
+        checkpoint, model = self._files.checkpoint, self._settings.recipe.model
+        totals = checkpoint.totals(model)
+        spending = Spending(self._tools.prices, model, totals, self._settings.budget)
+        spending.recall(checkpoint.meta(COSTS))
+        return spending
 
     def _reaches(self) -> tuple[Reach, Reach]:
         clock, patience = self._tools.clock, self._settings.patience
@@ -233,6 +245,7 @@ class Run:
             self._expect(total)
             self._note_outages()
             await self._guarded(self._take_over)
+            self._warn_of_deadline()
             lanes = self._start_lanes(group)
             others = self._start_watchers(group)
             await self._ending.wait()
@@ -241,7 +254,7 @@ class Run:
             await recording
             for task in others:
                 task.cancel()
-        self._tools.view.show(self._counts)
+        self._tools.view.show(self._counts, spent=self._outlook.spent())
         self._tools.view.close()
         if isinstance(self._ending.reason, Complete):
             await self._guarded(self._conclude)
@@ -270,6 +283,7 @@ class Run:
         pending, now = list(checkpoint.pending()), self._tools.clock.now()
         counts.open = len(pending)
         for row in pending:
+            self._reserve_again(row, now)
             if row.state is None:
                 self._intake.again(row.line, None, first=True)
             else:
@@ -279,6 +293,27 @@ class Run:
             self._tools.say(
                 f"Continuing: {counts.finished:,}{of_all} rows done, operations to fetch: "
                 f"{counts.running:,}, doubts so far: {counts.doubts:,}."
+            )
+
+    def _reserve_again(self, row: Pending, now: float) -> None:
+        """Count what an earlier process sent, or lost, and nobody was billed for yet."""
+        spending = self._course.spending
+        worst = spending.worst(row.model, row.input_bound, row.output_bound, now)
+        match row.state:
+            case Gone() | Intended(before=Gone()):
+                spending.reserve(row.line, worst)
+                spending.keep(row.line)
+            case _:
+                pass
+        if isinstance(row.state, Intended | Running):
+            spending.reserve(row.line, worst)
+
+    def _warn_of_deadline(self) -> None:
+        fits = self._outlook.rows_in_time()
+        if fits is not None and fits[0] < fits[1]:
+            self._tools.say(
+                f"Of {fits[1]:,} rows to submit, about {fits[0]:,} can be back by --finish-by at "
+                "these rates; the others wait."
             )
 
     def _start_lanes(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
@@ -318,7 +353,7 @@ class Run:
     async def _show(self) -> None:
         view = self._tools.view
         while True:
-            view.show(self._counts, self._outlook.eta())
+            view.show(self._counts, self._outlook.eta(), self._outlook.spent())
             await asyncio.sleep(view.interval)
 
     def _expect(self, total: int | None) -> None:

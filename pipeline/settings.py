@@ -1,6 +1,7 @@
 """What a run is to do: resolved once, from flags, environment and file, and frozen."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from pipeline.codec import encode
 from pipeline.item import Policy
@@ -17,6 +18,8 @@ class Settings:
 
     Attributes:
         auto_rate: `rates` are what is known, and more is tried now and then.
+        budget: what may be spent at most, in the price table's currency.
+        finish_by: when all answers are to be back, in seconds since 1970.
 
     """
 
@@ -32,6 +35,8 @@ class Settings:
     raw: bool = False
     totals: bool = True
     emulator: bool = False
+    budget: Decimal | None = None
+    finish_by: float | None = None
 
     def identity(self) -> dict[str, str]:
         """What makes two calls the same run: option names and their values, as JSON text."""

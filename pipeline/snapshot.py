@@ -76,6 +76,7 @@ class Snapshot:
         if self._version == UNDATED_VERSION:
             # Nothing is changed here: what hides the table is seen by this connection only.
             db.execute(f"CREATE TEMP VIEW tally AS {_DATED}")
+            db.execute("CREATE TEMP VIEW unknowns AS SELECT * FROM doubts WHERE 0")
         elif self._version != VERSION:
             raise BadData(
                 f"{path} was written by another version of yagpt-batch.", "Use that version."

@@ -33,6 +33,10 @@ SELECT 'the doubt of row ' || line FROM doubts
 WHERE typeof(line) <> 'integer' OR typeof(model) NOT IN ('text', 'null')
    OR typeof(input_bound) <> 'integer' OR typeof(output_bound) NOT IN ('integer', 'null')
 UNION ALL
+SELECT 'the unknown usage of row ' || coalesce(line, '?') FROM unknowns
+WHERE typeof(line) NOT IN ('integer', 'null') OR typeof(model) NOT IN ('text', 'null')
+   OR typeof(input_bound) <> 'integer' OR typeof(output_bound) NOT IN ('integer', 'null')
+UNION ALL
 SELECT 'the sums of ' || outcome FROM tally
 WHERE typeof(outcome) <> 'text' OR typeof(model) <> 'text' OR typeof(finish) <> 'text'
    OR typeof(day) <> 'text' OR typeof(rows) <> 'integer' OR typeof(unknown) <> 'integer' OR typeof(input) <> 'integer'

@@ -8,6 +8,7 @@ from pipeline.codec import Json
 from pipeline.eta import Eta
 from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
+from pipeline.spending import Spent
 from pipeline.totals import Totals, in_doubt
 
 Told = Callable[[float], str]
@@ -63,7 +64,7 @@ class Standing:
 
     `states` counts pending rows by state, `spent` those in doubt by attempts spent. `complete`:
     all rows that the run knows of have their lines. `grown`: the input has changed since. `eta`:
-    the end as the process saw it within about a minute.
+    the end as the process saw it within about a minute; `spending`: what the whole will cost.
     """
 
     running: bool
@@ -77,6 +78,7 @@ class Standing:
     outages: Sequence[Outage]
     totals: Totals
     eta: Eta | None = None
+    spending: Spent | None = None
 
     @property
     def state(self) -> str:
@@ -123,6 +125,9 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
             }
             for outage in standing.outages
         ],
+        "projected": None
+        if standing.spending is None
+        else standing.spending.to_json()["projected"],
         **eta.as_json(standing.eta if standing.running else None, utc),
         "totals": totals.to_json(prices),
     }
@@ -156,6 +161,8 @@ def sentences(
     yield from (_outage(outage, standing, local) for outage in standing.outages)
     yield from _doubts(standing, prices)
     yield _money(standing.totals, prices)
+    if standing.spending is not None and standing.spending.likely is not None:
+        yield f"In the end: {standing.spending.projection}."
 
 
 def _headline(standing: Standing) -> str:

@@ -93,7 +93,7 @@ class SubmitLanes:
                 entry = await self._next()
                 posting = None
                 if isinstance(entry.row, Row) and entry.state is not None:
-                    await self._permission()
+                    await self._permission(entry.row)
                     posting = self._announce(entry, entry.row, entry.state)
                 else:
                     self._begin_unfit(entry)
@@ -109,10 +109,11 @@ class SubmitLanes:
             await intake.bell.wait()
         return entry
 
-    async def _permission(self) -> None:
+    async def _permission(self, row: Row) -> None:
         while True:
             now = self._course.clock.now()
-            opens_at = self._pace.opens_at(now) if self._admitted() else NEVER
+            may_be = self._admitted() and self._is_within_limits(row, now)
+            opens_at = self._pace.opens_at(now) if may_be else NEVER
             if opens_at <= now:
                 return
             await self.bell.wait(None if opens_at == NEVER else min(opens_at - now, LONGEST_NAP))
@@ -128,6 +129,14 @@ class SubmitLanes:
         keeper = self._service.keeper
         return self._reach.admits(counts.posting) and keeper.admits(counts.posting)
 
+    def _is_within_limits(self, row: Row, now: float) -> bool:
+        """Whether budget and deadline let it be submitted; what is under way may change that."""
+        against = self._course.against(row, now)
+        counts = self._course.counts
+        if against is not None and not counts.running and not counts.posting:
+            self._course.ending.set(against)
+        return against is None
+
     def _begin_unfit(self, entry: Entry) -> None:
         begin = entry.begin(None)
         if begin is not None:
@@ -139,6 +148,7 @@ class SubmitLanes:
         state = after(before, Announced(now))
         assert isinstance(state, Intended)  # noqa: S101 - that is what Announced leads to
         self._number += 1
+        self._course.reserve(row, now)
         self._pace.begin()
         begin = entry.begin(state)
         if begin is not None:
@@ -163,6 +173,7 @@ class SubmitLanes:
         row = posting.row
         if not await posting.recorded:
             self._unsent(posting)
+            self._course.spending.release(row.line)
             await self._course.finish(posting.entry.unfit_end())
             return
         if self._course.ending.reason is not None:
@@ -274,6 +285,7 @@ class SubmitLanes:
     async def _withdraw(self, posting: _Posting) -> State:
         state = after(posting.state, Withdrawn())
         await self._course.recorder.record(Move(posting.row.line, state))
+        self._course.spending.release(posting.row.line)
         return state
 
     async def _doubt(self, posting: _Posting, *, is_outage: bool) -> None:

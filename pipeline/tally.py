@@ -42,17 +42,29 @@ def add_doubt(db: sqlite3.Connection, line: int, at: float) -> None:
     )
 
 
+def add_unknown(db: sqlite3.Connection, line: int) -> None:
+    """Note an operation whose usage will never be known, with the most that it can have cost."""
+    db.execute(
+        "INSERT INTO unknowns SELECT line, at, model, input_bound, output_bound"
+        " FROM rows WHERE line = ?",
+        (line,),
+    )
+
+
 def read(db: sqlite3.Connection, model: str) -> Totals:
     """All sums; `model` is the run's, for rows that name none."""
     tallies = [
         Tally(outcome, own or model, finish or None, Sums(*sums), day or None)
         for outcome, own, finish, day, *sums in db.execute("SELECT * FROM tally")
     ]
-    doubts = [
+    return Totals(tallies, _worst(db, "doubts", model), _worst(db, "unknowns", model))
+
+
+def _worst(db: sqlite3.Connection, table: str, model: str) -> list[DoubtTally]:
+    return [
         DoubtTally(own or model, input_bound, output_bound, count, day)
         for own, input_bound, output_bound, day, count in db.execute(
-            "SELECT model, input_bound, output_bound, date(at, 'unixepoch', '+3 hours') AS day,"
-            " count(*) FROM doubts GROUP BY model, input_bound, output_bound, day"
+            "SELECT model, input_bound, output_bound, date(at, 'unixepoch', '+3 hours') AS day,"  # noqa: S608 - one of two names
+            f" count(*) FROM {table} GROUP BY model, input_bound, output_bound, day"
         )
     ]
-    return Totals(tallies, doubts)

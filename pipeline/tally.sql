@@ -5,3 +5,8 @@ CREATE TABLE tally (
     input INTEGER, completion INTEGER, reasoning INTEGER, total INTEGER,
     PRIMARY KEY (outcome, model, finish, day)
 ) WITHOUT ROWID;
+
+-- Every operation whose usage will never be known.
+CREATE TABLE unknowns (
+    line INTEGER, at REAL, model TEXT, input_bound INTEGER, output_bound INTEGER
+);

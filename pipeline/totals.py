@@ -71,10 +71,15 @@ class DoubtTally:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Everything that the totals line is made of."""
+    """Everything that the totals line is made of.
+
+    `unknowns` are operations whose usage is not known, with what they can have cost at worst: no
+    line tells of them but by their number.
+    """
 
     tallies: Sequence[Tally]
     doubts: Sequence[DoubtTally]
+    unknowns: Sequence[DoubtTally] = ()
 
     @property
     def _lines(self) -> list[Tally]:
@@ -92,6 +97,15 @@ class Totals:
     def doubt_cost(self, prices: PriceTable) -> Decimal | None:
         """What the doubts can have cost at worst; None where a price is unknown."""
         return sum_of(doubt.cost(prices) for doubt in self.doubts)
+
+    def cost(self, prices: PriceTable) -> Decimal | None:
+        """What the lines' known usage cost; None where a price is unknown."""
+        return sum_of(tally.cost(prices) for tally in self._lines)
+
+    def exposure(self, prices: PriceTable) -> Decimal | None:
+        """What the service has billed for all this, or can have; None where a price is unknown."""
+        parts: list[Tally | DoubtTally] = [*self.tallies, *self.doubts, *self.unknowns]
+        return sum_of(part.cost(prices) for part in parts)
 
     def unpriced(self, prices: PriceTable) -> list[str]:
         """The models of which something was used, or is in doubt, that has no price."""

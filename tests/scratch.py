@@ -24,6 +24,7 @@ CREATE TABLE old (
 INSERT INTO old SELECT outcome, model, finish, sum(rows), sum(unknown), sum(input),
     sum(completion), sum(reasoning), sum(total) FROM tally GROUP BY outcome, model, finish;
 DROP TABLE tally;
+DROP TABLE unknowns;
 ALTER TABLE old RENAME TO tally;
 PRAGMA user_version = 1;
 """

@@ -114,7 +114,9 @@ def test_every_state_is_found_again(path: Path) -> None:
     }
     checkpoint = recorded(path, *(begin(line, state=state) for line, state in states.items()))
     rows = list(checkpoint.pending())
-    assert rows[0] == Pending(1, span(1), Waiting())
+    first = begin(1)
+    bounds = first.input_bound, first.output_bound
+    assert rows[0] == Pending(1, span(1), Waiting(), None, *bounds)
     assert pending(checkpoint) == states
 
 
@@ -349,6 +351,21 @@ def test_the_sums_of_an_earlier_version_are_kept_with_days_that_nobody_knows(pat
     days = {(tally.day, tally.sums.rows) for tally in found if tally.outcome == "ok"}
     assert days == {(None, 1), ("2026-03-03", 1)}
     Checkpoint(path).close()
+
+
+@pytest.mark.promise("P15")
+def test_answers_without_usage_of_an_earlier_version_count_as_the_longest_there_are(
+    path: Path,
+) -> None:
+    whole(path)
+    as_version_1(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE tally SET unknown = 3")
+    checkpoint = Checkpoint(path)
+    totals = checkpoint.totals("lite")
+    checkpoint.close()
+    assert {(most.model, most.input_bound) for most in totals.unknowns} == {("lite", 32768)}
+    assert sum(most.count for most in totals.unknowns) == 3 * len(totals.tallies) > 0
 
 
 def test_an_earlier_version_that_is_damaged_is_refused_as_it_is(path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.proof.budgets import play as thrifty
 from tests.proof.nights import play
 
 # A process that dies closes nothing.
@@ -16,6 +17,12 @@ def nothing_left_over() -> Iterator[None]:
     """Find what a night left open while that may still be ignored."""
     yield
     gc.collect()
+
+
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize("seed", range(500, 512))
+def test_a_night_with_a_budget_is_never_billed_for_more(seed: int) -> None:
+    thrifty(seed)
 
 
 @pytest.mark.promise("P1")

@@ -16,6 +16,7 @@ from pipeline.recovery import Paths
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.snapshot import looked_at
+from pipeline.spending import Spent
 from tests.simulation import EVENING, AwayCarrier, refused, simulate
 
 HOUR = 3600.0
@@ -30,7 +31,7 @@ class Watching:
         self.notes: list[str] = []
         self.etas: list[Eta] = []
 
-    def show(self, counts: Counts, eta: Eta | None = None) -> None:  # noqa: ARG002
+    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:  # noqa: ARG002
         self.notes.append("" if eta is None else words(eta, local_day_and_time))
         if eta is not None:
             self.etas.append(eta)

@@ -108,6 +108,10 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -> Settings:
+    if options["budget"] is not None and options["max_tokens"] is None:
+        raise click.UsageError(
+            "--budget needs --max-tokens: without it no row has a worst case worth reserving."
+        )
     is_auto = AUTO in options["rate"]
     if is_auto and len(options["rate"]) > 1:
         raise click.UsageError("--rate auto stands alone: it finds out all windows by itself.")
@@ -129,6 +133,8 @@ def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -
         raw=options["raw"],
         totals=not options["no_totals"],
         emulator=options["emulator"],
+        budget=options["budget"],
+        finish_by=options["finish_by"],
     )
 
 

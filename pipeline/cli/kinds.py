@@ -1,16 +1,19 @@
 """Kinds of option values that click does not know."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import click
 
+from pipeline.clock import Clock, moment_of
 from pipeline.credentials import SOURCES
 from pipeline.emulator.keys import AuthorizedKey, NoKeyError
 from pipeline.emulator.schedules import Fault
 from pipeline.rates import Rate
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_AMOUNT = re.compile(r"\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -75,6 +78,38 @@ class DurationKind(click.ParamType):  # type: ignore[type-arg] # as above
         if match is None:
             self.fail(f"{value!r} is no duration: write 90s, 10m, 12h or 3d.", param, ctx)
         return float(match[1]) * _SECONDS[match[2]]
+
+
+class MoneyKind(click.ParamType):  # type: ignore[type-arg] # as above
+    """An amount of roubles."""
+
+    name = "RUB"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        if isinstance(value, Decimal):
+            return value
+        text = str(value).strip()
+        if not _AMOUNT.fullmatch(text) or not Decimal(text):
+            self.fail(f"{value!r} is no amount: write 100 or 99.50.", param, ctx)
+        return Decimal(text)
+
+
+class MomentKind(click.ParamType):  # type: ignore[type-arg] # as above
+    """``07:30``, the next time that a clock here shows it, or an ISO time."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return moment_of(str(value).strip(), Clock().now())
+        except ValueError:
+            self.fail(f"{value!r} is no time: write 07:30, or 2026-11-22T07:30.", param, ctx)
 
 
 class OffsetKind(DurationKind):

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from pipeline.cli.config import show_settings
-from pipeline.cli.kinds import DurationKind
+from pipeline.cli.kinds import DurationKind, MomentKind, MoneyKind
 from pipeline.cli.options import (
     host_options,
     limit_option,
@@ -60,6 +60,16 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
     default=8,
     show_default=True,
     help="POSTs in flight: so many rows can be in doubt after a crash.",
+)
+@option(
+    "--budget",
+    type=MoneyKind(),
+    help="What may be spent at most, doubts included. Needs --max-tokens.",
+)
+@option(
+    "--finish-by",
+    type=MomentKind(),
+    help="Submit nothing that would not be back by then: 07:30, or an ISO time.",
 )
 @option("--max-in-flight", type=click.IntRange(1), help="Operations at once; no limit by default.")
 @option(

@@ -8,6 +8,7 @@ import click
 from pipeline.cli.pricing import price_table, prices_option
 
 if TYPE_CHECKING:
+    from pipeline.prices import PriceTable
     from pipeline.recovery import Paths
     from pipeline.snapshot import Snapshot
     from pipeline.standing import Standing
@@ -41,7 +42,7 @@ def status(*, output: Path, prices: Path | None, as_json: bool) -> None:
     paths, now, table = Paths(output), Clock().now(), price_table(prices)
     running = is_running(output)
     standing = looked_at(
-        paths.checkpoint, lambda seen: _standing(paths, seen, now, running=running)
+        paths.checkpoint, lambda seen: _standing(paths, seen, table, now, running=running)
     )
     if as_json:
         click.echo(encode(in_json(standing, now, table, stamp)).decode())
@@ -50,12 +51,19 @@ def status(*, output: Path, prices: Path | None, as_json: bool) -> None:
         click.echo(clean(sentence))
 
 
-def _standing(paths: "Paths", seen: "Snapshot", now: float, *, running: bool) -> "Standing":
+def _standing(
+    paths: "Paths", seen: "Snapshot", prices: "PriceTable", now: float, *, running: bool
+) -> "Standing":
+    from pipeline.facts import COSTS  # noqa: PLC0415
     from pipeline.polling import RETENTION  # noqa: PLC0415
+    from pipeline.spending import Spending  # noqa: PLC0415
     from pipeline.standing import Standing  # noqa: PLC0415
 
     cursor, expected = seen.cursor(), seen.expected()
     states = seen.states()
+    totals = seen.totals(seen.model())
+    spending = Spending(prices, seen.model(), totals)
+    spending.recall(seen.meta(COSTS))
     complete = not states and expected is not None and 0 < expected <= cursor.rows
     return Standing(
         running=running,
@@ -67,8 +75,9 @@ def _standing(paths: "Paths", seen: "Snapshot", now: float, *, running: bool) ->
         operations=seen.operations(now - RETENTION),
         spent=seen.spent(),
         outages=seen.outages(),
-        totals=seen.totals(seen.model()),
+        totals=totals,
         eta=seen.eta(),
+        spending=None if expected is None else spending.seen(expected - totals.rows()),
     )
 
 

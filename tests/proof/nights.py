@@ -30,6 +30,7 @@ from pipeline.emulator.model import Accepted, Service
 from pipeline.errors import Exit
 from pipeline.polling import RETENTION
 from pipeline.recovery import Paths
+from pipeline.settings import Settings
 from tests.oracle import Odd, announced, check, checkpoint_at
 from tests.proof.crashes import Died, Mortal, mortal
 from tests.proof.networks import Network
@@ -40,8 +41,6 @@ from tests.simulation import EVENING, simulate
 
 _MOST_LIVES = 300
 _FINISHED = {Exit.OK, Exit.SOME_FAILED, Exit.SOME_HELD}
-# What a run may end with and still be continued by the same command.
-_RESUMABLE = {Exit.UNREACHABLE, Exit.NO_PERMISSION, 128 + 15}
 _MISTOLD = {"no-usage", "huge-usage", "no-alternatives", "neither", "both", "fails"}
 
 
@@ -82,7 +81,7 @@ def play(seed: int) -> Story:
     begun = time.process_time()
     try:
         with in_memory() as folder:
-            story = _Played(seed, Path(folder)).play()
+            story = Played(seed, Path(folder)).play()
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         told = f"{type(error).__name__}: {error} at {where.name}: {where.line}"
@@ -108,14 +107,19 @@ class _Life:
     code: int | None = None
 
 
-class _Played:
+class Played:
+    """One night, as it goes on."""
+
+    resumable: frozenset[int] = frozenset({Exit.UNREACHABLE, Exit.NO_PERMISSION, 128 + 15})
+    """What a run may end with and still be continued by the same command."""
+
     def __init__(self, seed: int, folder: Path) -> None:
         self._chance = random.Random(seed)  # noqa: S311 - a simulation
-        self._night = night = Night.of(self._chance)
+        self.night = night = Night.of(self._chance)
         self._folder = folder
         self._rows = folder / "prompts.jsonl"
-        self._model = Service(night.config)
-        self._api = Api(self._model)
+        self.model = Service(night.config)
+        self._api = Api(self.model)
         self._unreliable = Unreliable(self._api, night.faults, seed, EVENING)
         self._ailments = Ailments(night.faults, seed, EVENING)
         self._now = EVENING
@@ -123,11 +127,11 @@ class _Played:
         self._story = Story(nights=1)
 
     def play(self) -> Story:
-        self._write(self._night.rows)
+        self._write(self.night.rows)
         (self._folder / "0").mkdir()
         paths = self._until_finished(Paths(self._folder / "0" / "results.jsonl"))
-        if self._night.later:
-            self._write(self._night.later)
+        if self.night.later:
+            self._write(self.night.later)
             paths = self._until_finished(paths)
         self._judge(paths)
         self._judge_that_a_finished_run_stays(paths)
@@ -142,11 +146,19 @@ class _Played:
         while self._story.lives < _MOST_LIVES:
             life = self._live(paths)
             paths = life.paths
+            self.judge_life(life.code)
             if life.code in _FINISHED:
                 return paths
-            assert life.code is None or life.code in _RESUMABLE, f"it ended with {life.code}"
+            assert life.code is None or life.code in self.resumable, f"it ended with {life.code}"
             self._now += self._pause(life.code)
         raise AssertionError("it does not end")
+
+    def settings(self) -> Settings:
+        """Those of the next life."""
+        return self.night.settings
+
+    def judge_life(self, code: int | None) -> None:
+        """What else is to hold each time that the process is gone; it ended so, or died."""
 
     def _pause(self, code: int | None) -> float:
         """Seconds until somebody starts it again."""
@@ -162,7 +174,7 @@ class _Played:
         story.lives += 1
         heir = Paths(self._folder / str(story.lives) / paths.output.name)
         deaths = story.kills + story.power_cuts + story.stops
-        ends_early = deaths < self._night.deaths and not is_spared
+        ends_early = deaths < self.night.deaths and not is_spared
         stop_after = chance.uniform(0, 600) if ends_early and chance.random() < 0.2 else None
         dies_at = int(10 ** chance.uniform(0, 3.2)) if ends_early and not stop_after else None
         life = Mortal(paths, heir, dies_at, chance)
@@ -183,18 +195,18 @@ class _Played:
         networks: list[tuple[Network, Clock]] = []
 
         def through(_: object, clock: Clock) -> Network:
-            most_delay = self._night.most_delay
+            most_delay = self.night.most_delay
             network = Network(self._unreliable, clock, most_delay, life, self._chance)
             networks.append((network, clock))
             return network
 
         try:
             outcome, _ = simulate(
-                *(self._rows, paths.output, self._night.settings, self._model),
+                *(self._rows, paths.output, self.settings(), self.model),
                 start=self._now,
                 stop_after=stop_after,
                 through=through,
-                disk=self._night.disk,
+                disk=self.night.disk,
             )
         except Died:
             networks[0][0].let_go()
@@ -208,7 +220,7 @@ class _Played:
         lines = [line for path in (paths.output, paths.errors) for line in self._seen_in(path)]
         counted = Counter(line["line"] for line in lines if "line" in line)
         assert set(counted.values()) <= {1}, "a row has two lines"
-        accepted = {a.client_request_id for a in self._model.ledger.submits}
+        accepted = {a.client_request_id for a in self.model.ledger.submits}
         if not paths.checkpoint.exists():
             assert not accepted, "something was submitted without a checkpoint"
             return
@@ -232,23 +244,24 @@ class _Played:
 
     def _judge(self, paths: Paths) -> None:
         story = self._story
-        kinds = {fault.kind for fault in self._night.faults}
+        kinds = {fault.kind for fault in self.night.faults}
         ledger = json.loads(self._api.respond("GET", "/emulator/ledger", {}, b"", self._now).body)
         odd = Odd(self._mistold(), ids="duplicate-id" in kinds)
-        told = check(self._rows, paths.output, ledger, odd=odd)
-        assert not self._model.violations, f"quotas were passed: {self._model.violations}"
+        recipe = self.settings().recipe
+        told = check(self._rows, paths.output, ledger, recipe=recipe, odd=odd)
+        assert not self.model.violations, f"quotas were passed: {self.model.violations}"
         if not odd.ids:
             self._judge_ids_on_disk(paths)
         story.rows = sum(bool(row.strip()) for row in self._rows.read_bytes().split(b"\n"))
         story.lost = story.rows - len(told.results) - len(told.failures)
-        story.accepted = len(self._model.ledger.submits)
+        story.accepted = len(self.model.ledger.submits)
         story.accepted_twice, story.doubts = told.paid_twice, told.doubts
         story.replaced = told.replaced
-        story.faults = sum(self._model.ledger.faults.values())
+        story.faults = sum(self.model.ledger.faults.values())
 
     def _mistold(self) -> frozenset[str]:
         """Operations whose answers did not tell what they cost."""
-        accepted = enumerate(self._model.ledger.submits, start=1)
+        accepted = enumerate(self.model.ledger.submits, start=1)
         ailments = self._ailments
         drawn = {a.operation_id: ailments.befall(a.operation_id, n, a.at) for n, a in accepted}
         return frozenset(name for name, ailment in drawn.items() if ailment in _MISTOLD)
@@ -258,10 +271,10 @@ class _Played:
         with checkpoint_at(paths.output) as db:
             names = announced(db)
         by_line: dict[int, list[Accepted]] = {}
-        for record in self._model.ledger.submits:
+        for record in self.model.ledger.submits:
             by_line.setdefault(names[record.client_request_id], []).append(record)
         for seen in self._seen:
-            kept_until = self._model.ledger.accepted[seen.operation_id].at + RETENTION
+            kept_until = self.model.ledger.accepted[seen.operation_id].at + RETENTION
             again = [a for a in by_line[seen.line] if seen.at < a.at < kept_until]
             self._story.paid_again += len(again)
         assert not self._story.paid_again, "a row was paid for again, its id on disk"
@@ -269,7 +282,7 @@ class _Played:
     def _judge_that_a_finished_run_stays(self, paths: Paths) -> None:
         def state() -> list[Any]:
             files = [path.read_bytes() for path in (paths.output, paths.errors) if path.exists()]
-            return [*files, len(self._model.ledger.submits), len(self._model.poll_times)]
+            return [*files, len(self.model.ledger.submits), len(self.model.poll_times)]
 
         before = state()
         assert self._live(paths, is_spared=True).code in _FINISHED

@@ -1,0 +1,57 @@
+"""Until when rows are submitted, so that their answers are back by a moment. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.curve import Curve
+from pipeline.errors import DeadlineReached
+from pipeline.eta import Told
+from pipeline.latency import Latency
+from pipeline.window import Window
+
+_TYPICAL = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """Answers are wanted by `at`, in seconds since 1970."""
+
+    at: float
+
+    def against(
+        self, now: float, known: Sequence[tuple[float, Latency]], local: Told
+    ) -> DeadlineReached | None:
+        """Why nothing may be submitted any more; None if it may."""
+        if now + typical(known) <= self.at:
+            return None
+        return DeadlineReached(
+            f"--finish-by {local(self.at)} is reached: what was submitted is fetched, and nothing "
+            "else would be back in time.",
+            "Run the same command with a later --finish-by to go on.",
+        )
+
+    def rows(
+        self,
+        now: float,
+        known: Sequence[tuple[float, Latency]],
+        windows: Sequence[Window],
+        at_most: int,
+    ) -> int:
+        """How many of the next rows can be submitted in time through these windows."""
+        last = self.at - typical(known)
+        if at_most <= 0 or last < now:
+            return 0
+        curve = Curve(windows, now, at_most)
+        few, many = 0, at_most
+        while few < many:
+            middle = (few + many + 1) // 2
+            if curve.at(middle - 1) <= last:
+                few = middle
+            else:
+                many = middle - 1
+        return few
+
+
+def typical(known: Sequence[tuple[float, Latency]]) -> float:
+    """How long half of all operations take, in seconds; 0 while nothing is known."""
+    return sum(share * latency.age_of(0.0, _TYPICAL) for share, latency in known)

@@ -1,0 +1,223 @@
+"""What a run has spent, what it can have spent at worst, and what it will come to. Pure.
+
+With a limit every POST reserves its worst case before it is made, and an answer's usage takes the
+reservation's place. What nobody can know stays reserved for ever: doubts, lost operations, answers
+without usage. So what the service bills is never more than what counts here.
+
+    reserve ──refused, not sent──▶ release
+       └──accepted──▶ settle (usage known) or keep (never known)
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from msgspec import convert
+
+from pipeline.codec import Json, decode, encode
+from pipeline.day import Day, day_at
+from pipeline.errors import BadSettings, BudgetReached
+from pipeline.outcomes import Usage
+from pipeline.prices import Price, PriceTable, money
+from pipeline.totals import Totals
+
+_ENOUGH = 50
+# Of a normal distribution: 95 % are within.
+_SPREAD = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the finished rows cost, and what all rows will; as seen at one moment.
+
+    `amount` None: a price is not known. `low`, `likely`, `high`: the total at the end, with 95 %
+    between the outer two; None before enough answers are in to tell.
+    """
+
+    amount: Decimal | None
+    currency: str
+    low: Decimal | None = None
+    likely: Decimal | None = None
+    high: Decimal | None = None
+
+    def words(self) -> str:
+        """As a part of a line."""
+        if self.amount is None:
+            return "cost unknown"
+        if self.likely is None or self.low is None or self.high is None:
+            return f"{_rounded(self.amount)} {self.currency}"
+        return f"{_rounded(self.amount)} {self.currency}, in the end {self.projection}"
+
+    @property
+    def projection(self) -> str:
+        """Between what and what the total will be."""
+        if self.low is None or self.high is None:
+            return "unknown"
+        low, high = _rounded(self.low), _rounded(self.high)
+        return f"{low} {self.currency}" if low == high else f"{low} to {high} {self.currency}"
+
+    def to_json(self) -> dict[str, Json]:
+        values = {"low": self.low, "likely": self.likely, "high": self.high}
+        projected: Json = None
+        if self.likely is not None:
+            projected = {name: money(value) for name, value in values.items()}
+        return {"spent": money(self.amount), "currency": self.currency, "projected": projected}
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What answers cost each: how many there were, the sum, and the sum of squares."""
+
+    count: int = 0
+    sum: float = 0.0
+    squares: float = 0.0
+
+    def add(self, cost: float) -> None:
+        self.count += 1
+        self.sum += cost
+        self.squares += cost * cost
+
+    def of(self, more: int) -> tuple[float, float] | None:
+        """What so many more will cost, and how far off that may be; None while little is known."""
+        if self.count < _ENOUGH:
+            return None
+        mean = self.sum / self.count
+        variance = max(self.squares / self.count - mean * mean, 0.0)
+        off = math.sqrt(variance * (more + more * more / self.count))
+        return mean * more, _SPREAD * off
+
+
+@dataclass(slots=True)
+class Spending:
+    """The money of one run. `model` is the run's, for rows that name none.
+
+    `totals` are those at the start, from which it goes on; `limit` is in the table's currency.
+    """
+
+    prices: PriceTable
+    model: str
+    totals: Totals
+    limit: Decimal | None = None
+    _known: Decimal | None = field(init=False)
+    _exposed: Decimal = field(init=False, default=Decimal(0))
+    _reserved: dict[int, Decimal] = field(init=False, default_factory=dict)
+    _answers: _Answers = field(init=False, default_factory=_Answers)
+    _prices: dict[tuple[str, Day | None], Price | None] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._known = self.totals.cost(self.prices)
+        if self.limit is None:
+            return
+        exposed = self.totals.exposure(self.prices)
+        if exposed is None or self.prices.find(self.model) is None:
+            raise _unpriced(self.totals.unpriced(self.prices) or [self.model])
+        self._exposed = exposed
+
+    # What a limit needs.
+
+    @property
+    def committed(self) -> Decimal:
+        """What the service has billed, or may have, or will bill at most for what is under way."""
+        return self._exposed
+
+    def worst(
+        self, model: str | None, input_bound: int, output_bound: int | None, now: float
+    ) -> Decimal:
+        """The most that a request can cost when its answer comes; nothing where nobody asks.
+
+        Later lists of the table count too: it may be priced by one of them.
+
+        Raises:
+            BadSettings: there is a limit, and no price.
+
+        """
+        if self.limit is None:
+            return Decimal(0)
+        named, today = model or self.model, day_at(now)
+        days = [today, *(known.since for known in self.prices.lists if known.since > today)]
+        found = [self.prices.worst(named, input_bound, output_bound, day) for day in days]
+        known = [amount for amount in found if amount is not None]
+        if len(known) < len(found):
+            raise _unpriced([named])
+        return max(known)
+
+    def against(self, worst: Decimal) -> BudgetReached | None:
+        """Why a request that can cost so much may not be made now; None if it may."""
+        if self.limit is None or self._exposed + worst <= self.limit:
+            return None
+        currency = self.prices.currency
+        return BudgetReached(
+            f"the budget of {money(self.limit)} {currency} is reached: {money(self._exposed)} are "
+            f"spent, or can have been, and the next row can cost {money(worst)}.",
+            "Run the same command with a larger --budget to go on.",
+        )
+
+    def reserve(self, line: int, worst: Decimal) -> None:
+        """A row's POST is about to be made."""
+        if self.limit is not None:
+            self._reserved[line] = worst
+            self._exposed += worst
+
+    def release(self, line: int) -> None:
+        """It was certainly not accepted."""
+        reserved = self._reserved.pop(line, None)
+        if reserved is not None:
+            self._exposed -= reserved
+
+    def keep(self, line: int) -> None:
+        """It may have been accepted, or was, and what it cost will never be known."""
+        self._reserved.pop(line, None)
+
+    # What every run tells.
+
+    def settle(self, line: int, model: str | None, usage: Usage | None, day: Day | None) -> None:
+        """A row is over."""
+        reserved = self._reserved.pop(line, None)
+        if usage is None:
+            return
+        price = self._price(model or self.model, day)
+        cost = None if price is None else price.of(usage.input_tokens, usage.completion_tokens)
+        self._known = None if cost is None or self._known is None else self._known + cost
+        if cost is not None:
+            self._answers.add(float(cost))
+        if self.limit is not None and cost is not None:
+            self._exposed += cost - (reserved or Decimal(0))
+
+    def _price(self, model: str, day: Day | None) -> Price | None:
+        if (model, day) not in self._prices:
+            self._prices[model, day] = self.prices.find(model, day)
+        return self._prices[model, day]
+
+    def seen(self, left: int | None) -> Spent:
+        """Where the money stands; `left` rows have no line yet, if that is known."""
+        spent = Spent(self._known, self.prices.currency)
+        more = self._answers.of(left) if left else None
+        if more is None or self._known is None:
+            return spent
+        likely, off = self._known + Decimal(more[0]), Decimal(more[1])
+        low = max(likely - off, self._known)
+        return Spent(self._known, spent.currency, low, likely, likely + off)
+
+    def learned(self) -> str:
+        """What `recall` takes, as text: what answers cost each."""
+        return encode(self._answers).decode()
+
+    def recall(self, learned: str | None) -> None:
+        """Go on from what an earlier process learned; what can't be read is as good as nothing."""
+        try:
+            self._answers = convert(decode((learned or "").encode()), _Answers)
+        except ValueError:
+            self._answers = _Answers()
+
+
+def _unpriced(models: Sequence[str]) -> BadSettings:
+    return BadSettings(
+        f"--budget can't be kept: no price is known for {', '.join(models)}.",
+        "Give its price with --prices FILE; `yagpt-batch prices --toml` shows the form.",
+    )
+
+
+def _rounded(amount: Decimal) -> str:
+    """To kopecks."""
+    return f"{amount:,.2f}"

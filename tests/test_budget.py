@@ -1,0 +1,145 @@
+"""Runs with a budget or a deadline, under virtual time."""
+
+import json
+import re
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pipeline.carrier import NoAnswerError, Reply
+from pipeline.cli.pricing import price_table
+from pipeline.emulator.ailments import Ailments
+from pipeline.emulator.model import Config, Service
+from pipeline.emulator.schedules import Fault
+from pipeline.errors import BudgetReached, DeadlineReached
+from pipeline.rates import Rate
+from pipeline.rows import Recipe
+from pipeline.settings import Settings
+from tests.simulation import EVENING, Sending, simulate
+
+HOUR = 3600.0
+RECIPE = Recipe(model="yandexgpt-lite", folder=Config().folder, max_tokens=60)
+
+
+def rows(folder: Path, count: int) -> Path:
+    path = folder / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"слово {n}"}) + "\n" for n in range(count)))
+    return path
+
+
+def settings(budget: str | None = None, **changes: object) -> Settings:
+    limit = None if budget is None else Decimal(budget)
+    return replace(Settings(RECIPE, rates=(Rate(5, 1.0),), budget=limit), **changes)  # type: ignore[arg-type]
+
+
+def billed(model: Service) -> Decimal:
+    price = price_table(None).find("yandexgpt-lite")
+    assert price is not None
+    usages = (record.usage for record in model.ledger.submits)
+    return sum((price.of(usage.input, usage.completion) for usage in usages), Decimal(0))
+
+
+@pytest.mark.promise("P15")
+def test_a_budget_that_is_reached_ends_the_run_with_what_is_paid_for_fetched(folder: Path) -> None:
+    prompts, output = rows(folder, 300), folder / "results.jsonl"
+    model = Service(Config(latency_median=20))
+    outcome, end = simulate(prompts, output, settings("0.5"), model)
+    assert outcome.exit_code == 80
+    assert isinstance(outcome.end, BudgetReached)
+    assert "larger --budget" in outcome.end.told
+    paid = len(model.ledger.submits)
+    assert outcome.totals.rows("ok") == paid
+    # All but what one row can cost at most is used.
+    assert Decimal("0.5") - Decimal("0.05") < billed(model) <= Decimal("0.5")
+
+    outcome, end = simulate(prompts, output, settings("0.5"), model, start=end)
+    assert outcome.exit_code == 80
+    assert len(model.ledger.submits) == paid
+    outcome, _ = simulate(prompts, output, settings("99"), model, start=end)
+    assert outcome.exit_code == 0
+    assert len(model.ledger.submits) == 300
+
+
+@pytest.mark.promise("P15")
+def test_what_is_in_flight_or_in_doubt_counts_through_restarts(folder: Path) -> None:
+    prompts, output = rows(folder, 300), folder / "results.jsonl"
+    model, now, codes = Service(Config(latency_median=300)), EVENING, list[int]()
+    doubts = list[int]()
+    calls = 0
+
+    async def meet(call: Sending) -> Reply:
+        nonlocal calls
+        calls += call.is_submit
+        if call.is_submit and calls % 5 == 0:
+            await call.onward()
+            raise NoAnswerError("ReadTimeout")
+        return await call.onward()
+
+    for stop_after in (3.0, 2.0, 4.0, 1.0, None):
+        outcome, now = simulate(
+            *(prompts, output, settings("0.6"), model),
+            start=now,
+            stop_after=stop_after,
+            meet=meet,
+        )
+        codes.append(outcome.exit_code)
+        doubts.append(outcome.totals.doubt_count)
+        assert billed(model) <= Decimal("0.6")
+    assert codes == [143, 143, 143, 143, 80]
+    assert doubts[-1] > 3
+
+
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize("ailment", ["no-usage", "fails", "forgotten"])
+def test_an_operation_that_never_tells_its_usage_stays_set_aside(
+    folder: Path, ailment: str
+) -> None:
+    prompts, output = rows(folder, 300), folder / "results.jsonl"
+    model, now = Service(Config(latency_median=5)), EVENING
+    model.suffer(Ailments((Fault.parse(f"{ailment}=0.3"),), 1, EVENING))
+    for budget in "0.4", "0.4", "0.8":
+        outcome, now = simulate(prompts, output, settings(budget), model, start=now)
+        assert outcome.exit_code == 80
+        assert billed(model) <= Decimal(budget)
+        totals = outcome.totals
+        unknown = sum(tally.sums.unknown for tally in totals.tallies)
+        assert unknown == sum(most.count for most in totals.unknowns) > 5
+
+
+@pytest.mark.promise("P15")
+def test_a_row_that_does_not_fit_at_all_ends_it_before_anything_is_sent(folder: Path) -> None:
+    model = Service(Config())
+    outcome, _ = simulate(rows(folder, 3), folder / "results.jsonl", settings("0.001"), model)
+    assert outcome.exit_code == 80
+    assert "the next row can cost" in str(outcome.end)
+    assert not model.ledger.submits
+
+
+def test_nothing_is_submitted_that_would_not_be_back_by_the_deadline(folder: Path) -> None:
+    prompts, output, said = rows(folder, 2000), folder / "results.jsonl", list[str]()
+    model = Service(Config(latency_median=60, latency_sigma=0.2))
+    until = EVENING + 300
+    paced = settings(finish_by=until)
+    outcome, end = simulate(prompts, output, paced, model, say=said.append)
+    assert outcome.exit_code == 81
+    assert isinstance(outcome.end, DeadlineReached)
+    # Nothing is known of latencies at the start: all that can be submitted may be in time.
+    (fits,) = re.findall(r"Of 2,000 rows to submit, about ([\d,]+) can be back", "\n".join(said))
+    assert 1490 <= int(fits.replace(",", "")) <= 1506
+    last = model.submit_times[-1]
+    assert until - 75 < last < until - 50
+    assert outcome.totals.rows("ok") == len(model.ledger.submits)
+    assert end < until + 120
+
+    outcome, _ = simulate(prompts, output, settings(), model, start=end)
+    assert outcome.exit_code == 0
+
+
+def test_a_deadline_that_is_far_away_changes_nothing(folder: Path) -> None:
+    prompts, output, said = rows(folder, 50), folder / "results.jsonl", list[str]()
+    paced = settings(finish_by=EVENING + HOUR)
+    outcome, _ = simulate(prompts, output, paced, Service(Config()), say=said.append)
+    assert outcome.exit_code == 0
+    assert not any("--finish-by" in words for words in said)

@@ -1,0 +1,174 @@
+"""What a run has spent, can have spent and will, as arithmetic."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import BadSettings, BudgetReached
+from pipeline.outcomes import Usage
+from pipeline.prices import Price, PriceList, PriceTable
+from pipeline.spending import Spending, Spent
+from pipeline.totals import DoubtTally, Sums, Tally, Totals
+from tests.builders import NOW
+
+NOTHING = Totals([], [])
+TODAY, TOMORROW = "2027-01-15", "2027-01-16"
+
+
+def priced(price: str) -> dict[str, Price]:
+    return {"lite": Price(Decimal(price), Decimal(price))}
+
+
+PRICES = PriceTable("RUB", [PriceList("2026-01-01", priced("1"))])
+
+
+def spending(
+    limit: str | None = "10", totals: Totals = NOTHING, prices: PriceTable = PRICES
+) -> Spending:
+    return Spending(prices, "lite", totals, None if limit is None else Decimal(limit))
+
+
+def usage(tokens: int) -> Usage:
+    return Usage(tokens, 0, 0, tokens)
+
+
+@pytest.mark.promise("P15")
+def test_what_is_set_aside_is_the_most_until_it_is_known() -> None:
+    money = spending()
+    worst = money.worst(None, 3000, 2000, NOW)
+    assert worst == 5
+    money.reserve(1, worst)
+    assert money.committed == 5
+    assert money.against(Decimal(5)) is None
+    assert isinstance(money.against(Decimal("5.01")), BudgetReached)
+    money.settle(1, None, usage(700), TODAY)
+    assert money.committed == Decimal("0.7")
+
+
+@pytest.mark.promise("P15")
+def test_what_was_refused_is_given_back_and_what_is_in_doubt_is_not() -> None:
+    money = spending()
+    for line in 1, 2, 3:
+        money.reserve(line, Decimal(3))
+    money.release(1)
+    money.keep(2)
+    money.settle(3, None, None, None)
+    assert money.committed == 6
+    for line in 1, 2, 3:
+        money.release(line)
+    assert money.committed == 6
+
+
+@pytest.mark.promise("P15")
+def test_what_earlier_processes_spent_or_can_have_spent_counts() -> None:
+    sums = Sums(2, 1, 1000, 500, 0, 1500)
+    totals = Totals(
+        [Tally("ok", "lite", "final", sums, TODAY), Tally("replaced", "lite", None, Sums(1, 1))],
+        [DoubtTally("lite", 100, 100, 3, TODAY)],
+        [DoubtTally("lite", 1000, 1000, 2)],
+    )
+    assert spending(totals=totals).committed == Decimal("1.5") + Decimal("0.6") + 4
+
+
+@pytest.mark.promise("P15")
+def test_a_price_that_rises_before_the_answer_is_set_aside_for() -> None:
+    lists = [PriceList("2026-01-01", priced("1")), PriceList(TOMORROW, priced("3"))]
+    money = spending(prices=PriceTable("RUB", lists))
+    assert money.worst(None, 1000, 0, NOW) == 3
+    lists = [PriceList("2026-01-01", priced("3")), PriceList("2026-02-01", priced("1"))]
+    assert spending(prices=PriceTable("RUB", lists)).worst(None, 1000, 0, NOW) == 1
+
+
+@pytest.mark.promise("P15")
+def test_a_budget_without_a_price_is_refused_and_said_how_to_give_one() -> None:
+    with pytest.raises(BadSettings, match="no price is known for pro") as raised:
+        Spending(PRICES, "pro", NOTHING, Decimal(1))
+    assert "--prices" in raised.value.advice
+    with pytest.raises(BadSettings, match="no price is known for pro"):
+        spending().worst("pro", 1, 1, NOW)
+    assert Spending(PRICES, "pro", NOTHING).worst(None, 1, 1, NOW) == 0
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["accepted", "refused", "doubted", "lost", "no usage"]),
+        st.integers(1, 2000),
+        st.integers(0, 100),
+    ),
+    max_size=40,
+)
+
+
+@pytest.mark.promise("P15")
+@given(EVENTS, st.integers(1, 8))
+def test_whatever_happens_no_more_is_billed_than_the_limit(
+    events: list[tuple[str, int, int]], at_once: int
+) -> None:
+    money, billed = spending("5"), Decimal(0)
+    under_way: list[tuple[int, str, int]] = []
+    for line, (what, bound, share) in enumerate(events):
+        worst = money.worst(None, bound, 0, NOW)
+        if money.against(worst) is None:
+            money.reserve(line, worst)
+            used = bound * share // 100
+            billed += Decimal(0 if what == "refused" else used) / 1000
+            under_way.append((line, what, used))
+        while len(under_way) >= at_once:
+            ended, how, used = under_way.pop(0)
+            match how:
+                case "accepted":
+                    money.settle(ended, None, usage(used), TODAY)
+                case "no usage":
+                    money.settle(ended, None, None, TODAY)
+                case "refused":
+                    money.release(ended)
+                case _:
+                    money.keep(ended)
+        assert billed <= money.committed <= 5
+
+
+def test_the_end_is_told_once_50_answers_are_in() -> None:
+    money = spending(None)
+    for line in range(49):
+        money.settle(line, None, usage(1000), TODAY)
+    assert money.seen(10) == Spent(Decimal(49), "RUB")
+    money.settle(49, None, usage(1000), TODAY)
+    assert money.seen(10) == Spent(Decimal(50), "RUB", Decimal(60), Decimal(60), Decimal(60))
+    assert money.seen(10).words() == "50.00 RUB, in the end 60.00 RUB"
+    assert money.seen(0) == money.seen(None) == Spent(Decimal(50), "RUB")
+
+
+def test_the_end_is_an_interval_that_holds_it_19_times_of_20() -> None:
+    held = 0
+    for seed in range(200):
+        money, after = spending(None), Decimal(0)
+        draws = [((seed * 7919 + n * 104_729) % 1000) + 1 for n in range(400)]
+        for line, tokens in enumerate(draws[:100]):
+            money.settle(line, None, usage(tokens), TODAY)
+        after = sum(Decimal(tokens) / 1000 for tokens in draws)  # type: ignore[assignment]
+        seen = money.seen(300)
+        assert seen.low is not None
+        assert seen.high is not None
+        held += seen.low <= after <= seen.high
+    assert held >= 190
+
+
+def test_what_answers_cost_is_remembered_as_text() -> None:
+    money, heir = spending(None), spending(None)
+    for line in range(60):
+        money.settle(line, None, usage(line), TODAY)
+    heir.recall(money.learned())
+    assert heir.learned() == money.learned()
+    for damaged in None, "", "[]", "{}", '{"count": "x"}':
+        heir.recall(damaged)
+        assert heir.seen(10).likely is None
+
+
+def test_a_cost_that_is_not_known_is_not_a_number() -> None:
+    money = Spending(PRICES, "pro", NOTHING)
+    money.settle(1, None, usage(5), TODAY)
+    assert money.seen(5) == Spent(None, "RUB")
+    assert money.seen(5).words() == "cost unknown"
+    assert money.seen(5).to_json() == {"spent": None, "currency": "RUB", "projected": None}
