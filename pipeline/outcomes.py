@@ -1,4 +1,4 @@
-"""What a call can come to: the outcomes of a POST and of a GET, as types.
+"""What a call can come to: the outcomes of a POST, of a GET and of a count, as types.
 
 `wire` reads them from what the service sent, `service` makes those of calls without an answer, and
 `submitting` and `polling` decide what each means.
@@ -143,8 +143,27 @@ class Garbled:
     problem: Problem
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the tokenizer makes of a request, the chat template included."""
+
+    tokens: int
+
+
 SubmitOutcome = (
     Accepted
+    | Refused
+    | Throttled
+    | Unauthorized
+    | Forbidden
+    | NotFound
+    | Conflict
+    | Misdirected
+    | NotSent
+    | Unsure
+)
+CountOutcome = (
+    Counted
     | Refused
     | Throttled
     | Unauthorized

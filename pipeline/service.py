@@ -1,4 +1,4 @@
-"""The service as three calls: submit, poll, and a probe that costs nothing.
+"""The service as four calls: submit, poll, and two that cost nothing: a count and a probe.
 
 Bytes are carried by whatever fits `Carrier`, so that the network can be real, a mock or a
 simulation. A carrier makes one call, once, and tells a call that was certainly not sent from one
@@ -22,13 +22,14 @@ from pipeline import __version__, outcomes, wire
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.credentials import Credential, CredentialSource
-from pipeline.outcomes import PollOutcome, Problem, SubmitOutcome
+from pipeline.outcomes import CountOutcome, PollOutcome, Problem, SubmitOutcome
 
 CONNECT_TIMEOUT = 10.0
 # Giving up early on a POST makes doubts.
 SUBMIT_TIMEOUT = 120.0
 POLL_TIMEOUT = 30.0
 PROBE_TIMEOUT = 5.0
+COUNT_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class Account:
     data_logging: bool = True
 
 
-_Outcome = TypeVar("_Outcome", SubmitOutcome, PollOutcome)
+_Outcome = TypeVar("_Outcome", SubmitOutcome, PollOutcome, CountOutcome)
 
 
 class Service:
@@ -182,6 +183,25 @@ class Service:
             return outcomes.Garbled(Problem("undecodable", str(error)))
         now = self._clock.now()
         outcome = wire.read_poll(operation_id, reply.status, reply.headers, reply.body, now)
+        return await self._heeded(outcome, credential)
+
+    async def count_tokens(self, body: bytes) -> CountOutcome:
+        """POST a request to the free tokenizer, which knows the chat template."""
+        url = f"{self._endpoints.llm}/foundationModels/v1/tokenizeCompletion"
+        credential = await self._authorized()
+        headers = self._headers(credential)
+        if not self._account.data_logging:
+            headers["x-data-logging-enabled"] = "false"
+        try:
+            reply = await self._carrier.send("POST", url, headers, body, COUNT_TIMEOUT)
+        except NotSentError as error:
+            return outcomes.NotSent(Problem("not_sent", str(error)))
+        except NoAnswerError as error:
+            return outcomes.Unsure(Problem("no_answer", str(error)))
+        except UndecodableError as error:
+            return outcomes.Unsure(Problem("undecodable", str(error)), outage=False)
+        now = self._clock.now()
+        outcome = wire.read_count(reply.status, reply.headers, reply.body, now)
         return await self._heeded(outcome, credential)
 
     async def probe_submits(self, model_uri: str) -> bool:

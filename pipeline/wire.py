@@ -19,6 +19,8 @@ from pipeline.outcomes import (
     Accepted,
     Answer,
     Conflict,
+    Counted,
+    CountOutcome,
     Failed,
     Forbidden,
     Garbled,
@@ -77,6 +79,18 @@ def read_submit(status: int, headers: Headers, body: bytes, now: float) -> Submi
         what = f"HTTP {status} without an operation id: {_shown(body)}"
         return Unsure(Problem("no_id", what, headers.get("x-request-id")), outage=False)
     return _read_refusal(status, headers, body, now)
+
+
+def read_count(status: int, headers: Headers, body: bytes, now: float) -> CountOutcome:
+    """What the answer to a POST of `tokenizeCompletion` means; its tokens, special ones too."""
+    if not 200 <= status < 300:
+        return _read_refusal(status, headers, body, now)
+    answer = _object(body)
+    tokens = answer.get("tokens") if answer is not None else None
+    if isinstance(tokens, list):
+        return Counted(len(tokens))
+    what = f"HTTP {status} without tokens: {_shown(body)}"
+    return Unsure(Problem("no_tokens", what, headers.get("x-request-id")), outage=False)
 
 
 def read_poll(asked: str, status: int, headers: Headers, body: bytes, now: float) -> PollOutcome:

@@ -10,7 +10,7 @@ from pipeline import outcomes
 from pipeline.clock import Clock
 from pipeline.codec import Json, encode
 from pipeline.credentials import Credential, Fixed
-from pipeline.outcomes import PollOutcome, Problem, SubmitOutcome
+from pipeline.outcomes import CountOutcome, PollOutcome, Problem, SubmitOutcome
 from pipeline.service import (
     POLL_TIMEOUT,
     Account,
@@ -21,7 +21,7 @@ from pipeline.service import (
     Service,
     UndecodableError,
 )
-from tests.builders import NOW, OPERATION, operation
+from tests.builders import NOW, OPERATION, fields, operation, recorded, refusal
 
 SECRET = "AQVN-not-for-anybody-s-eyes"  # noqa: S105 - nobody's
 
@@ -57,6 +57,10 @@ def submitted(end: Reply | Exception) -> SubmitOutcome:
 
 def polled(end: Reply | Exception) -> PollOutcome:
     return asyncio.run(service(end).poll(OPERATION, POLL_TIMEOUT))
+
+
+def counted(end: Reply | Exception) -> CountOutcome:
+    return asyncio.run(service(end).count_tokens(b"{}"))
 
 
 def problem(outcome: object) -> Problem:
@@ -232,3 +236,37 @@ def test_a_credential_that_expires_under_many_calls_is_renewed_once_for_all() ->
     assert all(isinstance(one, outcomes.Unauthorized) and one.renewed for one in first)
     assert last == outcomes.Accepted(OPERATION)
     assert source.asked == 2
+
+
+def test_a_count_is_how_many_tokens_the_service_lists_special_ones_too() -> None:
+    answered = fields(recorded("sdk_tokenize_completion")["response"])
+    assert counted(Reply(200, {}, encode(answered))) == outcomes.Counted(15)
+    assert counted(Reply(200, {}, b'{"tokens": []}')) == outcomes.Counted(0)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        NoAnswerError("ReadTimeout"),
+        UndecodableError("bad gzip"),
+        Reply(200, {}, b"{}"),
+        Reply(200, {}, b"<html>"),
+        Reply(502, {}, b"<html>"),
+    ],
+    ids=["no answer", "undecodable", "no tokens", "no JSON", "a gateway's"],
+)
+def test_a_count_that_can_not_be_read_is_no_count(end: Reply | Exception) -> None:
+    assert isinstance(counted(end), outcomes.Unsure)
+
+
+def test_a_count_that_was_not_sent_or_is_refused_is_told_as_for_a_submit() -> None:
+    assert isinstance(counted(NotSentError("refused")), outcomes.NotSent)
+    refusal_429 = refusal(
+        "ai.someRequestsPerSecond.rate rate quota limit exceed: allowed 5 requests"
+    )
+    throttled = counted(Reply(429, {}, refusal_429))
+    assert isinstance(throttled, outcomes.Throttled)
+    assert throttled.throttle.allowed == 5
+    refused = counted(Reply(401, {}, refusal(f"Unknown api key '{SECRET}'", 16)))
+    assert isinstance(refused, outcomes.Unauthorized)
+    assert SECRET not in problem(refused).message

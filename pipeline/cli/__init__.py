@@ -9,6 +9,7 @@ import click
 from pipeline import __version__
 from pipeline.cli.audit import audit
 from pipeline.cli.emulator import emulator
+from pipeline.cli.estimate import estimate
 from pipeline.cli.run import run
 from pipeline.cli.status import status
 from pipeline.errors import Exit, RunError
@@ -31,6 +32,7 @@ def commands() -> None: ...
 
 
 commands.add_command(run)
+commands.add_command(estimate)
 commands.add_command(status)
 commands.add_command(audit)
 commands.add_command(emulator)

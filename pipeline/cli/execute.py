@@ -182,7 +182,7 @@ def _is_url(text: str) -> bool:
 def execute(call: Call, signals: Signals, resume_command: str) -> int:
     """Carry the run; return the exit code, or die by the signal that stopped it."""
     log.set_up(call.verbose, call.log_file)
-    outcome = asyncio.run(_carry(call, signals))
+    outcome = asyncio.run(carry_out(call, signals))
     _conclude(call, outcome, resume_command)
     if isinstance(outcome.end, Stopped):
         die_by(outcome.end.signal)
@@ -201,7 +201,7 @@ def _hosts(call: Call) -> Iterator[Endpoints]:
         yield Endpoints(url, url)
 
 
-async def _carry(call: Call, signals: Signals) -> Outcome:
+async def carry_out(call: Call, signals: Signals) -> Outcome:
     ending = Ending()
     loop = asyncio.get_running_loop()
 

@@ -25,7 +25,7 @@ except SystemExit as end:
         ["--help"],
         ["-h"],
         ["--version"],
-        *([command, "-h"] for command in ("run", "status", "audit", "emulator")),
+        *([command, "-h"] for command in ("run", "estimate", "status", "audit", "emulator")),
         ["run", "--help"],
     ],
     ids=" ".join,
