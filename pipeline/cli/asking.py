@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from pipeline import log
 from pipeline.board import Stopped
 from pipeline.census import Met
 from pipeline.cli.config import FILE_READ
@@ -45,7 +46,9 @@ def asked(context: click.Context, source: Path, rows: Sequence[Met]) -> dict[int
     path, output = beside(source)
     _keep(path, b"".join(met.data.rstrip(b"\r") + b"\n" for met in rows))
     say(f"Canary: {len(rows):,} rows are asked and paid for, once; {output} keeps their answers.")
-    outcome = asyncio.run(carry_out(_call(context, path, output), Signals()))
+    call = _call(context, path, output)
+    log.set_up(call.verbose, call.log_file)
+    outcome = asyncio.run(carry_out(call, Signals()))
     if isinstance(outcome.end, Stopped):
         say("Stopped. The same command continues.")
         die_by(outcome.end.signal)

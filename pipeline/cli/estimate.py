@@ -64,7 +64,8 @@ nobody can count: without --like or --canary the result is a range, from a token
 @saying_options
 @click.pass_context
 def estimate(context: click.Context, /, **options: Any) -> None:
-    from pipeline.cli.forecasting import Request, execute  # noqa: PLC0415
+    from pipeline.cli.forecasting import execute  # noqa: PLC0415
+    from pipeline.cli.requested import Request  # noqa: PLC0415
     from pipeline.speech import say  # noqa: PLC0415
 
     request = Request.of(options, os.environ)

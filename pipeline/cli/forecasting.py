@@ -1,141 +1,44 @@
 """Makes a forecast of resolved options: reads the rows, has some counted, tells the result."""
 
-import asyncio
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import click
 
+from pipeline import log
 from pipeline.canary import Canary
-from pipeline.census import Census, Met
+from pipeline.census import Census
 from pipeline.cli.asking import asked
-from pipeline.cli.execute import EMULATOR, answer, endpoints_of, recipe_of
-from pipeline.cli.kinds import AUTO, chosen_rates
+from pipeline.cli.counted import counted_inputs
+from pipeline.cli.execute import answer
 from pipeline.cli.pricing import shipped
-from pipeline.clock import Clock
+from pipeline.cli.requested import Request, rows_of
 from pipeline.codec import encode
-from pipeline.counting import Hear, Tokenizer
-from pipeline.credentials import CredentialSource, find_credential
 from pipeline.earlier import LEAST, Earlier
-from pipeline.emulator.model import Config
-from pipeline.emulator.server import embedded
 from pipeline.errors import BadData, Exit
 from pipeline.fit import Estimate
-from pipeline.forecast import (
-    Basis,
-    Forecast,
-    bounded_outputs,
-    duration_of,
-    parts_of,
-    rough_inputs,
-    weights,
-)
-from pipeline.preflight import Report, look_at, unusable
+from pipeline.forecast import Basis, Forecast, bounded_outputs, duration_of, parts_of, weights
+from pipeline.preflight import Report, unusable
 from pipeline.prices import PriceTable
-from pipeline.quote import CANARY, CHARACTERS, EXACT, LIKE, MAX_TOKENS, SAMPLE, as_json, sentences
-from pipeline.rates import Rate
+from pipeline.quote import CANARY, LIKE, MAX_TOKENS, as_json, sentences
 from pipeline.recovery import Paths
-from pipeline.rows import Recipe, Row, is_blank, parse_row
-from pipeline.service import Account, Endpoints, HttpxCarrier, Service
-from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES
-from pipeline.source import Line, Source, piped
+from pipeline.source import Source
 from pipeline.speech import clean, say
-from pipeline.survey import GROUPS, Survey
 
-_CONNECTIONS = 20
-_TOLD_APART = 30.0
 _WIDE = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One call of `estimate`, resolved. `input` None is standard input."""
-
-    input: Path | None
-    recipe: Recipe
-    limit: int | None
-    rates: tuple[Rate, ...]
-    poll_rates: tuple[Rate, ...]
-    endpoints: Endpoints
-    credentials: CredentialSource | None
-    data_logging: bool
-    emulator: bool
-    exact: bool
-    like: Path | None
-    canary: int | None
-    confidence: float
-    seed: int
-    as_json: bool
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Request":
-        """Check what can be checked before anything is opened.
-
-        Raises:
-            click.UsageError: options contradict each other.
-            RunError: there is no credential, or no folder for the model.
-
-        """
-        _check(options)
-        folder = options["folder_id"] or (Config().folder if options["offline"] else None)
-        return cls(
-            input=None if options["input_path"] == "-" else Path(options["input_path"]),
-            recipe=recipe_of({**options, "folder_id": folder, "keep": ()}),
-            limit=options["limit"],
-            rates=_rates(options["rate"]),
-            poll_rates=chosen_rates(options["poll_rate"], DEFAULT_POLL_RATES),
-            endpoints=endpoints_of(options["endpoint"], environment),
-            credentials=_credentials(options, environment),
-            data_logging=not options["no_data_logging"],
-            emulator=options["emulator"],
-            exact=options["exact"],
-            like=options["like"],
-            canary=options["canary"],
-            confidence=options["confidence"],
-            seed=options["seed"],
-            as_json=options["as_json"],
-        )
-
-    @property
-    def name(self) -> Path:
-        return self.input or Path("stdin")
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    for one, other in (("offline", "exact"), ("offline", "canary"), ("like", "canary")):
-        if options[one] and options[other]:
-            raise click.UsageError(f"--{one} and --{other}: give one of them.")
-    if options["exact"] and options["input_path"] == "-":
-        raise click.UsageError("--exact reads the rows twice: name a file.")
-
-
-def _rates(given: tuple[Any, ...]) -> tuple[Rate, ...]:
-    """What `auto` finds out, nobody knows before."""
-    return DEFAULT_RATES if AUTO in given else chosen_rates(given, DEFAULT_RATES)
-
-
-def _credentials(
-    options: Mapping[str, Any], environment: Mapping[str, str]
-) -> CredentialSource | None:
-    if options["offline"]:
-        return None
-    return EMULATOR if options["emulator"] else find_credential(environment)
 
 
 def execute(context: click.Context, request: Request) -> int:
     """Make the forecast and tell it; return the exit code."""
+    log.set_up(request.verbose, None)
     census, report = _census(request)
     for sentence in report.sentences():
         say(sentence)
     if not census.rows:
         raise unusable(request.name, report)
     table, rows = shipped(), census.by_model()
-    inputs, input_basis = _inputs(request, census, table)
+    inputs, input_basis = counted_inputs(request, census, table)
     outputs, output_basis = _outputs(context, request, census, inputs, table)
     forecast = Forecast(
         parts_of(rows, inputs, outputs, table),
@@ -170,136 +73,11 @@ def _remarks(forecast: Forecast) -> Iterator[str]:
             yield f"For ±10 % the canary needs about {needed:,.0f} rows."
 
 
-# Rows.
-
-
 def _census(request: Request) -> tuple[Census, Report]:
     census, report = Census(Random(request.seed).random), Report()  # noqa: S311 - a sample's
-    for row, data in _rows(request, report):
+    for row, data in rows_of(request, report):
         census.meet(row, data)
     return census, report
-
-
-def _rows(request: Request, report: Report) -> Iterator[tuple[Row, bytes]]:
-    """Every fit row with its line. Blocks."""
-    seen: set[str] = set()
-    with _lines(request) as lines:
-        for line in lines:
-            if is_blank(line.data):
-                continue
-            if request.limit is not None and line.next.rows > request.limit:
-                return
-            row = look_at(line, request.name, request.recipe, report, seen)
-            if row is not None:
-                yield row, line.data
-
-
-@contextmanager
-def _lines(request: Request) -> Iterator[Iterable[Line]]:
-    if request.input is None:
-        yield piped(sys.stdin.buffer, "stdin")
-        return
-    source = Source(request.input)
-    try:
-        yield source.read()
-    finally:
-        source.close()
-
-
-# Input tokens.
-
-
-def _inputs(
-    request: Request, census: Census, table: PriceTable
-) -> tuple[dict[str, Estimate], Basis]:
-    if request.credentials is None:
-        return rough_inputs(census.strata), Basis(CHARACTERS)
-    clock = Clock()
-    if request.exact:
-        return asyncio.run(_with_tokenizer(request, _Exact(request, census, clock), clock))
-    prices = weights(census.by_model(), table, lambda price: price.input)
-    survey = Survey(census.groups(census.rows / GROUPS), prices, request.confidence)
-    return asyncio.run(_with_tokenizer(request, _Sampled(request, survey, census.rows), clock))
-
-
-class _Sampled:
-    """Has rows counted until the survey has enough."""
-
-    def __init__(self, request: Request, survey: Survey, rows: int) -> None:
-        self._recipe, self._survey, self._rows = request.recipe, survey, rows
-        self._refused = 0
-
-    async def count(self, tokenizer: Tokenizer) -> tuple[dict[str, Estimate], Basis]:
-        while drawn := self._survey.draw():
-            await tokenizer.count(self._asked(place, met) for place, met in drawn)
-        if self._refused:
-            say(f"The service refuses {self._refused:,} of the rows counted; they cost nothing.")
-        counted = self._survey.counted
-        return self._survey.totals(), Basis(EXACT if counted == self._rows else SAMPLE, counted)
-
-    def _asked(self, place: int, met: Met) -> tuple[Row, Hear]:
-        row = parse_row(met.line, met.data, self._recipe)
-        assert isinstance(row, Row)  # noqa: S101 - it was one when it was met
-
-        def hear(tokens: int | None) -> None:
-            self._refused += tokens is None
-            self._survey.hear(place, met, tokens or 0)
-
-        return row, hear
-
-
-class _Exact:
-    """Has every row counted, reading the input again."""
-
-    def __init__(self, request: Request, census: Census, clock: Clock) -> None:
-        self._request, self._rows, self._clock = request, census.rows, clock
-        self._sums = dict.fromkeys(census.by_model(), 0)
-        self._counted = self._refused = 0
-        self._told_at = clock.now()
-
-    async def count(self, tokenizer: Tokenizer) -> tuple[dict[str, Estimate], Basis]:
-        rows = _rows(self._request, Report())
-        await tokenizer.count((row, self._hear_of(row.model)) for row, _ in rows)
-        if self._refused:
-            say(f"The service refuses {self._refused:,} of the rows; they cost nothing.")
-        found = {model: Estimate(float(tokens)) for model, tokens in self._sums.items()}
-        return found, Basis(EXACT, self._counted)
-
-    def _hear_of(self, model: str) -> Hear:
-        def hear(tokens: int | None) -> None:
-            self._counted += 1
-            self._refused += tokens is None
-            self._sums[model] += tokens or 0
-            now = self._clock.now()
-            if now - self._told_at >= _TOLD_APART:
-                self._told_at = now
-                say(f"{self._counted:,}/{self._rows:,} rows counted")
-
-        return hear
-
-
-async def _with_tokenizer(
-    request: Request, counted: _Exact | _Sampled, clock: Clock
-) -> tuple[dict[str, Estimate], Basis]:
-    carrier = HttpxCarrier(_CONNECTIONS, trust_environment=not request.emulator)
-    assert request.credentials is not None  # noqa: S101 - without one nothing is counted
-    account = Account(request.credentials, request.recipe.folder, request.data_logging)
-    try:
-        with _hosts(request) as endpoints:
-            service = Service(carrier, endpoints, account, clock)
-            return await counted.count(Tokenizer(service, clock))
-    finally:
-        await carrier.close()
-
-
-@contextmanager
-def _hosts(request: Request) -> Iterator[Endpoints]:
-    if not request.emulator:
-        yield request.endpoints
-        return
-    config = Config(folder=request.recipe.folder or Config().folder)
-    with embedded(config, None) as url:
-        yield Endpoints(url, url)
 
 
 # Answers.
