@@ -19,8 +19,8 @@ Chance = Callable[[], float]
 
 _STEPS = 2
 _MOST_STRATA = 300
-_MOST_KEPT, _LEAST_KEPT = 1000, 30
-_MOST_BYTES = 4_000_000
+_MOST_KEPT, _LEAST_KEPT = 500, 30
+_MOST_BYTES = 1_000_000
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 _Key = tuple[str, int, int, bool]

@@ -20,6 +20,7 @@ class Earlier:
     by_model: dict[str, list[_Pair]] = field(default_factory=dict)
     failed: int = 0
     truncated: int = 0
+    emulated: int = 0
 
     @property
     def answers(self) -> int:
@@ -38,6 +39,7 @@ class Earlier:
             self.failed += 1
             return
         self.truncated += result.get("finish") == "truncated"
+        self.emulated += result.get("emulator") is True
         self.by_model.setdefault(str(result.get("model")), []).append(pair)
 
     def outputs(

@@ -59,8 +59,10 @@ def test_a_few_answers_that_are_alike_by_chance_make_nothing_certain() -> None:
 
 def test_failures_and_answers_that_were_cut_off_are_counted() -> None:
     failed = encode({"status": "failed", "error": {}, "input": {}})
-    earlier = heard(failed, failed, line(1, 2, finish="truncated"), line(1, 2, finish="final"))
+    cut_off = line(1, 2, finish="truncated")
+    earlier = heard(failed, failed, cut_off, line(1, 2, finish="final", emulator=True))
     assert (earlier.answers, earlier.failed, earlier.truncated) == (2, 2, 1)
+    assert earlier.emulated == 1
 
 
 @pytest.mark.parametrize(

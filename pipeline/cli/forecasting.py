@@ -91,7 +91,7 @@ def _outputs(
     table: PriceTable,
 ) -> tuple[dict[str, Estimate], Basis]:
     if request.like is not None:
-        return _as_earlier(request.like, census, inputs)
+        return _as_earlier(request, request.like, census, inputs)
     if request.canary is None:
         return bounded_outputs(census.strata, inputs), Basis(MAX_TOKENS)
     prices = weights(census.by_model(), table, lambda price: price.output)
@@ -104,7 +104,7 @@ def _outputs(
 
 
 def _as_earlier(
-    path: Path, census: Census, inputs: Mapping[str, Estimate]
+    request: Request, path: Path, census: Census, inputs: Mapping[str, Estimate]
 ) -> tuple[dict[str, Estimate], Basis]:
     earlier, rows = Earlier(), census.by_model()
     for one in (path, Paths(path).errors):
@@ -125,6 +125,8 @@ def _as_earlier(
     if earlier.truncated:
         share = f"{earlier.truncated:,} of {earlier.answers:,} answers"
         say(f"{path}: {share} were cut off by max_tokens; another limit gives other lengths.")
+    if earlier.emulated and not request.emulator:
+        say(f"{path} was answered by the emulator: the service's answers are of other lengths.")
     for model in earlier.lacks(rows):
         say(f"{path} has too few answers of {model}: it is taken to answer as the others did.")
     return earlier.outputs(rows, inputs), Basis(LIKE, earlier.answers)

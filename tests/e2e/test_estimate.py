@@ -97,7 +97,7 @@ def test_too_few_earlier_answers_are_refused(shell: Shell) -> None:
 def test_a_canary_is_paid_for_once_however_often_it_is_asked_about(shell: Shell) -> None:
     rows = shell.write_rows(100, "prompts.jsonl")
     with shell.emulator("--latency", 0.1) as emulator:
-        call = ["estimate", rows, *emulator.options, "--json", "--canary", 40]
+        call = ["estimate", rows, *emulator.options, "--json", "--canary", 40, "--max-tokens", 5]
         first, again = shell.call(*call), shell.call(*call)
         ledger = emulator.ledger()
     assert (first.code, first.out) == (0, again.out)
@@ -107,7 +107,9 @@ def test_a_canary_is_paid_for_once_however_often_it_is_asked_about(shell: Shell)
     assert len(asked) == len(set(asked)) == 40
     assert set(asked) <= set(rows.read_text().splitlines())
     results = shell.path("prompts.canary.results.jsonl").read_text().splitlines()
-    assert sum('"status":"ok"' in line for line in results) == 40
+    said = [json.loads(line)["usage"]["completion_tokens"] for line in results[:-1]]
+    assert len(said) == 40
+    assert max(said) == 5
 
 
 def test_another_sample_does_not_take_the_place_of_one_that_was_paid_for(shell: Shell) -> None:
