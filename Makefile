@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/ready ## make the environment in .venv
 
@@ -74,6 +74,9 @@ bench-pace: setup ## quota used, rejections, polls, delays and ETAs beside the o
 bench-cost: setup ## memory and time of `cost` on a million rows, beside decoding them
 	$(BIN)/python -m benchmarks.cost
 
+bench-estimate: setup ## how often estimates hold the bill, and how narrow they are; about a minute
+	$(BIN)/python -m benchmarks.estimate
+
 lock: ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
@@ -83,4 +86,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost lock clean
+.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-estimate lock clean

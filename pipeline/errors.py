@@ -97,3 +97,9 @@ class DeadlineReached(RunError):
     """Nothing that is submitted now would be back in time."""
 
     exit_code = Exit.DEADLINE
+
+
+def first_of(errors: BaseExceptionGroup[RunError]) -> RunError:
+    """One of several that came together: what tells it is as good as the others."""
+    first = errors.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -4,8 +4,10 @@ It hears of every answer, and lets lanes know whether a call makes sense. What a
 `renewal`'s to say.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from pipeline import renewal
@@ -14,7 +16,7 @@ from pipeline.carrier import Carrier
 from pipeline.clock import Clock, local_day_and_time
 from pipeline.codec import Json
 from pipeline.credentials import Credential, NoCredentialError
-from pipeline.errors import NoPermission
+from pipeline.errors import NoPermission, RunError, first_of
 from pipeline.renewal import Held, Missing, Standing, Trial
 
 _log = logging.getLogger("yagpt-batch")
@@ -111,6 +113,22 @@ class Keeper:
         """
         while True:
             await self._step()
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Watch while the block lasts, for those who have no other tasks.
+
+        Raises:
+            RunError: of `watch` or of the block.
+
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(self.watch())
+                yield
+                watching.cancel()
+        except* RunError as errors:
+            raise first_of(errors) from None
 
     async def obtain(self) -> None:
         """Get the first credential, for those who make a few calls only.

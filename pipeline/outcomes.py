@@ -1,4 +1,4 @@
-"""What a call can come to: the outcomes of a POST and of a GET, as types.
+"""What a call can come to: the outcomes of a POST, of a GET and of a count, as types.
 
 `wire` reads them from what the service sent, `service` makes those of calls without an answer, and
 `submitting` and `polling` decide what each means.
@@ -96,13 +96,6 @@ class Unsure:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """The tokenizer's answer: so many tokens."""
-
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class StillRunning:
     """The operation is not done. `age` in seconds, by the service's own clock alone."""
 
@@ -147,6 +140,13 @@ class Garbled:
     """A 200 that can't be read as this operation."""
 
     problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the tokenizer makes of a request, the chat template included."""
+
+    tokens: int
 
 
 SubmitOutcome = (

@@ -1,10 +1,11 @@
 """The first look at the rows that are new, before anything is spent."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipeline.errors import BadData
 from pipeline.facts import Cursor
-from pipeline.rows import BadRow, Recipe, is_blank, parse_row
+from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
 from pipeline.source import Line, Source
 
 ROWS = 10_000
@@ -44,13 +45,14 @@ async def look(source: Source, recipe: Recipe, start: Cursor, limit: int | None)
         if report.rows >= ROWS and (report.decoded or start.rows):
             report.complete = False
             break
-        _look_at(line, source, recipe, report, seen)
+        look_at(line, source.path, recipe, report, seen)
     if start.rows == 0 and not report.decoded:
-        raise BadData(*_unusable(source, report))
+        raise unusable(source.path, report)
     return report
 
 
-def _look_at(line: Line, source: Source, recipe: Recipe, report: Report, seen: set[str]) -> None:
+def look_at(line: Line, path: Path, recipe: Recipe, report: Report, seen: set[str]) -> Row | None:
+    """Take note of a row; return it if it is fit. `seen` are ids of the first 10,000."""
     report.rows += 1
     row = parse_row(line.number, line.data, recipe)
     report.decoded |= not isinstance(row, BadRow) or row.code not in _UNDECODED
@@ -62,13 +64,16 @@ def _look_at(line: Line, source: Source, recipe: Recipe, report: Report, seen: s
     if message is not None:
         report.bad += 1
         if len(report.shown) < _SHOWN:
-            report.shown.append(f"{source.path}:{line.number}: {message}")
+            report.shown.append(f"{path}:{line.number}: {message}")
+    return row if isinstance(row, Row) and message is None else None
 
 
-def _unusable(source: Source, report: Report) -> tuple[str, str]:
+def unusable(path: Path, report: Report) -> BadData:
+    """Why there is no row to send."""
     if report.rows == 0:
-        return f"{source.path} has no rows.", "Write one JSON object a line into it."
-    return (
-        f"{source.path}: none of its {report.rows:,} lines is JSON in UTF-8.",
+        return BadData(f"{path} has no rows.", "Write one JSON object a line into it.")
+    what = "is fit to be sent" if report.decoded else "is JSON in UTF-8"
+    return BadData(
+        f"{path}: none of its {report.rows:,} lines {what}.",
         f"The first: {report.shown[0]}" if report.shown else "",
     )

@@ -1,4 +1,4 @@
-"""The service as three calls: submit, poll, and a probe that costs nothing.
+"""The service as four calls: submit, poll, and two that cost nothing: a count and a probe.
 
 call ──Carrier──▶ Reply ──wire──▶ outcome
 ├─ NotSentError ──────▶ outcomes.NotSent
@@ -86,17 +86,21 @@ class Service:
         outcome = wire.read_poll(operation_id, reply.status, reply.headers, reply.body, now)
         return self._heeded(outcome, credential)
 
-    async def count_tokens(self, body: bytes, of: str = "tokenize") -> CountOutcome:
-        """POST to the free tokenizer: a text, or with `tokenizeCompletion` a whole request."""
-        url = f"{self._endpoints.llm}/foundationModels/v1/{of}"
+    async def count_tokens(self, body: bytes) -> CountOutcome:
+        """POST a request to the free tokenizer, which knows the chat template."""
+        url = f"{self._endpoints.llm}/foundationModels/v1/tokenizeCompletion"
         credential = self.keeper.credential
         headers = self._headers(credential)
+        if not self._account.data_logging:
+            headers["x-data-logging-enabled"] = "false"
         try:
             reply = await self._carrier.send("POST", url, headers, body, TOKENIZER_TIMEOUT)
         except NotSentError as error:
             return outcomes.NotSent(Problem("not_sent", str(error)))
-        except (NoAnswerError, UndecodableError) as error:
+        except NoAnswerError as error:
             return outcomes.Unsure(Problem("no_answer", str(error)))
+        except UndecodableError as error:
+            return outcomes.Unsure(Problem("undecodable", str(error)), outage=False)
         now = self._clock.now()
         outcome = wire.read_count(reply.status, reply.headers, reply.body, now)
         return self._heeded(outcome, credential)

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import aiofiles
 from aiofiles.threadpool.binary import AsyncBufferedReader
@@ -201,6 +201,14 @@ class Source:
     def _check_end(self, decoder: _Decoder) -> None:
         if not decoder.is_complete():
             raise BadData(f"{self.path} ends in the middle of its compression.", "Make it anew.")
+
+
+def piped(stream: BinaryIO, name: str) -> Iterator[Line]:
+    """Every line of a stream that can be read once, blank ones included. Blocks."""
+    splitter = _Splitter(Path(name), Cursor())
+    while block := stream.read(_BLOCK):
+        yield from splitter.feed(block)
+    yield from splitter.rest()
 
 
 class _Splitter:

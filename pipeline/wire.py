@@ -82,15 +82,15 @@ def read_submit(status: int, headers: Headers, body: bytes, now: float) -> Submi
 
 
 def read_count(status: int, headers: Headers, body: bytes, now: float) -> CountOutcome:
-    """What the tokenizer's answer means; one that can't be read is as good as none."""
+    """What the answer to a POST to the tokenizer means; its tokens, special ones too."""
     if not 200 <= status < 300:
         return _read_refusal(status, headers, body, now)
-    said = _object(body)
-    found = None if said is None else said.get("tokens")
-    if isinstance(found, list):
-        return Counted(len(found))
+    answer = _object(body)
+    tokens = answer.get("tokens") if answer is not None else None
+    if isinstance(tokens, list):
+        return Counted(len(tokens))
     what = f"HTTP {status} without tokens: {_shown(body)}"
-    return Unsure(Problem("undecodable", what, headers.get("x-request-id")), outage=False)
+    return Unsure(Problem("no_tokens", what, headers.get("x-request-id")), outage=False)
 
 
 def read_poll(asked: str, status: int, headers: Headers, body: bytes, now: float) -> PollOutcome:

@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
+import click
+import pytest
+
 from pipeline.cli import commands
+from pipeline.cli.estimate import estimate
 from pipeline.cli.run import run
 from pipeline.errors import Exit
 
@@ -39,9 +43,12 @@ def test_every_module_has_its_room_in_the_design() -> None:
     assert named - modules - {"cli", "emulator", "prices", "checkpoint"} == set()
 
 
-def test_every_option_of_run_has_a_variable_or_says_that_it_is_a_flag_only() -> None:
+@pytest.mark.parametrize("command", [run, estimate], ids=["run", "estimate"])
+def test_every_option_has_a_variable_or_says_that_it_is_a_flag_only(
+    command: click.Command,
+) -> None:
     flags_only = {"--fresh", "--json", "--verbose", "--config"}
-    for parameter in run.params:
+    for parameter in command.params:
         if parameter.param_type_name == "option" and not flags_only & set(parameter.opts):
             variables = (
                 [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar

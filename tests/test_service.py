@@ -13,9 +13,9 @@ from pipeline.credentials import Credential
 from pipeline.endpoints import Endpoints
 from pipeline.keeper import Keeper
 from pipeline.local_tokens import Fixed
-from pipeline.outcomes import PollOutcome, Problem, SubmitOutcome
+from pipeline.outcomes import CountOutcome, PollOutcome, Problem, SubmitOutcome
 from pipeline.service import POLL_TIMEOUT, Account, Service
-from tests.builders import NOW, OPERATION, operation
+from tests.builders import NOW, OPERATION, fields, operation, recorded, refusal
 
 SECRET = "AQVN-not-for-anybody-s-eyes"  # noqa: S105 - nobody's
 
@@ -57,6 +57,13 @@ def submitted(end: Reply | Exception) -> SubmitOutcome:
 def polled(end: Reply | Exception) -> PollOutcome:
     async def call() -> PollOutcome:
         return await (await service(end)).poll(OPERATION, POLL_TIMEOUT)
+
+    return asyncio.run(call())
+
+
+def counted(end: Reply | Exception) -> CountOutcome:
+    async def call() -> CountOutcome:
+        return await (await service(end)).count_tokens(b"{}")
 
     return asyncio.run(call())
 
@@ -189,3 +196,37 @@ def test_a_request_id_that_holds_the_credential_is_told_without_it(status: int) 
 def test_an_id_is_kept_though_it_holds_the_credential() -> None:
     accepted = submitted(Reply(200, {}, encode({"id": f"d7q{SECRET}"})))
     assert accepted == outcomes.Accepted(OPERATION.__class__(f"d7q{SECRET}"))
+
+
+def test_a_count_is_how_many_tokens_the_service_lists_special_ones_too() -> None:
+    answered = fields(recorded("sdk_tokenize_completion")["response"])
+    assert counted(Reply(200, {}, encode(answered))) == outcomes.Counted(15)
+    assert counted(Reply(200, {}, b'{"tokens": []}')) == outcomes.Counted(0)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        NoAnswerError("ReadTimeout"),
+        UndecodableError("bad gzip"),
+        Reply(200, {}, b"{}"),
+        Reply(200, {}, b"<html>"),
+        Reply(502, {}, b"<html>"),
+    ],
+    ids=["no answer", "undecodable", "no tokens", "no JSON", "a gateway's"],
+)
+def test_a_count_that_can_not_be_read_is_no_count(end: Reply | Exception) -> None:
+    assert isinstance(counted(end), outcomes.Unsure)
+
+
+def test_a_count_that_was_not_sent_or_is_refused_is_told_as_for_a_submit() -> None:
+    assert isinstance(counted(NotSentError("refused")), outcomes.NotSent)
+    refusal_429 = refusal(
+        "ai.someRequestsPerSecond.rate rate quota limit exceed: allowed 5 requests"
+    )
+    throttled = counted(Reply(429, {}, refusal_429))
+    assert isinstance(throttled, outcomes.Throttled)
+    assert throttled.throttle.allowed == 5
+    refused = counted(Reply(401, {}, refusal(f"Unknown api key '{SECRET}'", 16)))
+    assert isinstance(refused, outcomes.Unauthorized)
+    assert SECRET not in problem(refused).message

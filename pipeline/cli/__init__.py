@@ -11,6 +11,7 @@ from pipeline.cli.audit import audit
 from pipeline.cli.check import check
 from pipeline.cli.cost import cost
 from pipeline.cli.emulator import emulator
+from pipeline.cli.estimate import estimate
 from pipeline.cli.prices import prices
 from pipeline.cli.run import run
 from pipeline.cli.status import status
@@ -34,6 +35,7 @@ def commands() -> None: ...
 
 
 commands.add_command(run)
+commands.add_command(estimate)
 commands.add_command(status)
 commands.add_command(audit)
 commands.add_command(check)

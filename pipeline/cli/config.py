@@ -1,4 +1,4 @@
-"""The settings file: a key is the long name of an option of `run`."""
+"""The settings file: a key is the long name of an option of `run` or `estimate`."""
 
 import difflib
 import os
@@ -26,19 +26,35 @@ def load_config(context: click.Context, _parameter: click.Parameter, given: Path
     if given is None and not path.is_file():
         return
     values = _read(path)
-    options = {
+    own, all_ = _options(context.command), _options_of_all(context)
+    defaults = {}
+    for key, value in values.items():
+        option = _known(key, all_, path)
+        if key in own:
+            defaults[option.name] = _value(value, option)
+    context.default_map = defaults
+    context.meta[FILE_READ] = path
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
+    return {
         name.removeprefix("--"): parameter
-        for parameter in context.command.params
+        for parameter in command.params
         if isinstance(parameter, click.Option)
         for name in parameter.opts
         if name.startswith("--") and name not in _FLAGS_ONLY
     }
-    defaults = {}
-    for key, value in values.items():
-        option = _known(key, options, path)
-        defaults[option.name] = _value(value, option)
-    context.default_map = defaults
-    context.meta[FILE_READ] = path
+
+
+def _options_of_all(context: click.Context) -> dict[str, click.Option]:
+    """Those of every command that reads the file: one file serves them all."""
+    group = context.parent.command if context.parent else None
+    commands = group.commands.values() if isinstance(group, click.Group) else ()
+    found: dict[str, click.Option] = {}
+    for command in commands:
+        if any(parameter.callback is load_config for parameter in command.params):
+            found |= _options(command)
+    return found | _options(context.command)
 
 
 def setting(key: str) -> Any:

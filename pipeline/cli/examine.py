@@ -102,7 +102,8 @@ async def _answers(
     service: Service, endpoints: Endpoints, access: Access, model: str
 ) -> AsyncIterator[Finding]:
     uri, advice = model_uri(model, access.folder), access.source.advice
-    counted = await service.count_tokens(encode({"modelUri": uri, "text": "?"}))
+    asked = {"modelUri": uri, "messages": [{"role": "user", "text": "?"}]}
+    counted = await service.count_tokens(encode(asked))
     yield of_tokenizer(uri, counted, advice)
     polled = await service.poll(UNUSED_OPERATION, POLL_TIMEOUT)
     yield of_operations(endpoints.operations, polled, advice)

@@ -161,14 +161,14 @@ def execute(call: Call, signals: Signals, resume_command: str) -> int:
     log.set_up(call.verbose, call.log_file)
     for remark in call.access.remarks:
         say(remark)
-    outcome = asyncio.run(_carry(call, signals))
+    outcome = asyncio.run(carry_out(call, signals))
     _conclude(call, outcome, resume_command)
     if isinstance(outcome.end, Stopped):
         die_by(outcome.end.signal)
     return outcome.exit_code
 
 
-async def _carry(call: Call, signals: Signals) -> Outcome:
+async def carry_out(call: Call, signals: Signals) -> Outcome:
     ending = Ending()
     loop = asyncio.get_running_loop()
 

@@ -1,0 +1,109 @@
+"""A canary: some rows are really asked, by an ordinary run that keeps what it paid for.
+
+The rows stand in a file beside the input, the run's files beside that; the same sample is asked
+once only, however often the estimate is made.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline import log
+from pipeline.board import Stopped
+from pipeline.census import Met
+from pipeline.cli.config import FILE_READ
+from pipeline.cli.execute import Call, carry_out
+from pipeline.cli.run import run
+from pipeline.codec import Json, NotJson, decode
+from pipeline.earlier import usage_of
+from pipeline.errors import BadData, RunError, StorageFailed
+from pipeline.recovery import Paths
+from pipeline.signals import Signals, die_by
+from pipeline.source import Source
+from pipeline.speech import say
+
+_ITS_OWN = ("input_path", "limit", "as_json")
+
+
+def beside(source: Path) -> tuple[Path, Path]:
+    """Where the canary's rows and results go."""
+    name = source.name.removesuffix(".gz").removesuffix(".zst").removesuffix(".jsonl")
+    rows = source.with_name(f"{name}.canary.jsonl")
+    return rows, source.with_name(f"{name}.canary.results.jsonl")
+
+
+def asked(context: click.Context, source: Path, rows: Sequence[Met]) -> dict[int, float]:
+    """Ask the rows; return the completion tokens of the answered ones by line of the input.
+
+    Raises:
+        RunError: the run could not be carried to its end; the same command continues it.
+
+    """
+    path, output = beside(source)
+    _keep(path, b"".join(met.data.rstrip(b"\r") + b"\n" for met in rows))
+    say(f"Canary: {len(rows):,} rows are asked and paid for, once; {output} keeps their answers.")
+    call = _call(context, path, output)
+    log.set_up(call.verbose, call.log_file)
+    outcome = asyncio.run(carry_out(call, Signals()))
+    if isinstance(outcome.end, Stopped):
+        say("Stopped. The same command continues.")
+        die_by(outcome.end.signal)
+    if isinstance(outcome.end, RunError):
+        raise outcome.end
+    return {rows[line - 1].line: said for line, said in _answers(output).items()}
+
+
+def _keep(path: Path, content: bytes) -> None:
+    try:
+        if path.exists():
+            if path.read_bytes() == content:
+                return
+            raise BadData(
+                f"{path} holds another sample.",
+                "Give --canary and --seed as then, or move it and its results away.",
+            )
+        path.write_bytes(content)
+    except OSError as error:
+        raise StorageFailed(f"can't write {path}: {error.strerror}.") from error
+
+
+def _call(context: click.Context, path: Path, output: Path) -> Call:
+    """A call of `run` with the settings of this command, and run's own for what it lacks."""
+    words = [str(path), "-o", str(output)]
+    if FILE_READ in context.meta:
+        words += ["--config", str(context.meta[FILE_READ])]
+    options: dict[str, Any] = dict(run.make_context("run", words, parent=context.parent).params)
+    shared = {name: value for name, value in context.params.items() if name in options}
+    return Call.of(options | {n: v for n, v in shared.items() if n not in _ITS_OWN}, os.environ)
+
+
+def _answers(output: Path) -> dict[int, float]:
+    """Completion tokens by line of the canary's file."""
+    found = {}
+    for path in (output, Paths(output).errors):
+        for result in results(path) if path.exists() else ():
+            line, pair = result.get("line"), usage_of(result)
+            if isinstance(line, int) and pair is not None:
+                found[line] = pair[1]
+    return found
+
+
+def results(path: Path) -> list[Mapping[str, Json]]:
+    """The lines of an output or errors file."""
+    source = Source(path)
+    try:
+        return [value for line in source.read() if (value := _object(line.data)) is not None]
+    finally:
+        source.close()
+
+
+def _object(data: bytes) -> dict[str, Json] | None:
+    try:
+        value = decode(data)
+    except NotJson:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,132 @@
+"""Makes a forecast of resolved options: reads the rows, has some counted, tells the result."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from random import Random
+
+import click
+
+from pipeline import log
+from pipeline.canary import Canary
+from pipeline.census import Census
+from pipeline.cli.asking import asked
+from pipeline.cli.counted import counted_inputs
+from pipeline.cli.execute import answer
+from pipeline.cli.requested import Request, rows_of
+from pipeline.codec import encode
+from pipeline.earlier import LEAST, Earlier
+from pipeline.errors import BadData, Exit
+from pipeline.fit import Estimate
+from pipeline.forecast import Basis, Forecast, bounded_outputs, duration_of, parts_of, weights
+from pipeline.preflight import Report, unusable
+from pipeline.prices import PriceTable
+from pipeline.quote import CANARY, LIKE, MAX_TOKENS, as_json, sentences
+from pipeline.recovery import Paths
+from pipeline.source import Source
+from pipeline.speech import clean, say
+from pipeline.totals import no_price
+
+_WIDE = 0.1
+
+
+def execute(context: click.Context, request: Request) -> int:
+    """Make the forecast and tell it; return the exit code."""
+    log.set_up(request.verbose, None)
+    census, report = _census(request)
+    for sentence in report.sentences():
+        say(sentence)
+    if not census.rows:
+        raise unusable(request.name, report)
+    table, rows = request.prices, census.by_model()
+    inputs, input_basis = counted_inputs(request, census, table)
+    outputs, output_basis = _outputs(context, request, census, inputs, table)
+    forecast = Forecast(
+        parts_of(rows, inputs, outputs, table),
+        report.bad,
+        input_basis,
+        output_basis,
+        duration_of(census.rows, request.rates, request.poll_rates),
+        request.confidence,
+    )
+    for remark in _remarks(forecast):
+        say(remark)
+    if request.as_json:
+        answer([encode(as_json(forecast, table)).decode()])
+    else:
+        told = sentences(forecast, table, str(request.name), str(request.like))
+        answer([clean(line) for line in told])
+    return Exit.OK
+
+
+def _remarks(forecast: Forecast) -> Iterator[str]:
+    for model in forecast.unpriced:
+        yield no_price([model])
+    cost = forecast.cost
+    if cost is None:
+        return
+    relative = cost.relative(forecast.confidence)
+    if forecast.output_basis.name == MAX_TOKENS:
+        yield "To narrow the range, give --like with earlier results, or --canary 300."
+    elif forecast.output_basis.name == CANARY and relative > _WIDE:
+        needed = round(forecast.output_basis.seen * (relative / _WIDE) ** 2, -1)
+        if needed < forecast.rows:
+            yield f"For ±10 % the canary needs about {needed:,.0f} rows."
+
+
+def _census(request: Request) -> tuple[Census, Report]:
+    census, report = Census(Random(request.seed).random), Report()  # noqa: S311 - a sample's
+    for row, data in rows_of(request, report):
+        census.meet(row, data)
+    return census, report
+
+
+# Answers.
+
+
+def _outputs(
+    context: click.Context,
+    request: Request,
+    census: Census,
+    inputs: Mapping[str, Estimate],
+    table: PriceTable,
+) -> tuple[dict[str, Estimate], Basis]:
+    if request.like is not None:
+        return _as_earlier(request, request.like, census, inputs)
+    if request.canary is None:
+        return bounded_outputs(census.strata, inputs), Basis(MAX_TOKENS)
+    prices = weights(census.by_model(), table, lambda price: price.output)
+    canary = Canary(census, request.canary, prices)
+    answers = asked(context, request.name, canary.rows)
+    if len(answers) < len(canary.rows):
+        failed = len(canary.rows) - len(answers)
+        say(f"{failed:,} rows of the canary were not answered; the others are taken to be alike.")
+    return canary.outputs(answers), Basis(CANARY, len(answers))
+
+
+def _as_earlier(
+    request: Request, path: Path, census: Census, inputs: Mapping[str, Estimate]
+) -> tuple[dict[str, Estimate], Basis]:
+    earlier, rows = Earlier(), census.by_model()
+    for one in (path, Paths(path).errors):
+        if one == path or one.exists():
+            source = Source(one)
+            try:
+                for line in source.read():
+                    earlier.hear(line.data)
+            finally:
+                source.close()
+    if earlier.answers < LEAST:
+        raise BadData(
+            f"{path} has {earlier.answers} answers with their tokens: {LEAST} are needed.",
+            "Name the output of an earlier run.",
+        )
+    if earlier.failed:
+        say(f"{path}: {earlier.failed:,} rows failed there; here none is expected to.")
+    if earlier.truncated:
+        share = f"{earlier.truncated:,} of {earlier.answers:,} answers"
+        say(f"{path}: {share} were cut off by max_tokens; another limit gives other lengths.")
+    if earlier.emulated and not (request.access and request.access.emulator):
+        say(f"{path} was answered by the emulator: the service's answers are of other lengths.")
+    for model in earlier.lacks(rows):
+        say(f"{path} has too few answers of {model}: it is taken to answer as the others did.")
+    return earlier.outputs(rows, inputs), Basis(LIKE, earlier.answers)

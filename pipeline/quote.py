@@ -1,0 +1,161 @@
+"""A forecast as people read it, and as one JSON object."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from pipeline.codec import Json
+from pipeline.fit import Estimate
+from pipeline.forecast import Basis, Forecast, Part, Sum
+from pipeline.prices import PriceTable, money
+
+EXACT, SAMPLE, CHARACTERS = "exact", "sample", "characters"
+LIKE, CANARY, MAX_TOKENS = "like", "canary", "max_tokens"
+_KOPECK = Decimal("0.01")
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def sentences(forecast: Forecast, table: PriceTable, name: str, like: str) -> Iterator[str]:
+    """What to tell; `name` and `like` are those of the input and of the earlier results."""
+    unfit = f", {forecast.unfit:,} can't be" if forecast.unfit else ""
+    yield f"{name}: {_rows(forecast.rows)} can be sent{unfit}."
+    confidence = f"{100 * forecast.confidence:g} %"
+    yield f"Input: {_tokens(forecast.input, forecast)}, {_counted(forecast.input_basis)}."
+    yield f"Output: {_tokens(forecast.output, forecast)}, {_told(forecast.output_basis, like)}."
+    if len(forecast.parts) > 1:
+        yield from (_part(part, forecast, table) for part in forecast.parts)
+    cost = forecast.cost
+    if cost is None:
+        yield f"Cost: unknown, since no price is known of {', '.join(forecast.unpriced)}."
+    else:
+        how = f"with a confidence of {confidence}" if cost.variance else ""
+        words = [f"Cost: {_sum(Sum.of(cost, forecast.confidence), table)}", how]
+        yield f"{', '.join(filter(None, words))} (prices of {table.date})."
+    yield f"Time: {_rows(forecast.rows)}: {_time(forecast)}."
+
+
+def _part(part: Part, forecast: Forecast, table: PriceTable) -> str:
+    cost = part.cost
+    told = "unknown" if cost is None else _sum(Sum.of(cost, forecast.confidence), table)
+    return (
+        f"  {part.model}: {_rows(part.rows)}, {_tokens(part.input, forecast)} in, "
+        f"{_tokens(part.output, forecast)} out, cost {told}"
+    )
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def _tokens(found: Estimate, forecast: Forecast) -> str:
+    low, high = found.interval(forecast.confidence)
+    if found.is_range:
+        return f"{low:,.0f} to {high:,.0f} tokens"
+    likely = f"{found.centre:,.0f} tokens"
+    return likely if found.is_exact else f"{likely} ± {_percent(found, forecast)}"
+
+
+def _percent(found: Estimate, forecast: Forecast) -> str:
+    return f"{100 * found.relative(forecast.confidence):.1f} %"
+
+
+def _counted(basis: Basis) -> str:
+    match basis.name:
+        case "exact":
+            return "exact: the tokenizer counted every row"
+        case "sample":
+            return f"from {_rows(basis.seen)} that the tokenizer counted"
+        case _:
+            return "a rough guess: 3 to 6 characters a token"
+
+
+def _told(basis: Basis, like: str) -> str:
+    match basis.name:
+        case "like":
+            return f"as {basis.seen:,} earlier answers in {like} were"
+        case "canary":
+            return f"from {basis.seen:,} answers paid for as a canary"
+        case _:
+            return "which is all that limits on answers tell"
+
+
+def _sum(amount: Sum, table: PriceTable) -> str:
+    unit = table.currency
+    if amount.likely is None:
+        return f"{_roubles(amount.least)} to {_roubles(amount.most)} {unit}"
+    likely = f"{_roubles(amount.likely)} {unit}"
+    if amount.least == amount.most:
+        return likely
+    return f"{likely}, between {_roubles(amount.least)} and {_roubles(amount.most)}"
+
+
+def _roubles(amount: Decimal) -> str:
+    """Kopecks are enough for people, but for sums that are next to nothing."""
+    return f"{amount.quantize(_KOPECK):,f}" if amount >= 1 else money(amount) or ""
+
+
+def _time(forecast: Forecast) -> str:
+    duration = forecast.duration
+    bound_by = f", bound by {duration.bound_by.words}" if duration.bound_by else ", with no limit"
+    return f"{_span(duration.seconds)} and the last answers{bound_by}"
+
+
+def _span(seconds: float) -> str:
+    """``7 h 08 min``; to the minute from an hour on."""
+    if seconds < _HOUR:
+        minutes, rest = divmod(round(seconds), _MINUTE)
+        return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    days, rest = divmod(round(seconds / _MINUTE) * _MINUTE, _DAY)
+    hours, rest = divmod(rest, _HOUR)
+    told = f"{hours} h {rest // _MINUTE:02} min"
+    return f"{days} d {told}" if days else told
+
+
+def as_json(forecast: Forecast, table: PriceTable) -> dict[str, Json]:
+    """All numbers; money as decimal strings, null where it is not known."""
+    bound_by = forecast.duration.bound_by
+    return {
+        "rows": forecast.rows,
+        "unfit": forecast.unfit,
+        "confidence": forecast.confidence,
+        "input_tokens": _based(forecast.input, forecast.input_basis, forecast),
+        "output_tokens": _based(forecast.output, forecast.output_basis, forecast),
+        "cost": _cost(forecast.cost, forecast)
+        | {"currency": table.currency, "prices": table.date},
+        "by_model": [
+            {
+                "model": part.model,
+                "rows": part.rows,
+                "input_tokens": _numbers(part.input, forecast),
+                "output_tokens": _numbers(part.output, forecast),
+                "cost": _cost(part.cost, forecast),
+            }
+            for part in forecast.parts
+        ],
+        "time": {
+            "seconds": round(forecast.duration.seconds, 1),
+            "bound_by": None if bound_by is None else str(bound_by),
+        },
+    }
+
+
+def _numbers(found: Estimate, forecast: Forecast) -> dict[str, Json]:
+    low, high = found.interval(forecast.confidence)
+    likely = found.likely
+    return {
+        "likely": None if likely is None else round(likely),
+        "least": round(low),
+        "most": round(high),
+    }
+
+
+def _based(found: Estimate, basis: Basis, forecast: Forecast) -> dict[str, Json]:
+    return {**_numbers(found, forecast), "basis": basis.name, "seen": basis.seen}
+
+
+def _cost(cost: Estimate | None, forecast: Forecast) -> dict[str, Json]:
+    amount = None if cost is None else Sum.of(cost, forecast.confidence)
+    return {
+        "amount": None if amount is None else money(amount.likely),
+        "least": None if amount is None else money(amount.least),
+        "most": None if amount is None else money(amount.most),
+    }

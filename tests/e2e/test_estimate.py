@@ -1,0 +1,187 @@
+"""``yagpt-batch estimate`` as people call it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import FOLDER, PROGRAM, UNLIMITED, Shell
+
+_EMULATED = ("--emulator", "--json")
+
+
+def write_uneven(shell: Shell, count: int) -> Path:
+    """Rows of many sizes and densities."""
+    path = shell.path("in.jsonl")
+    texts = (f"{'слово, ' * (n % 29)}{'ответ ' * (n % 17)}{n}" for n in range(count))
+    path.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
+    return path
+
+
+def test_input_tokens_are_those_that_the_run_is_billed_for(shell: Shell) -> None:
+    rows = shell.write_rows(30)
+    found = shell.call("estimate", rows, *_EMULATED).json
+    done = shell.call("run", rows, "-o", "out.jsonl", "--emulator", "--json", *UNLIMITED).json
+    assert found["rows"] == done["rows"] == 30
+    assert found["input_tokens"]["basis"] == "exact"
+    assert found["input_tokens"]["likely"] == done["usage"]["input_tokens"]
+
+
+def test_a_sample_is_enough_and_the_whole_is_counted_when_asked(shell: Shell) -> None:
+    rows = write_uneven(shell, 400)
+    sampled = shell.call("estimate", rows, *_EMULATED).json["input_tokens"]
+    exact = shell.call("estimate", rows, *_EMULATED, "--exact").json["input_tokens"]
+    assert (sampled["basis"], exact["basis"]) == ("sample", "exact")
+    assert sampled["seen"] < 400 == exact["seen"]
+    assert sampled["least"] <= exact["likely"] <= sampled["most"]
+    assert exact["least"] == exact["likely"] == exact["most"]
+
+
+def test_the_same_call_gives_the_same_estimate_and_another_seed_another_sample(
+    shell: Shell,
+) -> None:
+    rows = write_uneven(shell, 600)
+    one, same, other = (
+        shell.call("estimate", rows, *_EMULATED, "--seed", seed).out for seed in (1, 1, 2)
+    )
+    assert one == same != other
+
+
+def test_a_rows_own_settings_win_over_the_commands(shell: Shell) -> None:
+    rows = shell.path("in.jsonl")
+    rows.write_text('{"prompt": "a"}\n{"prompt": "b", "model": "aliceai-llm", "max_tokens": 7}\n')
+    found = shell.call("estimate", rows, *_EMULATED, "--max-tokens", 100).json
+    assert [part["model"] for part in found["by_model"]] == ["aliceai-llm", "yandexgpt-lite"]
+    assert [part["output_tokens"]["most"] for part in found["by_model"]] == [7, 100]
+
+
+def test_rows_that_are_not_fit_are_told_and_cost_nothing(shell: Shell) -> None:
+    rows = shell.path("in.jsonl")
+    rows.write_text('{"prompt": "a"}\nnot JSON\n{"prompt": ""}\n')
+    done = shell.call("estimate", rows, *_EMULATED)
+    assert done.code == 0
+    assert (done.json["rows"], done.json["unfit"]) == (1, 2)
+    assert "in.jsonl:2: " in done.err
+    assert "in.jsonl:3: " in done.err
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "not JSON\n", '{"prompt": ""}\n'])
+def test_a_file_without_a_row_to_send_is_bad_data(shell: Shell, content: str) -> None:
+    rows = shell.path("in.jsonl")
+    rows.write_text(content)
+    done = shell.call("estimate", rows, *_EMULATED)
+    assert (done.code, done.out) == (65, "")
+
+
+def test_earlier_results_tell_how_long_answers_will_be(shell: Shell) -> None:
+    earlier, rows = shell.write_rows(60, "old.jsonl"), shell.write_rows(200)
+    shell.call("run", earlier, "-o", "old-out.jsonl", "--emulator", *UNLIMITED)
+    found = shell.call("estimate", rows, *_EMULATED, "--like", "old-out.jsonl").json
+    run = shell.call("run", rows, "-o", "out.jsonl", "--emulator", "--json", *UNLIMITED).json
+    assert (found["output_tokens"]["basis"], found["output_tokens"]["seen"]) == ("like", 60)
+    cost = found["cost"]
+    assert float(cost["least"]) <= float(run["cost"]["amount"]) <= float(cost["most"])
+    assert float(cost["most"]) < 1.1 * float(cost["amount"])
+
+
+def test_too_few_earlier_answers_are_refused(shell: Shell) -> None:
+    rows = shell.write_rows(5)
+    shell.call("run", rows, "-o", "out.jsonl", "--emulator", *UNLIMITED)
+    done = shell.call("estimate", rows, *_EMULATED, "--like", "out.jsonl")
+    assert done.code == 65
+    assert "out.jsonl has 5 answers with their tokens: 30 are needed." in done.err
+
+
+@pytest.mark.promise("P4")
+def test_a_canary_is_paid_for_once_however_often_it_is_asked_about(shell: Shell) -> None:
+    rows = shell.write_rows(100, "prompts.jsonl")
+    with shell.emulator("--latency", 0.1) as emulator:
+        call = ["estimate", rows, *emulator.options, "--json", "--canary", 40, "--max-tokens", 5]
+        first, again = shell.call(*call), shell.call(*call)
+        ledger = emulator.ledger()
+    assert (first.code, first.out) == (0, again.out)
+    assert len(ledger["operations"]) == 40
+    assert first.json["output_tokens"]["basis"] == "canary"
+    asked = shell.path("prompts.canary.jsonl").read_text().splitlines()
+    assert len(asked) == len(set(asked)) == 40
+    assert set(asked) <= set(rows.read_text().splitlines())
+    results = shell.path("prompts.canary.results.jsonl").read_text().splitlines()
+    said = [json.loads(line)["usage"]["completion_tokens"] for line in results[:-1]]
+    assert len(said) == 40
+    assert max(said) == 5
+
+
+def test_another_sample_does_not_take_the_place_of_one_that_was_paid_for(shell: Shell) -> None:
+    rows = shell.write_rows(100, "prompts.jsonl")
+    assert shell.call("estimate", rows, *_EMULATED, "--canary", 30).code == 0
+    before = shell.path("prompts.canary.jsonl").read_bytes()
+    refused = shell.call("estimate", rows, *_EMULATED, "--canary", 40)
+    assert refused.code == 65
+    assert "prompts.canary.jsonl holds another sample." in refused.err
+    assert shell.path("prompts.canary.jsonl").read_bytes() == before
+
+
+def test_standard_input_is_read_once(shell: Shell) -> None:
+    rows = shell.write_rows(50)
+    given = ["estimate", "-", "--offline", "--json"]
+    done = subprocess.run(
+        [PROGRAM, *given],
+        cwd=shell.folder,
+        env=shell.environment({"YC_API_KEY": None}),
+        input=rows.read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["rows"] == 50
+
+
+def test_offline_needs_neither_a_credential_nor_a_folder_and_is_a_range(shell: Shell) -> None:
+    done = shell.call("estimate", shell.write_rows(3), "--offline", YC_API_KEY=None)
+    assert done.code == 0
+    assert "a rough guess: 3 to 6 characters a token" in done.out
+
+
+def test_without_a_credential_it_says_how_to_get_one(shell: Shell) -> None:
+    call = ["estimate", shell.write_rows(3), "--folder-id", FOLDER]
+    assert shell.call(*call, YC_API_KEY=None).code == 77
+
+
+def test_a_refused_credential_and_a_wrong_model_have_their_exit_codes(shell: Shell) -> None:
+    rows = shell.write_rows(3)
+    with shell.emulator("--api-key", "the-key") as emulator:
+        assert shell.call("estimate", rows, *emulator.options).code == 77
+        call = ["estimate", rows, *emulator.options, "--model", "no-such-model"]
+        assert shell.call(*call, YC_API_KEY="the-key").code == 78
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--offline", "--exact"), ("--offline", "--canary", 30), ("--canary", 29)],
+    ids=str,
+)
+def test_options_that_make_no_sense_are_bad_usage(shell: Shell, options: tuple[object]) -> None:
+    assert shell.call("estimate", shell.write_rows(1), *options).code == 2
+
+
+def test_exact_can_not_read_standard_input_twice(shell: Shell) -> None:
+    assert shell.call("estimate", "-", "--exact", "--emulator").code == 2
+
+
+def test_one_settings_file_serves_run_and_estimate(shell: Shell) -> None:
+    shell.path("yagpt-batch.toml").write_text("max-tokens = 50\nattempts = 2\nconfidence = 0.9\n")
+    rows = shell.write_rows(2)
+    found = shell.call("estimate", rows, *_EMULATED).json
+    assert (found["output_tokens"]["most"], found["confidence"]) == (100, 0.9)
+    assert shell.call("run", rows, "-o", "out.jsonl", "--emulator").code == 0
+    shell.path("yagpt-batch.toml").write_text("confidenc = 0.9\n")
+    refused = shell.call("estimate", rows, *_EMULATED)
+    assert refused.code == 2
+    assert 'did you mean "confidence"?' in refused.err
+
+
+def test_the_hours_follow_from_the_rates(shell: Shell) -> None:
+    call = ["estimate", shell.write_rows(41), "--offline", "--rate", "10/h", "--folder-id", FOLDER]
+    assert "Time: 41 rows: 4 h 00 min and the last answers, bound by 10 an hour" in (
+        shell.call(*call).out
+    )
