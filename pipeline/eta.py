@@ -30,6 +30,7 @@ SAMPLES = 64
 ANSWERS, IN_FLIGHT, CONCURRENCY = "answers", "max-in-flight", "concurrency"
 SERVICE, QUOTA, POLLS = "service", "quota", "polls"
 SHARE, OTHERS = "other runs", "others"
+BUDGET, FINISH_BY = "budget", "finish-by"
 
 _WORDS = {
     ANSWERS: "bound by how long answers take",
@@ -39,6 +40,8 @@ _WORDS = {
     QUOTA: "waiting for quota",
     SHARE: "bound by what other runs use of the quota",
     OTHERS: "bound by what others use of the quota",
+    BUDGET: "as far as --budget goes",
+    FINISH_BY: "as far as --finish-by lets it",
     POLLS: "bound by how often the service may be asked",
 }
 _SPREAD = 1.28

@@ -149,9 +149,8 @@ class Counted:
     tokens: int
 
 
-SubmitOutcome = (
-    Accepted
-    | Refused
+_OfAnyCall = (
+    Refused
     | Throttled
     | Unauthorized
     | Forbidden
@@ -161,30 +160,6 @@ SubmitOutcome = (
     | NotSent
     | Unsure
 )
-CountOutcome = (
-    Counted
-    | Refused
-    | Throttled
-    | Unauthorized
-    | Forbidden
-    | NotFound
-    | Conflict
-    | Misdirected
-    | NotSent
-    | Unsure
-)
-PollOutcome = (
-    StillRunning
-    | Answer
-    | Failed
-    | Garbled
-    | Refused
-    | Throttled
-    | Unauthorized
-    | Forbidden
-    | NotFound
-    | Conflict
-    | Misdirected
-    | NotSent
-    | Unsure
-)
+SubmitOutcome = Accepted | _OfAnyCall
+CountOutcome = Counted | _OfAnyCall
+PollOutcome = StillRunning | Answer | Failed | Garbled | _OfAnyCall

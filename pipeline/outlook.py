@@ -2,13 +2,23 @@
 
 import asyncio
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from pipeline.clock import local_day_and_time
 from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.curve import Tempo
-from pipeline.eta import IN_FLIGHT, SAMPLES, Eta, Situation, estimate, hindrance, words
+from pipeline.eta import (
+    BUDGET,
+    FINISH_BY,
+    IN_FLIGHT,
+    SAMPLES,
+    Eta,
+    Situation,
+    estimate,
+    hindrance,
+    words,
+)
 from pipeline.facts import COSTS, ETA, Note
 from pipeline.keeper import Keeper
 from pipeline.pace import Pace
@@ -46,13 +56,14 @@ class Outlook:
             return None
         now, agenda = self.course.clock.now(), self.course.agenda
         self._look(now, left)
+        left, limited_by = self._within_limits(left)
         flights = agenda.flights(now, SAMPLES)
         running = self.course.counts.running + self.course.counts.posting
         if self._last is not None and running and not left and not flights:
             # The last ones are just being asked for.
             return self._last
         gate = self.submits.gate_opens_at(now)
-        self._last = estimate(
+        seen = estimate(
             Situation(
                 now,
                 left,
@@ -68,7 +79,17 @@ class Outlook:
                 achieved=self._tempo.achieved(),
             )
         )
+        self._last = replace(seen, bound_by=limited_by, used=None) if limited_by else seen
         return self._last
+
+    def _within_limits(self, left: int) -> tuple[int, str | None]:
+        """How many of the rows left the user's own limits let through, and which of them binds."""
+        in_time, paid_for = self.rows_in_time(), self.course.spending.rows()
+        if paid_for is not None and paid_for < left:
+            left, binds = paid_for, BUDGET
+        else:
+            binds = None
+        return (in_time[0], FINISH_BY) if in_time and in_time[0] < left else (left, binds)
 
     def rows_in_time(self) -> tuple[int, int] | None:
         """How many rows can be submitted in time, of how many; None without a deadline."""

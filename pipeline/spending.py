@@ -78,11 +78,16 @@ class _Answers:
         self.sum += cost
         self.squares += cost * cost
 
+    @property
+    def mean(self) -> float | None:
+        """None while little is known."""
+        return self.sum / self.count if self.count >= _ENOUGH else None
+
     def of(self, more: int) -> tuple[float, float] | None:
         """What so many more will cost, and how far off that may be; None while little is known."""
-        if self.count < _ENOUGH:
+        mean = self.mean
+        if mean is None:
             return None
-        mean = self.sum / self.count
         variance = max(self.squares / self.count - mean * mean, 0.0)
         off = math.sqrt(variance * (more + more * more / self.count))
         return mean * more, _SPREAD * off
@@ -158,6 +163,15 @@ class Spending:
         if self.limit is not None:
             self._reserved[line] = worst
             self._exposed += worst
+
+    def rows(self) -> int | None:
+        """How many more rows the limit is likely to pay for; None without one, or too early."""
+        each = self._answers.mean
+        if self.limit is None or not each:
+            return None
+        set_aside = sum(self._reserved.values(), Decimal(0))
+        expected = float(self._exposed - set_aside) + each * len(self._reserved)
+        return max(int((float(self.limit) - expected) / each), 0)
 
     def release(self, line: int) -> None:
         """It was certainly not accepted."""

@@ -5,18 +5,22 @@ import re
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.board import Counts
 from pipeline.carrier import NoAnswerError, Reply
 from pipeline.cli.pricing import price_table
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.model import Config, Service
 from pipeline.emulator.schedules import Fault
 from pipeline.errors import BudgetReached, DeadlineReached
+from pipeline.eta import Eta
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
+from pipeline.spending import Spent
 from tests.simulation import EVENING, Sending, simulate
 
 HOUR = 3600.0
@@ -135,6 +139,44 @@ def test_nothing_is_submitted_that_would_not_be_back_by_the_deadline(folder: Pat
 
     outcome, _ = simulate(prompts, output, settings(), model, start=end)
     assert outcome.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "binds"), [({"budget": "1"}, "budget"), ({"finish_by": EVENING + 300}, "finish-by")]
+)
+def test_the_end_in_sight_is_that_of_the_rows_that_will_be_submitted(
+    folder: Path, limits: dict[str, Any], binds: str
+) -> None:
+    seen: list[tuple[Counts, Eta | None, Spent | None]] = []
+
+    class View:
+        interval = 10.0
+
+        def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
+            seen.append((replace(counts), eta, spent))
+
+        def close(self) -> None: ...
+
+    outcome, end = simulate(
+        *(rows(folder, 4000), folder / "results.jsonl", settings(**limits)),
+        Service(Config(latency_median=20, latency_sigma=0.1)),
+        view=View(),
+    )
+    assert outcome.exit_code in {80, 81}
+    told = [
+        (eta, spent)
+        for counts, eta, spent in seen
+        if counts.ok >= 60 and counts.running and eta is not None
+    ]
+    assert told
+    for eta, spent in told[: len(told) // 2]:
+        assert eta.bound_by == binds
+        assert eta.likely is not None
+        # Near the end of a budget each answer has to set free what the next row can cost.
+        assert binds == "budget" or abs(eta.likely - end) < 30
+        assert spent is not None
+        assert spent.amount is not None
+        assert spent.high is not None
 
 
 def test_a_deadline_that_is_far_away_changes_nothing(folder: Path) -> None:
