@@ -12,6 +12,7 @@ from typing import Protocol
 import httpx
 
 from pipeline import __version__
+from pipeline.errors import BadSettings
 
 CONNECT_TIMEOUT = 10.0
 
@@ -51,7 +52,22 @@ class HttpxCarrier:
     """Carries calls with httpx, over connections that are kept."""
 
     def __init__(self, connections: int, *, trust_environment: bool = True) -> None:
-        self._client = httpx.AsyncClient(
+        """Open no connection yet.
+
+        Raises:
+            BadSettings: the environment names a proxy or certificates that can't be used.
+
+        """
+        try:
+            self._client = self._made(connections, trust_environment=trust_environment)
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+            raise BadSettings(
+                f"the environment's proxy or certificates can't be used: {_described(error)}",
+                "Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+            ) from error
+
+    def _made(self, connections: int, *, trust_environment: bool) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
             limits=httpx.Limits(
                 max_connections=connections,
                 max_keepalive_connections=connections,

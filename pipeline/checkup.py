@@ -53,20 +53,16 @@ def verdict(findings: Sequence[Finding]) -> Exit:
     return next((trouble.exit_code for trouble in troubles if trouble is not None), Exit.OK)
 
 
-def of_credential(
-    source: str, ends: str | NoCredentialError | None, remarks: tuple[str, ...] = ()
-) -> Finding:
-    """What a source handed out: a credential that lasts until `ends`, or a reason why not."""
-    what = f"credential of {source}"
-    match ends:
-        case NoCredentialError(may_pass=True):
-            return Finding(what, trouble=Unreachable(str(ends), ends.advice))
-        case NoCredentialError():
-            return Finding(what, trouble=NoPermission(str(ends), ends.advice))
-        case None:
-            return Finding(what, "found", remarks=remarks)
-        case _:
-            return Finding(what, f"good until {ends}", remarks=remarks)
+def of_credential(source: str, ends: str | None, remarks: tuple[str, ...] = ()) -> Finding:
+    """A source handed out a credential, which is good until `ends` if that is known."""
+    answer = "found" if ends is None else f"good until {ends}"
+    return Finding(f"credential of {source}", answer, remarks=remarks)
+
+
+def of_no_credential(source: str, error: NoCredentialError) -> Finding:
+    """A source handed out none."""
+    kind = Unreachable if error.may_pass else NoPermission
+    return Finding(f"credential of {source}", trouble=kind(str(error), error.advice))
 
 
 def of_tokenizer(uri: str, outcome: CountOutcome, advice: str) -> Finding:

@@ -103,7 +103,7 @@ class Tokenizer:
             return now
 
     def _opens_at(self, now: float) -> float:
-        is_let = self._service.keeper.admits(self._under_way)
+        is_let = self._service.keeper.admits("submits", self._under_way)
         return self._pace.opens_at(now) if is_let else math.inf
 
     def _settle_pace(self, outcome: CountOutcome, begun: float) -> None:

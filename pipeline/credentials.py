@@ -29,8 +29,14 @@ _SECRET = re.compile(
     r"\b(?:t1\.[\w.=-]{16,}|y[0-3]_[\w-]{16,}|AQVN[\w-]{16,}|eyJ[\w-]+\.[\w-]+\.[\w-]+)"
 )
 _HIDDEN = "***"
-# What each beginning should have been given as.
-_BELONGS = {"t1.": "YC_IAM_TOKEN", "AQVN": "YC_API_KEY", "y0_": "YC_OAUTH_TOKEN"}
+# What plainly is something else than its variable is for, and the variable that it is for.
+_LOOKS = {
+    "YC_IAM_TOKEN": re.compile(r"t1\."),
+    "YC_API_KEY": re.compile(r"AQVN"),
+    "YC_OAUTH_TOKEN": re.compile(r"y[0-3]_"),
+    "YC_SA_KEY_FILE": re.compile(r"[~.]?/|.*\.json$"),
+}
+_SCHEMES = {"Api-Key": "YC_API_KEY", "Bearer": "YC_IAM_TOKEN"}
 
 
 class NoCredentialError(Exception):
@@ -74,21 +80,30 @@ class Credential:
         return scrubbed(without(self.secret, text))
 
     @property
-    def belongs_in(self) -> str | None:
-        """The variable that such a secret is for, where it plainly was given as another one."""
-        variable = next(
-            (v for start, v in _BELONGS.items() if self.secret.startswith(start)), None
-        )
-        is_key = variable == "YC_API_KEY"
-        return variable if variable and is_key != (self.scheme == "Api-Key") else None
+    def misplaced(self) -> str:
+        """Advice where it plainly is something else than what it was given as; else empty."""
+        return misplaced(self.secret, _SCHEMES[self.scheme])
+
+
+def misplaced(secret: str, variable: str) -> str:
+    """Advice where what was given in a variable plainly belongs in another one; else empty."""
+    if secret[:1] in "'\"":
+        return "There are quotes around it: give it without."
+    found = next((name for name, looks in _LOOKS.items() if looks.match(secret)), variable)
+    return "" if found == variable else f"It looks like what belongs in {found}: set that instead."
 
 
 def without(secret: str, text: str) -> str:
-    """The text without the secret, nor a long beginning of it where the text was cut."""
+    """The text without the secret, nor a long part of it where the text was cut or broken."""
     if len(secret) < 2 * _TELLING:
         return text.replace(secret, _HIDDEN)
     beginning = re.escape(secret[:_TELLING])
-    return re.sub(beginning + r"""[^\s"']*""", _HIDDEN, text)
+    text = re.sub(beginning + r"""[^\s"']*""", _HIDDEN, text)
+    parts = {secret[at : at + _TELLING] for at in range(len(secret) - _TELLING + 1)}
+    found = [at for at in range(len(text) - _TELLING + 1) if text[at : at + _TELLING] in parts]
+    hidden = {at + further for at in found for further in range(_TELLING)}
+    shown = ("\0" if at in hidden else letter for at, letter in enumerate(text))
+    return re.sub("\0+", _HIDDEN, "".join(shown)) if hidden else text
 
 
 def scrubbed(text: str) -> str:

@@ -34,7 +34,10 @@ class Endpoints:
         if not named["metadata"] and address:
             named["metadata"] = address if "://" in address else f"http://{address}"
         urls = {name: url or endpoint for name, url in named.items()}
-        for url in filter(None, urls.values()):
-            if not _URL.fullmatch(url):
-                raise BadSettings(f"{url!r} is no URL.", "Write it like https://host:port.")
+        for name, url in urls.items():
+            if url and not _URL.fullmatch(url):
+                where = "--endpoint" if url == endpoint else f"the {name} URL"
+                raise BadSettings(
+                    f"{where} {url!r} is no URL.", "Write it like https://host:port."
+                )
         return cls(**{name: url.rstrip("/") for name, url in urls.items() if url})

@@ -19,17 +19,28 @@ from pipeline.carrier import (
     UndecodableError,
 )
 from pipeline.codec import NotJson, decode, encode
-from pipeline.credentials import ROLE, Credential, NoCredentialError, scrubbed, without
+from pipeline.credentials import (
+    ROLE,
+    Credential,
+    NoCredentialError,
+    misplaced,
+    scrubbed,
+    without,
+)
+from pipeline.secret_file import content_of
 from pipeline.tokens import AuthorizedKey, BadToken, Token, audience, read_answer
 from pipeline.wire import read_problem
 
 _TIMEOUT = 30.0
 _METADATA_TIMEOUT = 5.0
-_CLOCKS_APART = 60.0
+# Between clocks that agree, and what no clock shows.
+_CLOCKS_APART, _NO_CLOCK = 60.0, 366 * 86400.0
 _METADATA = "/computeMetadata/v1/instance"
 _FLAVOR = {"metadata-flavor": "Google"}
 # The metadata service of another cloud answers the same call with a token of its own.
 _FOREIGN = "ya29."
+_MAKE_A_KEY = "Make a new one with `yc iam key create --service-account-name NAME -o key.json`."
+_SMALLEST_KEY = 2048
 _LOOK_AT_ACCOUNT = f"Check that the service account exists and has the role {ROLE} on the folder."
 
 
@@ -42,10 +53,12 @@ class OAuth:
     url: str
     advice: str = "Get a new OAuth token, and check that its account has access to the folder."
     can_renew: bool = True
+    mints: bool = True
 
     async def fresh(self, carrier: Carrier, now: float) -> Credential:
         body = {"yandexPassportOauthToken": self.secret}
-        token = await _exchanged(carrier, self.url, body, now)
+        advice = misplaced(self.secret, "YC_OAUTH_TOKEN") or self.advice
+        token = await _exchanged(carrier, self.url, body, now, advice)
         return Credential("Bearer", token.secret, is_users=True, ends_at=token.ends_at)
 
 
@@ -58,6 +71,7 @@ class ServiceAccount:
     url: str
     advice: str = _LOOK_AT_ACCOUNT
     can_renew: bool = True
+    mints: bool = True
 
     async def fresh(self, carrier: Carrier, now: float) -> Credential:
         try:
@@ -72,7 +86,7 @@ class ServiceAccount:
     async def _exchanged(self, carrier: Carrier, signed_at: float, now: float) -> Token:
         to = audience(urlsplit(self.url).hostname or "")
         assertion = _signed(self.key(), to, signed_at, self.path)
-        return await _exchanged(carrier, self.url, {"jwt": assertion}, now)
+        return await _exchanged(carrier, self.url, {"jwt": assertion}, now, _MAKE_A_KEY)
 
     def key(self) -> AuthorizedKey:
         """The key as it is in the file now.
@@ -81,13 +95,12 @@ class ServiceAccount:
             NoCredentialError: the file can't be read, or holds none.
 
         """
-        advice = "Make one with `yc iam key create --service-account-name NAME -o key.json`."
         try:
-            return AuthorizedKey.parse(self.path.read_bytes())
+            return AuthorizedKey.parse(content_of(self.path))
         except OSError as error:
-            raise NoCredentialError(f"{self.path}: {error.strerror}", advice) from error
+            raise NoCredentialError(f"{self.path}: {error.strerror}", _MAKE_A_KEY) from error
         except BadToken as error:
-            raise NoCredentialError(f"{self.path} {error}", advice) from error
+            raise NoCredentialError(f"{self.path} {error}", _MAKE_A_KEY) from error
 
     async def folder(self, carrier: Carrier, now: float) -> str | None:
         """The account's folder: of the key, or of IAM, where the account may ask for it."""
@@ -114,9 +127,14 @@ class Metadata:
     name: str = "the metadata service"
     advice: str = f"Check that the machine's service account has the role {ROLE} on the folder."
     can_renew: bool = True
+    mints: bool = False
 
     async def fresh(self, _: Carrier, now: float) -> Credential:
         reply = await self._asked("/service-accounts/default/token")
+        if reply.status != 200:
+            why = f"{self.url} answers HTTP {reply.status}"
+            advice = "Link a service account to the machine, or set YC_API_KEY."
+            raise NoCredentialError(why, advice, may_pass=reply.status >= 500)
         try:
             token = read_answer(decode(reply.body), now)
         except (NotJson, BadToken) as error:
@@ -128,7 +146,8 @@ class Metadata:
     async def folder(self, _carrier: Carrier, _now: float) -> str | None:
         """The folder that the machine is in."""
         reply = await self._asked("/vendor/folder-id")
-        return reply.body.decode("ascii", "replace").strip() or None
+        folder = reply.body.decode("ascii", "replace").strip()
+        return folder if folder and reply.status == 200 else None
 
     async def _asked(self, path: str) -> Reply:
         carrier = HttpxCarrier(1, trust_environment=False)
@@ -139,69 +158,78 @@ class Metadata:
             raise NoCredentialError(f"{self.url}: {error}", may_pass=True) from error
         finally:
             await carrier.close()
-        if reply.status != 200:
-            why = f"{self.url} answers HTTP {reply.status}"
-            advice = "Link a service account to the machine, or set YC_API_KEY."
-            raise NoCredentialError(why, advice, may_pass=reply.status >= 500)
         return reply
 
 
 class _RefusedError(NoCredentialError):
     """IAM said no, at `said_at` by its own clock, where it told; `now` by ours."""
 
-    def __init__(self, why: str, *, may_pass: bool, said_at: float | None, now: float) -> None:
+    def __init__(
+        self, why: str, advice: str, *, may_pass: bool, said_at: float | None, now: float
+    ) -> None:
         self.said_at = said_at
         off = 0.0 if said_at is None else abs(said_at - now)
-        self.clock_is_off = off > _CLOCKS_APART
-        advice = (
-            f"This machine's clock is {off:,.0f} s wrong: set it." if self.clock_is_off else ""
-        )
+        self.clock_is_off = _CLOCKS_APART < off < _NO_CLOCK
+        if self.clock_is_off:
+            advice = f"This machine's clock is {off:,.0f} s wrong: set it."
         super().__init__(why, advice, may_pass=may_pass)
 
 
 def _signed(key: AuthorizedKey, to: str, now: float, path: Path) -> str:
-    # Most runs sign nothing, and cryptography takes its time to load.
+    # Most runs sign nothing, and these take their time to load.
     import jwt  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        load_pem_private_key,
+    )
 
     try:
-        return jwt.encode(
-            dict(key.claims(to, now)), key.private_key, "PS256", headers={"kid": key.key_id}
-        )
-    except (ValueError, TypeError, jwt.PyJWTError):
+        private = load_pem_private_key(key.private_key.encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         # Their words may hold what was meant to be the key.
-        why = f'{path}: "private_key" is no RSA key in PEM'
-        raise NoCredentialError(why, "Use the file as `yc iam key create` wrote it.") from None
+        private = None
+    if not isinstance(private, RSAPrivateKey) or private.key_size < _SMALLEST_KEY:
+        why = f'{path}: "private_key" is no RSA key of {_SMALLEST_KEY} bits in PEM'
+        raise NoCredentialError(why, "Use the file as `yc iam key create` wrote it.")
+    return jwt.encode(dict(key.claims(to, now)), private, "PS256", headers={"kid": key.key_id})
 
 
-async def _exchanged(carrier: Carrier, url: str, body: Mapping[str, str], now: float) -> Token:
+async def _exchanged(
+    carrier: Carrier, url: str, body: Mapping[str, str], now: float, advice: str
+) -> Token:
     headers = {"content-type": "application/json"}
     try:
         reply = await carrier.send("POST", f"{url}/iam/v1/tokens", headers, encode(body), _TIMEOUT)
     except (NotSentError, NoAnswerError, UndecodableError) as error:
-        why, advice = f"{url} can't be reached: {error}", "Check the network, or YAGPT_IAM_URL."
-        raise NoCredentialError(why, advice, may_pass=True) from error
+        why, check = f"{url} can't be reached: {error}", "Check the network, or YAGPT_IAM_URL."
+        raise NoCredentialError(why, check, may_pass=True) from error
     said_at = _date(reply)
     if not 200 <= reply.status < 300:
-        raise _refusal(reply, body, now, said_at)
+        raise _refusal(reply, body, now, said_at, advice)
     try:
-        token = read_answer(decode(reply.body), now)
+        # How long it lasts is told by IAM's clock alone, whatever ours says.
+        token = read_answer(decode(reply.body), now if said_at is None else said_at)
     except (NotJson, BadToken) as error:
         raise NoCredentialError(f"{url} answers without a token", may_pass=True) from error
     if token.ends_at is None or said_at is None:
         return token
-    # How long it lasts is told by IAM's clock alone, whatever ours says.
     return Token(token.secret, now + (token.ends_at - said_at))
 
 
 def _refusal(
-    reply: Reply, body: Mapping[str, str], now: float, said_at: float | None
+    reply: Reply, body: Mapping[str, str], now: float, said_at: float | None, advice: str
 ) -> _RefusedError:
     words = read_problem(reply.status, reply.headers, reply.body).message
     for secret in body.values():
         words = without(secret, words)
     may_pass = reply.status in {408, 429} or reply.status >= 500
     why = f"IAM says: {scrubbed(words)}"
-    return _RefusedError(why, may_pass=may_pass, said_at=said_at, now=now)
+    if may_pass:
+        advice = "It may pass."
+    elif reply.status == 404 or reply.status < 400:
+        advice = "Check YAGPT_IAM_URL and --endpoint."
+    return _RefusedError(why, advice, may_pass=may_pass, said_at=said_at, now=now)
 
 
 def _date(reply: Reply) -> float | None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from pipeline import renewal
@@ -17,12 +18,13 @@ from pipeline.clock import Clock, local_day_and_time
 from pipeline.codec import Json
 from pipeline.credentials import Credential, NoCredentialError
 from pipeline.errors import NoPermission, RunError, first_of
-from pipeline.renewal import Held, Missing, Standing, Trial
+from pipeline.rates import Kind
+from pipeline.renewal import Held, Issue, Missing, Source, Standing, Trial
 
 _log = logging.getLogger("yagpt-batch")
 # A laptop that slept looks at the clock so often.
 _LONGEST_NAP = 30.0
-_AGAIN = "Then run the same command again: nothing is lost."
+_SHORTEST_CALL = 1.0
 
 
 class CredentialSource(Protocol):
@@ -31,7 +33,7 @@ class CredentialSource(Protocol):
     Attributes:
         name: where they come from, as users know it: a variable, a command.
         advice: what to do when the service refuses them.
-        can_renew: whether asking again can bring another one.
+        can_renew, mints: as `renewal.Source` has them.
 
     """
 
@@ -43,6 +45,9 @@ class CredentialSource(Protocol):
 
     @property
     def can_renew(self) -> bool: ...
+
+    @property
+    def mints(self) -> bool: ...
 
     async def fresh(self, carrier: Carrier, now: float) -> Credential:
         """Another credential, or the same where there is no other.
@@ -65,44 +70,44 @@ class Keeper:
         self._clock = clock
         self._patience = patience
         self._standing: Standing = Missing(clock.now(), clock.now())
-        self._last: Credential | None = None
-        self._proven = False
+        self._used: Credential | None = None
+        self._newest: Issue | None = None
+        self._proven = self._is_told = False
         self._bell = Bell()
         self.on_change: Callable[[], None] = lambda: None
 
     @property
     def credential(self) -> Credential:
         """What calls bear now; the refused one, while there is no other."""
-        assert self._last is not None, "a call was made before there was a credential"  # noqa: S101
-        return self._last
+        assert self._used is not None, "a call was made before there was a credential"  # noqa: S101
+        return self._used
 
-    def admits(self, under_way: int) -> bool:
-        """Whether a call may start while so many of its kind are under way."""
-        match self._standing:
-            case Held():
-                return True
-            case Trial():
-                return under_way == 0
-            case Missing():
-                return False
+    def admits(self, kind: Kind, under_way: int) -> bool:
+        """Whether a call of this kind may start while so many of them are under way."""
+        return renewal.admits(self._standing, kind, under_way)
 
     def absence(self) -> dict[str, Json] | None:
         """Since when there is no credential, and when that ends the run; None while there is."""
-        if not isinstance(self._standing, Missing) or not self._standing.refusals:
+        standing = self._standing
+        if not isinstance(standing, Missing) or not (standing.refusals or standing.failures):
             return None
-        since = self._standing.since
-        return {"host": self._source.name, "since": since, "gives_up_at": since + self._patience}
+        gives_up_at = renewal.gives_up_at(standing, self._patience, self._known())
+        return {"host": self._source.name, "since": standing.since, "gives_up_at": gives_up_at}
 
-    def accepted(self, credential: Credential) -> None:
+    def accepted(self, credential: Credential, by: Kind) -> None:
         """The service answered a call that bore it."""
         self._proven = True
-        self._become(renewal.after_acceptance(self._standing, credential))
+        newest, now = self._newest, self._clock.now()
+        is_newest = newest is not None and newest.credential.secret == credential.secret
+        if newest is not None and is_newest and by not in newest.accepted_by:
+            self._newest = replace(newest, accepted_by=newest.accepted_by | {by})
+        self._become(renewal.after_acceptance(self._standing, credential, by, now))
 
-    def refused(self, credential: Credential, why: str) -> None:
+    def refused(self, credential: Credential, by: Kind, why: str) -> None:
         """The service did not accept it."""
-        advice, now = self._advice(credential), self._clock.now()
-        said = f"the service does not accept it: {why}"
-        self._become(renewal.after_refusal(self._standing, credential, said, advice, now))
+        advice = credential.misplaced or self._source.advice
+        said, now = f"the service does not accept it: {why}", self._clock.now()
+        self._become(renewal.after_refusal(self._standing, credential, by, said, advice, now))
 
     async def watch(self) -> None:
         """Get the credential, and another one whenever it is time; for ever.
@@ -111,6 +116,7 @@ class Keeper:
             NoPermission: there is none, and waiting makes no sense.
 
         """
+        self._begin()
         while True:
             await self._step()
 
@@ -137,60 +143,97 @@ class Keeper:
             NoPermission: as `watch`.
 
         """
+        self._begin()
         while isinstance(self._standing, Missing):
             await self._step()
 
+    def _begin(self) -> None:
+        # Patience counts from here: what came before had nothing to do with it.
+        if self._used is None:
+            self._standing = Missing(self._clock.now(), self._clock.now())
+
     async def _step(self) -> None:
-        self._give_up()
-        now = self._clock.now()
-        if self._standing.ask_at > now:
-            await self._bell.wait(min(self._standing.ask_at - now, _LONGEST_NAP))
+        standing, now = self._standing, self._clock.now()
+        until = standing.ask_at
+        if isinstance(standing, Missing):
+            ends_at = renewal.gives_up_at(standing, self._patience, self._known())
+            if ends_at <= now and (standing.refusals or standing.failures):
+                raise self._no_permission(standing)
+            until = min(until, ends_at)
+        if until > now:
+            await self._bell.wait(min(until - now, _LONGEST_NAP))
         else:
             await self._renew()
 
     async def _renew(self) -> None:
         try:
-            issued = await self._source.fresh(self._carrier, self._clock.now())
+            issued = await self._issued()
         except NoCredentialError as error:
-            is_news = not getattr(self._standing, "failures", 0)
             self._become(renewal.after_failure(self._standing, error, self._clock.now()))
-            self._give_up()
-            if is_news:
-                _log.warning("! %s: %s; asking again", self._source.name, error)
+            self._tell_failure(error)
             return
-        is_new = self._last is None or issued.secret != self._last.secret
         self._become(renewal.after_issue(self._standing, issued, self._clock.now()))
-        if isinstance(self._standing, Held | Trial):
-            self._last = self._standing.credential
-        if is_new:
+
+    async def _issued(self) -> Credential:
+        """A new credential; or once more one that is so new that hosts may not know it yet."""
+        now, newest = self._clock.now(), self._newest
+        if newest and renewal.is_settling(self._standing, newest, now, self._known()):
+            return replace(newest.credential)
+        issued = await self._asked(now)
+        if newest is None or issued.secret != newest.credential.secret:
             _log.info("a credential of %s%s", self._source.name, _until(issued))
+            self._newest = Issue(issued, self._clock.now())
+        return issued
 
-    def _give_up(self) -> None:
-        standing, now = self._standing, self._clock.now()
-        if not isinstance(standing, Missing):
-            return
-        known = {"proven": self._proven, "can_renew": self._source.can_renew}
-        if renewal.gives_up(standing, now, self._patience, **known):
-            why = standing.why or "there is no credential"
-            advice = f"{standing.advice} {_AGAIN}".strip()
-            raise NoPermission(f"{self._source.name}: {why}", advice)
+    async def _asked(self, now: float) -> Credential:
+        standing, limit = self._standing, None
+        if isinstance(standing, Missing):
+            ends_at = renewal.gives_up_at(standing, self._patience, self._known())
+            limit = max(ends_at - now, _SHORTEST_CALL)
+        try:
+            async with asyncio.timeout(limit):
+                return await self._source.fresh(self._carrier, now)
+        except TimeoutError as error:
+            raise NoCredentialError("it does not answer within --patience") from error
 
-    def _advice(self, credential: Credential) -> str:
-        if credential.belongs_in is not None:
-            return f"It looks like what belongs in {credential.belongs_in}: set that instead."
-        return self._source.advice
+    def _tell_failure(self, error: NoCredentialError) -> None:
+        match self._standing:
+            case Held(failures=1) | Missing(failures=1, may_pass=True):
+                _log.warning("! %s: %s; asking again", self._source.name, error)
+            case Missing(failures=1) if self._proven:
+                _log.warning("! %s: %s; asking again", self._source.name, error)
+            case _:
+                pass
+
+    def _known(self) -> Source:
+        return Source(self._source.can_renew, self._source.mints, self._proven)
+
+    def _no_permission(self, standing: Missing) -> NoPermission:
+        again = "run the same command again: nothing is lost."
+        advice = f"{standing.advice} Then {again}" if standing.advice else again.capitalize()
+        why = standing.why or "there is no credential"
+        return NoPermission(f"{self._source.name}: {why}", advice)
 
     def _become(self, standing: Standing) -> None:
         before, self._standing = self._standing, standing
         if before is standing:
             return
+        if isinstance(standing, Held | Trial):
+            self._used = standing.credential
+        self._tell(standing)
         self._bell.ring()
-        if type(before) is not type(standing):
-            if isinstance(before, Held) and isinstance(standing, Missing):
-                _log.warning("! %s: %s", self._source.name, standing.why)
-            elif isinstance(before, Trial) and isinstance(standing, Held):
-                _log.warning("the service accepts the new credential")
-            self.on_change()
+        self.on_change()
+
+    def _tell(self, standing: Standing) -> None:
+        match standing:
+            case Missing(why=why, refusals=refusals) if refusals and not self._is_told:
+                self._is_told = True
+                _log.warning("! %s: %s; asking again", self._source.name, why)
+            case Held() if self._is_told:
+                self._is_told = False
+                _log.warning("the service accepts the credential again")
+            case _:
+                pass
 
 
 def _until(credential: Credential) -> str:

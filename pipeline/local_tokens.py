@@ -3,18 +3,19 @@
 import asyncio
 import os
 import shutil
-import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.carrier import Carrier
+from pipeline.commands import CommandError, output_of
 from pipeline.credentials import Credential, NoCredentialError, scrubbed
-from pipeline.tokens import BadToken, read_token
+from pipeline.secret_file import content_of
+from pipeline.tokens import BadToken, EmptyToken, Token, read_token
 
 _COMMAND_TIMEOUT = 60.0
+_TRIES_EMPTY, _TRIES_APART = 3, 0.5
 _YC_HOME = Path("yandex-cloud/bin/yc")
 
 
@@ -26,9 +27,10 @@ class Fixed:
     credential: Credential
     advice: str = "Get a new one, or check its scope and expiry."
     can_renew: bool = False
+    mints: bool = False
 
     async def fresh(self, _carrier: Carrier, _now: float) -> Credential:
-        return self.credential
+        return replace(self.credential)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,22 @@ class TokenFile:
     path: Path
     advice: str = "Write an IAM token that is good into the file."
     can_renew: bool = True
+    mints: bool = False
 
     async def fresh(self, _: Carrier, now: float) -> Credential:
         try:
-            token = read_token(_text(self.path), now)
+            token = await self._read(now)
         except BadToken as error:
             raise NoCredentialError(f"{self.path} {error}", self.advice) from error
         return Credential("Bearer", token.secret, ends_at=token.ends_at)
+
+    async def _read(self, now: float) -> Token:
+        """A file that is empty may just be written."""
+        for _ in range(_TRIES_EMPTY):
+            with suppress(EmptyToken):
+                return read_token(_text(self.path), now)
+            await asyncio.sleep(_TRIES_APART)
+        return read_token(_text(self.path), now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +69,12 @@ class TokenCommand:
     is_users: bool = False
     advice: str = "Run the command by hand, and see what it prints."
     can_renew: bool = True
+    mints: bool = False
 
     async def fresh(self, _: Carrier, now: float) -> Credential:
-        printed = await output_of(self.words, self.environment, self.advice)
+        said = await printed(self.words, self.environment, self.advice)
         try:
-            token = read_token(printed, now)
+            token = read_token(said, now)
         except BadToken as error:
             raise NoCredentialError(f"what it prints {error}", self.advice) from error
         return Credential("Bearer", token.secret, self.is_users, token.ends_at)
@@ -77,6 +89,7 @@ class Yc:
     name: str = "yc"
     advice: str = "Run `yc init`, and check that `yc iam create-token` prints a token."
     can_renew: bool = True
+    mints: bool = False
 
     @classmethod
     def found(cls, environment: Mapping[str, str]) -> "Yc | None":
@@ -96,8 +109,7 @@ class Yc:
         """The folder of the profile."""
         words = self._words("config", "get", "folder-id")
         with suppress(NoCredentialError):
-            printed = await output_of(words, self.environment, self.advice)
-            return printed.strip() or None
+            return (await printed(words, self.environment, self.advice)).strip() or None
         return None
 
     def _words(self, *words: str) -> list[str]:
@@ -105,50 +117,22 @@ class Yc:
         return [self.program, *words, *(["--profile", profile] if profile else [])]
 
 
-async def output_of(words: Sequence[str], environment: Mapping[str, str], advice: str) -> str:
-    """What a command prints. It gets no terminal to ask on, and ends with whoever waits for it.
+async def printed(words: Sequence[str], environment: Mapping[str, str], advice: str) -> str:
+    """What a command prints.
 
     Raises:
-        NoCredentialError: it can't be started, fails, or takes longer than a minute.
+        NoCredentialError: it fails.
 
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=dict(environment),
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise NoCredentialError(f"can't be started: {error.strerror}", advice) from error
-    try:
-        async with asyncio.timeout(_COMMAND_TIMEOUT):
-            printed, complaints = await process.communicate()
-    except TimeoutError as error:
-        why = f"does not end within {_COMMAND_TIMEOUT:g} s"
-        raise NoCredentialError(why, advice) from error
-    finally:
-        await _ended(process)
-    if process.returncode:
-        lines = complaints.decode(errors="replace").strip().splitlines() or ["it says nothing"]
-        why = f"fails with exit code {process.returncode}: {scrubbed(lines[-1])}"
-        raise NoCredentialError(why, advice)
-    return printed.decode(errors="replace")
-
-
-async def _ended(process: Process) -> None:
-    """Let nothing of it live on."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        return await output_of(words, environment, _COMMAND_TIMEOUT)
+    except CommandError as error:
+        raise NoCredentialError(scrubbed(str(error)), advice) from error
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return content_of(path).decode()
     except OSError as error:
         why, advice = f"{path}: {error.strerror}", "Check the path and its mode."
         raise NoCredentialError(why, advice) from error

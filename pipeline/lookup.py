@@ -22,10 +22,11 @@ from pipeline.credentials import (
     scrubbed,
 )
 from pipeline.endpoints import Endpoints
-from pipeline.errors import NoPermission
+from pipeline.errors import NoPermission, Unreachable
 from pipeline.iam import Metadata, OAuth, ServiceAccount
 from pipeline.keeper import CredentialSource
 from pipeline.local_tokens import Fixed, TokenCommand, TokenFile, Yc
+from pipeline.secret_file import is_read_by_others
 from pipeline.tokens import BadToken, checked
 
 _ADVICE = (
@@ -42,7 +43,6 @@ _LONGEST_LIFE = 12 * 3600.0
 # As the official SDK does: nobody is kept waiting where there is no such service.
 _METADATA_TIMEOUT, _NAMED_METADATA_TIMEOUT = 0.1, 1.0
 _FOLDER = re.compile(r"[\w.-]{1,64}", re.ASCII)
-_OTHERS = 0o077
 
 
 @runtime_checkable
@@ -119,7 +119,7 @@ def _iam_token_file(places: Places) -> Found | None:
     given = places.named("IAM_TOKEN_FILE")
     if given is None:
         return None
-    path = Path(given[1]).expanduser()
+    path = _path(*given)
     return Found(TokenFile(f"{given[0]} ({path})", path), _read_by_others(path))
 
 
@@ -146,7 +146,7 @@ def _sa_key_file(places: Places) -> Found | None:
     given = places.named("SA_KEY_FILE")
     if given is None:
         return None
-    path = Path(given[1]).expanduser()
+    path = _path(*given)
     source = ServiceAccount(f"{given[0]} ({path})", path, places.endpoints.iam)
     return Found(source, _read_by_others(path))
 
@@ -198,6 +198,7 @@ async def find_folder(found: Found, places: Places, carrier: Carrier) -> str | N
 
     Raises:
         NoPermission: the source turned out to have no credential.
+        Unreachable: nobody could be asked.
 
     """
     if not isinstance(found.source, _InFolder):
@@ -206,7 +207,8 @@ async def find_folder(found: Found, places: Places, carrier: Carrier) -> str | N
         folder = await found.source.folder(carrier, places.now)
     except NoCredentialError as error:
         if error.may_pass:
-            return None
+            advice = f"{error.advice} Or say which folder it is: --folder-id."
+            raise Unreachable(f"{found.source.name}: {error}", advice) from error
         raise NoPermission(f"{found.source.name}: {error}", error.advice) from error
     is_one = folder is not None and _FOLDER.fullmatch(folder) and scrubbed(folder) == folder
     return folder if is_one else None
@@ -222,11 +224,14 @@ async def _answers(places: Places, carrier: Carrier) -> bool:
     return True
 
 
-def _read_by_others(path: Path) -> tuple[str, ...]:
+def _path(variable: str, value: str) -> Path:
     try:
-        mode = path.stat().st_mode
-    except OSError:
-        return ()
-    if not mode & _OTHERS:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise NoPermission(f"{variable} {value!r} is no path: {error}") from None
+
+
+def _read_by_others(path: Path) -> tuple[str, ...]:
+    if not is_read_by_others(path):
         return ()
     return (f"{path} holds a secret that others on this machine can read: chmod 600 {path}",)

@@ -138,7 +138,7 @@ class Outlook:
         return all(window.place_at(0, now) <= now for window in long)
 
     def _is_away(self, left: int) -> bool:
-        if not self.keeper.admits(0):
+        if self.keeper.absence() is not None:
             return True
         waits = self.course.counts.running > 0
         return (left > 0 and not self.submit_reach.is_up) or (waits and not self.poll_reach.is_up)

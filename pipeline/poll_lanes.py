@@ -117,8 +117,8 @@ class PollLanes:
         return due_at if due_at > now else self._pace.opens_at(now)
 
     def _admitted(self) -> bool:
-        under_way = self._under_way
-        return self._reach.admits(under_way) and self._service.keeper.admits(under_way)
+        keeper, under_way = self._service.keeper, self._under_way
+        return self._reach.admits(under_way) and keeper.admits("polls", under_way)
 
     async def _ask(self, asking: Asking) -> None:
         outcome = await self._fetch(asking, POLL_TIMEOUT)

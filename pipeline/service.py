@@ -18,6 +18,7 @@ from pipeline.credentials import Credential
 from pipeline.endpoints import Endpoints
 from pipeline.keeper import Keeper
 from pipeline.outcomes import CountOutcome, PollOutcome, Problem, SubmitOutcome
+from pipeline.rates import Kind
 
 # Giving up early on a POST makes doubts.
 SUBMIT_TIMEOUT = 120.0
@@ -67,7 +68,7 @@ class Service:
             return outcomes.Unsure(Problem("undecodable", str(error), request_id), outage=False)
         now = self._clock.now()
         outcome = wire.read_submit(reply.status, reply.headers, reply.body, now)
-        return self._heeded(outcome, credential)
+        return self._heeded(outcome, credential, "submits")
 
     async def poll(self, operation_id: str, timeout: float) -> PollOutcome:
         """GET an operation."""
@@ -84,7 +85,7 @@ class Service:
             return outcomes.Garbled(Problem("undecodable", str(error)))
         now = self._clock.now()
         outcome = wire.read_poll(operation_id, reply.status, reply.headers, reply.body, now)
-        return self._heeded(outcome, credential)
+        return self._heeded(outcome, credential, "polls")
 
     async def count_tokens(self, body: bytes) -> CountOutcome:
         """POST a request to the free tokenizer, which knows the chat template."""
@@ -103,7 +104,7 @@ class Service:
             return outcomes.Unsure(Problem("undecodable", str(error)), outage=False)
         now = self._clock.now()
         outcome = wire.read_count(reply.status, reply.headers, reply.body, now)
-        return self._heeded(outcome, credential)
+        return self._heeded(outcome, credential, "submits")
 
     async def probe_submits(self, model_uri: str) -> bool:
         """Whether the host that takes POSTs answers: asked of its free tokenizer."""
@@ -118,7 +119,7 @@ class Service:
             return True
         return reply.status < 500 and reply.status not in {408, 499}
 
-    def _heeded(self, outcome: _Outcome, credential: Credential) -> _Outcome:
+    def _heeded(self, outcome: _Outcome, credential: Credential, by: Kind) -> _Outcome:
         """The outcome without the secret, which the service's own words can echo."""
         problem = getattr(outcome, "problem", None)
         if isinstance(problem, Problem):
@@ -126,17 +127,17 @@ class Service:
             outcome = replace(outcome, problem=clean)  # type: ignore[arg-type] # those that have one
         match outcome:
             case outcomes.Unauthorized(problem):
-                self.keeper.refused(credential, problem.message)
+                self.keeper.refused(credential, by, problem.message)
             case (
-                outcomes.Accepted()
-                | outcomes.Counted()
-                | outcomes.StillRunning()
-                | outcomes.Answer()
-                | outcomes.Failed()
+                outcomes.Unsure()
+                | outcomes.NotSent()
+                | outcomes.Garbled()
+                | outcomes.Misdirected()
             ):
-                self.keeper.accepted(credential)
-            case _:
                 pass
+            case _:
+                # Whoever says no for another reason has looked at the credential first.
+                self.keeper.accepted(credential, by)
         return outcome
 
     def _headers(self, credential: Credential) -> dict[str, str]:

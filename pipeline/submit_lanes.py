@@ -127,7 +127,7 @@ class SubmitLanes:
         if self._max_in_flight is not None and in_flight >= self._max_in_flight:
             return False
         keeper = self._service.keeper
-        return self._reach.admits(counts.posting) and keeper.admits(counts.posting)
+        return self._reach.admits(counts.posting) and keeper.admits("submits", counts.posting)
 
     def _is_within_limits(self, row: Row, now: float) -> bool:
         """Whether budget and deadline let it be submitted; what is under way may change that."""

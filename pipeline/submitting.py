@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from pipeline import outcomes
+from pipeline.credentials import ROLE
 from pipeline.errors import BadSettings, NoPermission, RunError
 from pipeline.gate import Throttle
 from pipeline.outcomes import OperationId, Problem, SubmitOutcome
@@ -11,7 +12,7 @@ from pipeline.records import Failure
 
 # As the service words what is wrong with a folder or a model.
 _OTHER_FOLDER = re.compile(r"does not match with service account folder ID '([\w.-]+)'", re.ASCII)
-_MODEL = re.compile(r"model[ _]?uri", re.IGNORECASE)
+_MODEL = re.compile(r"model", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def forbidden(problem: Problem) -> NoPermission:
     """The end of a run whose credential is accepted, but not for this."""
     return NoPermission(
         f"the service forbids it: {problem.message}",
-        "Check that the account has the role ai.languageModels.user on the folder, that "
+        f"Check that the account has the role {ROLE} on the folder, that "
         "--folder-id is right and that its cloud has active billing; then run it again.",
     )
 

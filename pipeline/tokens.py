@@ -5,11 +5,17 @@ Shapes: a bare token (``yc iam create-token``), the same command's JSON (``iam_t
 (``access_token``, ``expires_in``).
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.codec import Json, NotJson, decode
 
+_OBJECT = re.compile(r"^\s*\{.*", re.DOTALL | re.MULTILINE)
+# What RFC 6750 lets a bearer token have.
+_LETTERS = re.compile(r"[A-Za-z0-9._~+/:=-]+", re.ASCII)
+# An end out of these bounds is none: Go's zero time, or a calendar's last day.
+_LONGEST_PAST, _LONGEST_LIFE = 86400.0, 7 * 86400.0
 # IAM takes a JWT that lives an hour at most.
 _JWT_LIFE = 3600
 # A machine's clock may be a little ahead of the service's.
@@ -23,9 +29,13 @@ class BadToken(ValueError):
     """What was read is no token, or no key."""
 
 
+class EmptyToken(BadToken):
+    """There is nothing yet: it may just be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An IAM token, and when it ends: in unix seconds by its source's clock, if that is told."""
+    """An IAM token, and when it ends: in unix seconds by its source's clock, if it tells."""
 
     secret: str
     ends_at: float | None = None
@@ -40,11 +50,13 @@ def read_token(text: str, now: float) -> Token:
     """
     bare = text.strip()
     if not bare:
-        raise BadToken("is empty")
-    if not bare.startswith("{"):
-        return Token(checked(bare.splitlines()[-1].strip()))
+        raise EmptyToken("is empty")
+    # A notice may stand above either.
+    object_ = _OBJECT.search(bare)
+    if object_ is None:
+        return Token(_token(bare.splitlines()[-1].strip()))
     try:
-        return read_answer(decode(bare.encode()), now)
+        return read_answer(decode(object_[0].encode()), now)
     except (NotJson, UnicodeEncodeError):
         raise BadToken("is neither a token nor JSON with one") from None
 
@@ -61,7 +73,9 @@ def read_answer(said: Json, now: float) -> Token:
     secret = next((v for k in ("iam_token", "iamToken", "access_token") if (v := said.get(k))), "")
     if not isinstance(secret, str) or not secret:
         raise BadToken("is JSON without iam_token")
-    return Token(checked(secret), _end(said, now))
+    end = _end(said, now)
+    is_likely = end is not None and now - _LONGEST_PAST <= end <= now + _LONGEST_LIFE
+    return Token(_token(secret), end if is_likely else None)
 
 
 def checked(secret: str) -> str:
@@ -76,6 +90,12 @@ def checked(secret: str) -> str:
     return secret
 
 
+def _token(secret: str) -> str:
+    if not _LETTERS.fullmatch(secret) or not any(map(str.isalnum, secret)):
+        raise BadToken("does not hold a token: it has characters none has")
+    return secret
+
+
 def _end(said: dict[str, Json], now: float) -> float | None:
     told = said.get("expires_at") or said.get("expiresAt")
     if isinstance(told, str):
@@ -83,7 +103,10 @@ def _end(said: dict[str, Json], now: float) -> float | None:
             moment = datetime.fromisoformat(told)
         except ValueError:
             return None
-        return moment.timestamp() if moment.tzinfo is not None else None
+        try:
+            return moment.timestamp() if moment.tzinfo is not None else None
+        except OverflowError:
+            return None
     seconds = said.get("expires_in")
     if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds >= 0:
         return now + seconds

@@ -225,7 +225,8 @@ def _read_refusal(
             return Throttled(_throttle(headers, problem.message, now), problem)
         case 408 | 499:
             return Unsure(problem)
-        case 501:
+        # 407: a proxy in between wants a credential of its own.
+        case 407 | 501:
             return Misdirected(problem)
         case _ if 400 <= status < 500:
             return Refused(problem, shared=status == 400 and bool(_SHARED.search(problem.message)))

@@ -1,6 +1,7 @@
 """Runs that outlast their tokens, under virtual time and against the emulator's own IAM."""
 
 import json
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -116,6 +117,7 @@ class Flickering:
     name: str = "the test's source"
     advice: str = "Mend the source."
     can_renew: bool = True
+    mints: bool = False
     asked: list[float] = field(default_factory=list)
 
     async def fresh(self, _: Carrier, now: float) -> Credential:
@@ -123,6 +125,75 @@ class Flickering:
         if any(begin <= now < end for begin, end in self.away):
             raise NoCredentialError("gone fishing", self.advice)
         return Credential("Api-Key", f"key-{len(self.asked)}")
+
+
+@pytest.mark.promise("P11")
+def test_a_token_that_is_known_only_a_while_after_it_was_issued_is_waited_for(
+    folder: Path, authorized_key: Key, authorized_key_file: Path
+) -> None:
+    output = folder / "results.jsonl"
+    model = Service(Config(sa_keys=(public_half(authorized_key),), token_life=600))
+    first_seen: dict[str, float] = {}
+
+    async def meet(call: Sending) -> Reply:
+        token = call.headers.get("authorization", "")
+        known_at = first_seen.setdefault(token, call.at) + 20
+        if token and call.at < known_at:
+            return Reply(401, {}, b'{"code": 16, "message": "Token is invalid"}')
+        return await call.onward()
+
+    outcome, end = simulate(
+        *(rows(folder, 900), output, settings(rates=(Rate(1, 1.0),)), model),
+        credentials=account(authorized_key_file),
+        meet=meet,
+    )
+    assert outcome.exit_code == 0
+    assert outcome.totals.doubt_count == 0
+    assert [round(at - EVENING, -1) for at in model.issued.times["jwt"]] == [0, 540]
+    # The first one is waited for; when it is renewed calls go on with the one before.
+    assert end - EVENING < 900 + 90
+
+
+@pytest.mark.promise("P11")
+def test_polls_that_alone_are_refused_hold_up_what_would_be_paid_for(folder: Path) -> None:
+    output, model, source = folder / "results.jsonl", Service(Config()), Flickering()
+
+    async def meet(call: Sending) -> Reply:
+        if call.is_poll:
+            return Reply(401, {}, b'{"code": 16, "message": "Token is invalid"}')
+        return await call.onward()
+
+    paced = settings(rates=(Rate(5, 1.0),), patience=HOUR)
+    outcome, end = simulate(
+        *(rows(folder, 900), output, paced, model), credentials=source, meet=meet
+    )
+    assert outcome.exit_code == 77
+    assert HOUR <= end - EVENING < HOUR + 90
+    assert len(model.ledger.submits) < 20
+    assert len(source.asked) < 80
+
+
+@pytest.mark.promise("P11")
+def test_refusals_by_chance_take_no_new_token_each_time(
+    folder: Path, authorized_key: Key, authorized_key_file: Path
+) -> None:
+    output, chance = folder / "results.jsonl", random.Random(1)  # noqa: S311 - a simulation
+    model = Service(Config(sa_keys=(public_half(authorized_key),)))
+
+    async def meet(call: Sending) -> Reply:
+        if (call.is_submit or call.is_poll) and chance.random() < 0.1:
+            return Reply(401, {}, b'{"code": 16, "message": "Token is invalid"}')
+        return await call.onward()
+
+    outcome, end = simulate(
+        *(rows(folder, 600), output, settings(rates=(Rate(5, 1.0),)), model),
+        credentials=account(authorized_key_file),
+        meet=meet,
+    )
+    assert outcome.exit_code == 0
+    assert lines_by_row(output) == dict.fromkeys(range(1, 601), 1)
+    assert len(model.issued.times["jwt"]) < 20
+    assert end - EVENING < 300
 
 
 @pytest.mark.promise("P11")

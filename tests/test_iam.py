@@ -1,11 +1,21 @@
 """What is made of everything that IAM and the metadata service can answer."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from pipeline.carrier import NoAnswerError, NotSentError, Reply, UndecodableError
 from pipeline.credentials import Credential, NoCredentialError
@@ -37,6 +47,15 @@ class Canned:
         return self._end
 
     async def close(self) -> None: ...
+
+
+OPEN = NoEncryption()
+
+
+def pem(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, secret: KeySerializationEncryption = OPEN
+) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret).decode()
 
 
 def exchanged(end: Reply | Exception, secret: str = SECRET) -> Credential:
@@ -97,14 +116,27 @@ def test_a_machine_whose_clock_is_wrong_is_told_so(authorized_key_file: Path) ->
 
 
 @pytest.mark.promise("P18")
-@pytest.mark.parametrize("private", ["none", "-----BEGIN PRIVATE KEY-----\nnone"])
+@pytest.mark.parametrize(
+    "private",
+    [
+        "none",
+        "-----BEGIN PRIVATE KEY-----\nnone",
+        pem(rsa.generate_private_key(65537, 1024)),  # noqa: S505 - that is what is refused
+        pem(ec.generate_private_key(ec.SECP256R1())),
+        pem(rsa.generate_private_key(65537, 2048), BestAvailableEncryption(b"secret")),
+        rsa.generate_private_key(65537, 2048)
+        .public_key()
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        .decode(),
+    ],
+    ids=["words", "a beginning", "a short one", "another kind", "encrypted", "the public half"],
+)
 def test_a_private_key_that_is_none_is_not_told(tmp_path: Path, private: str) -> None:
     path = tmp_path / "key.json"
-    words = private.replace("\n", "\\n")
-    path.write_text('{"id": "a", "service_account_id": "b", "private_key": "%s"}' % words)  # noqa: UP031
-    with pytest.raises(NoCredentialError, match='"private_key" is no RSA key in PEM') as raised:
+    path.write_text(json.dumps({"id": "a", "service_account_id": "b", "private_key": private}))
+    with pytest.raises(NoCredentialError, match='"private_key" is no RSA key of 2048') as raised:
         asyncio.run(ServiceAccount("the test", path, "http://iam").fresh(Canned(ANY), NOW))
-    assert raised.value.__suppress_context__
+    assert raised.value.__context__ is None
 
 
 def test_the_folder_of_a_key_is_not_asked_for_where_the_key_names_it(tmp_path: Path) -> None:

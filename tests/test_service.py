@@ -168,6 +168,9 @@ def test_a_credential_is_never_shown() -> None:
         (f"escaped: {SECRET[:12]}\\u003d and more", "escaped: *** and more"),
         (f"a little of it: {SECRET[:7]}", f"a little of it: {SECRET[:7]}"),
         ("nothing of it", "nothing of it"),
+        (f"its end: {SECRET[-12:]}", "its end: ***"),
+        (f"in two: {SECRET[:9]} {SECRET[9:]}", "in two: *** ***"),
+        (f"%41{SECRET[1:]}", "%41***"),
     ],
 )
 def test_a_long_secret_is_struck_out_from_its_first_8_characters_on(text: str, shown: str) -> None:

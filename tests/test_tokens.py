@@ -28,6 +28,10 @@ KEY = {"id": "aje1", "service_account_id": "aje2", "private_key": "-----BEGIN PR
         ('{"iam_token": "t1.token", "expires_at": "soon"}', Token("t1.token")),
         ('{"iam_token": "t1.token", "expires_at": "2027-01-15T08:00:20"}', Token("t1.token")),
         ('{"access_token": "t1.token", "expires_in": true}', Token("t1.token")),
+        ('{"iam_token": "t1.token", "expires_at": "0001-01-01T00:00:00Z"}', Token("t1.token")),
+        ('{"iam_token": "t1.token", "expires_at": "9999-12-31T23:59:59Z"}', Token("t1.token")),
+        ('{"access_token": "t1.token", "expires_in": 1e308}', Token("t1.token")),
+        ('A notice.\n{\n"iam_token": "t1.token"\n}\n', Token("t1.token")),
     ],
 )
 def test_a_token_is_read_bare_or_from_any_of_the_known_forms(text: str, token: Token) -> None:
@@ -43,6 +47,8 @@ def test_a_token_is_read_bare_or_from_any_of_the_known_forms(text: str, token: T
         ("{}", "without iam_token"),
         ('{"iam_token": 5}', "without iam_token"),
         ("t1. broken in two", "characters none has"),
+        ("<html></html>", "characters none has"),
+        ("}", "characters none has"),
         ("t1.токен", "characters none has"),
         ('{"iam_token": "t1.\\u0000"}', "characters none has"),
         ("{\ud800}", "neither a token nor JSON"),

@@ -88,12 +88,10 @@ def meanings(status: int) -> set[type[Verdict]]:
             return {Run, Doubt}
         case 408 | 499:
             return {Doubt}
-        case 401:
-            return {Stop}
+        case 401 | 429:
+            return {Retry}
         case 409:
             return {Later}
-        case 429:
-            return {Retry}
         case _ if 400 <= status < 500:
             return {Fail, Stop}
         case 501:
@@ -159,7 +157,7 @@ def test_whatever_answers_a_post_it_means_what_its_status_may_mean(
             assert problem.message
             assert outage == (status >= 300)
         case Retry(throttle=throttle):
-            assert throttle is not None
+            assert (throttle is not None) == (status == 429)
         case Later():
             pass
         case _:

@@ -62,11 +62,12 @@ class Access:
             found = await find(places, carrier, options["auth"])
             wants_folder = given is None and "://" not in options["model"]
             folder = await find_folder(found, places, carrier) if wants_folder else given
+        finally:
+            await carrier.close()
+        try:
             model_uri(options["model"], folder)
         except ValueError as error:
             raise BadSettings(f"{error} or YC_FOLDER_ID.") from None
-        finally:
-            await carrier.close()
         return cls(endpoints, found.source, folder, found.remarks)
 
     @contextmanager

@@ -13,6 +13,7 @@ from pipeline.checkup import (
     Finding,
     of_credential,
     of_model,
+    of_no_credential,
     of_operations,
     of_quotas,
     of_tokenizer,
@@ -93,7 +94,7 @@ async def _credential(
     try:
         credential = await access.source.fresh(carrier, clock.now())
     except NoCredentialError as error:
-        return None, of_credential(name, error)
+        return None, of_no_credential(name, error)
     ends = None if credential.ends_at is None else local_day_and_time(credential.ends_at)
     return credential, of_credential(name, ends, access.remarks)
 

@@ -112,13 +112,13 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 @saying_options
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:
+    from pipeline.cli.execute import Call, execute  # noqa: PLC0415
     from pipeline.signals import Signals  # noqa: PLC0415
     from pipeline.speech import say  # noqa: PLC0415
 
-    signals = Signals()
-    from pipeline.cli.execute import Call, execute  # noqa: PLC0415
-
     call = Call.of(options, os.environ)
+    # Up to here there is nothing to be put in order: a signal ends it as it ends anything.
+    signals = Signals()
     if options["verbose"]:
         for setting in show_settings(context):
             say(setting)

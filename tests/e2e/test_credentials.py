@@ -199,7 +199,7 @@ def test_what_can_change_under_the_run_is_read_again_when_its_token_is_refused(
     assert ledger["submits"] == 40
     lines = [json.loads(line) for line in shell.path("out.jsonl").read_text().splitlines()]
     assert all(line["submits"] == 1 for line in lines[:-1])
-    assert "the service accepts the new credential" in done.err
+    assert "the service accepts the credential again" in done.err
 
 
 SENTENCES: dict[str, tuple[Variables, int, str]] = {
@@ -237,17 +237,17 @@ SENTENCES: dict[str, tuple[Variables, int, str]] = {
     "no file": (
         {"YC_API_KEY": None, "YC_SA_KEY_FILE": "missing.json"},
         77,
-        "YC_SA_KEY_FILE (missing.json): missing.json: No such file or directory. Make one with",
+        "YC_SA_KEY_FILE (missing.json): missing.json: No such file or directory. Make a new one",
     ),
     "a file that is no key": (
         {"YC_API_KEY": None, "YC_SA_KEY_FILE": "/dev/null"},
         77,
-        "/dev/null is no JSON object. Make one with `yc iam key create",
+        "/dev/null: it is no ordinary file. Make a new one with `yc iam key create",
     ),
     "an empty token file": (
         {"YC_API_KEY": None, "YC_IAM_TOKEN_FILE": "/dev/null"},
         77,
-        "/dev/null is empty. Write an IAM token that is good into the file.",
+        "/dev/null: it is no ordinary file. Check the path and its mode.",
     ),
     "a command that fails": (
         {"YC_API_KEY": None, "YC_TOKEN_COMMAND": "echo no profile >&2; exit 3"},
@@ -262,7 +262,7 @@ SENTENCES: dict[str, tuple[Variables, int, str]] = {
     "a wrong OAuth token": (
         {"YC_API_KEY": None, "YC_OAUTH_TOKEN": "y0_somebody-else-s-own-token"},
         77,
-        "YC_OAUTH_TOKEN: IAM says: ",
+        "Get a new OAuth token, and check that its account has access to the folder.",
     ),
 }
 
@@ -301,7 +301,7 @@ def test_a_key_that_iam_does_not_know_is_told_in_iam_s_words(
     with serving(authorized_key) as emulator:
         done = shell.call(*run(shell, emulator, "--folder-id", FOLDER), **variables)
     assert said_well(done, 77), done.err
-    assert "IAM says: JWT key ID is unknown" in done.err
+    assert "IAM says: JWT key ID is unknown. Make a new one with `yc iam key create" in done.err
 
 
 def test_a_machine_without_any_credential_is_told_how_to_get_one(shell: Shell) -> None:
