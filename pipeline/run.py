@@ -20,10 +20,9 @@ from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.deadline import Deadline
 from pipeline.errors import Exit, RunError
-from pipeline.facts import COSTS, LATENCY, OUTAGES, ROWS, Cursor, Note, Pending, Signature
+from pipeline.facts import COSTS, OUTAGES, ROWS, Cursor, Note, Signature
 from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
-from pipeline.item import Gone, Intended, Running
 from pipeline.outlook import Outlook
 from pipeline.pacing import Remember, paces
 from pipeline.poll_lanes import PollLanes
@@ -40,6 +39,7 @@ from pipeline.settings import Settings
 from pipeline.source import Source
 from pipeline.spending import Spending
 from pipeline.submit_lanes import SubmitLanes
+from pipeline.takeover import take_over
 from pipeline.totals import Totals
 
 _log = logging.getLogger("yagpt-batch")
@@ -273,40 +273,14 @@ class Run:
             self._ending.set(Broken(error))
 
     async def _take_over(self) -> None:
-        """Bring rows that an earlier process began to where this one goes on with them."""
-        checkpoint = self._files.checkpoint
-        totals = checkpoint.totals(self._settings.recipe.model)
-        counts = self._counts
-        counts.ok, counts.failed = totals.rows("ok"), totals.rows("failed")
-        counts.held, counts.doubts = totals.rows("held"), totals.doubt_count
-        self._course.agenda.recall(checkpoint.meta(LATENCY))
-        pending, now = list(checkpoint.pending()), self._tools.clock.now()
-        counts.open = len(pending)
-        for row in pending:
-            self._reserve_again(row, now)
-            if row.state is None:
-                self._intake.again(row.line, None, first=True)
-            else:
-                await self._course.advance(row.line, row.state, model=row.model, poll_at=now)
+        model, counts = self._settings.recipe.model, self._counts
+        await take_over(self._files.checkpoint, self._course, model, self._tools.clock.now())
         if self._files.resumed:
             of_all = "" if counts.total is None else f" of {counts.total:,}"
             self._tools.say(
                 f"Continuing: {counts.finished:,}{of_all} rows done, operations to fetch: "
                 f"{counts.running:,}, doubts so far: {counts.doubts:,}."
             )
-
-    def _reserve_again(self, row: Pending, now: float) -> None:
-        """Count what an earlier process sent, or lost, and nobody was billed for yet."""
-        spending = self._course.spending
-        worst = spending.worst(row.model, row.input_bound, row.output_bound, now)
-        match row.state:
-            case Gone() | Intended(before=Gone()):
-                spending.reserve(row.line, worst)
-                spending.keep(row.line)
-            case _:
-                pass
-        if isinstance(row.state, Intended | Running):
-            spending.reserve(row.line, worst)
 
     def _warn_of_deadline(self) -> None:
         fits = self._outlook.rows_in_time()
