@@ -36,8 +36,10 @@ lint: setup ## style, and the contracts on who may import whom
 type: setup ## mypy, strict, on package, tests and benchmarks
 	$(BIN)/mypy
 
+# Some tests wait more than they work.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 test: setup ## the tests, on all cores
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
 
 check: lint type test ## what a merge needs
 

@@ -235,6 +235,8 @@ def _said(data: bytes) -> Said | None:
     try:
         totals = msgspec.json.decode(data, type=_TotalsLine).totals
         cost = None if totals.doubt_cost is None else Decimal(totals.doubt_cost)
+        if cost is not None and not (cost.is_finite() and cost >= 0):
+            return None
         replaced = Sums(
             0,
             *(totals.replaced_usage.get(name, 0) for name in ("unknown", "input_tokens")),

@@ -36,6 +36,12 @@ class Canary:
             (met for chosen in self._chosen for met in chosen), key=lambda met: met.line
         )
 
+        if len(self.rows) < LEAST:
+            raise BadData(
+                f"{len(self.rows)} rows are too few for a canary: {LEAST} are needed.",
+                "Estimate with --max-tokens, or just run them.",
+            )
+
     def outputs(self, answers: Mapping[int, float]) -> dict[str, Estimate]:
         """The completion tokens of all rows by model; `answers` are those by line of the input.
 

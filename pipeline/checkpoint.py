@@ -276,7 +276,7 @@ class Checkpoint:
                 tally.add_doubt(self._db, line, at)
             case Replaced(line):
                 tally.add(self._db, line, "replaced", Sums(rows=1, unknown=1))
-                tally.add_unknown(self._db, line)
+                tally.add_unknown(self._db, line, former=True)
             case Finish():
                 self._finish(fact)
             case Note(name, None):

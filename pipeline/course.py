@@ -83,6 +83,13 @@ class Course:
                 return late
         return self.spending.against(self._worst(row, now))
 
+    def unpriced(self, row: Row) -> Failure | None:
+        """Why a row can't be submitted at all: there is a budget, and no price for its model."""
+        if self.spending.limit is None or self.spending.has_price(row.model):
+            return None
+        message = f"no price is known for {row.model}, so that --budget can't be kept"
+        return Failure("submit", "no_price", message)
+
     def reserve(self, row: Row, now: float) -> None:
         """A row's POST is about to be made."""
         self.spending.reserve(row.line, self._worst(row, now))

@@ -2,13 +2,14 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 
 from pipeline.day import Day
 
-# The longest prompt and answer together that the models of the asynchronous mode take.
-CONTEXT_TOKENS = 32_768
+# The longest prompt and answer together that most models of the asynchronous mode take, and that
+# any of them does.
+CONTEXT_TOKENS, LONGEST_CONTEXT = 32_768, 131_072
 _TUNED_ELSEWHERE = "ds://"
 
 
@@ -27,14 +28,29 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """For 1,000 tokens; `units` where it is documented how the bill counts them."""
+    """For 1,000 tokens; `units` where it is documented how the bill counts them.
+
+    `context`: the longest prompt and answer together, where that is known.
+    """
 
     input: Decimal
     output: Decimal
     units: Units | None = None
+    context: int | None = None
 
     def of(self, input_tokens: int, output_tokens: int) -> Decimal:
         return (self.input * input_tokens + self.output * output_tokens) / 1000
+
+    def worst(self, input_bound: int, output_bound: int | None) -> Decimal:
+        """The most that one request can cost, from the most tokens that it can take."""
+        longest = self.context or LONGEST_CONTEXT
+        answer = longest if output_bound is None else output_bound
+        if self.context is None:
+            return self.of(input_bound, answer)
+        prompt, answer = min(input_bound, longest), min(answer, longest)
+        if self.output >= self.input:
+            return self.of(min(prompt, longest - answer), answer)
+        return self.of(prompt, min(answer, longest - prompt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +67,71 @@ class PriceList:
 class PriceTable:
     """The lists of one currency, oldest first; there is one at least.
 
-    `also` are the tables of other currencies, in which costs are told as well.
+    `also` are the tables of other currencies, in which costs are told as well. `today` says which
+    of the lists is the present one: the newest, if nobody says.
     """
 
     currency: str
     lists: Sequence[PriceList]
     also: tuple["PriceTable", ...] = ()
+    today: Day | None = None
+
+    def as_of(self, today: Day) -> "PriceTable":
+        """The same, with lists that are announced for later told apart from today's."""
+        also = tuple(other.as_of(today) for other in self.also)
+        return replace(self, also=also, today=today)
+
+    @property
+    def present(self) -> PriceList:
+        """The list that is valid today; the first one where all are of later."""
+        valid = None if self.today is None else self.list_on(self.today)
+        return valid or self.lists[0 if self.today else -1]
 
     @property
     def date(self) -> Day:
-        """The first day of the newest list: what names the table."""
-        return self.lists[-1].since
+        """The first day of today's list: what names the table."""
+        return self.present.since
 
     def list_on(self, day: Day | None = None) -> PriceList | None:
-        """The list that is valid on a day; the newest one where the day is not known."""
+        """The list that is valid on a day; today's where the day is not known."""
         if day is None:
-            return self.lists[-1]
+            return self.present
         place = bisect_right(self.lists, day, key=lambda dated: dated.since)
         return self.lists[place - 1] if place else None
 
     def find(self, model: str, day: Day | None = None) -> Price | None:
         """The price of a model by name or URI; a fine-tuned model costs what its base does."""
-        valid, name = self.list_on(day), _name(model)
-        if valid is None:
-            return None
-        return valid.prices.get(name) or valid.prices.get(_without_branch(name))
+        valid = self.list_on(day)
+        return None if valid is None else _priced(valid, model)
 
     def worst(
         self, model: str, input_bound: int, output_bound: int | None, day: Day | None = None
     ) -> Decimal | None:
-        """The most that one request can cost: both bounds, within the model's context."""
+        """The most that one request of a day can cost: both bounds, within the model's context."""
         price = self.find(model, day)
-        if price is None:
+        return None if price is None else price.worst(input_bound, output_bound)
+
+    def most(
+        self, model: str, input_bound: int, output_bound: int | None, since: Day | None
+    ) -> Decimal | None:
+        """The most that it can cost if it was accepted on a day and is priced on that or later.
+
+        None where it has no price on one of these days; without a day, any day counts.
+        """
+        first = self.list_on(since) if since is not None else self.lists[0]
+        later = [known for known in self.lists if first is None or known.since > first.since]
+        lists = [*([] if first is None else [first]), *later]
+        found = [_priced(known, model) for known in lists]
+        # A model that came later had no price before, and could not be asked.
+        prices = [price for price in found if price is not None]
+        if not prices or found[-1] is None:
             return None
-        answer = CONTEXT_TOKENS if output_bound is None else min(output_bound, CONTEXT_TOKENS)
-        if price.output >= price.input:
-            prompt = min(input_bound, CONTEXT_TOKENS - answer)
-        else:
-            prompt = min(input_bound, CONTEXT_TOKENS)
-            answer = min(answer, CONTEXT_TOKENS - prompt)
-        return price.of(prompt, answer)
+        return max(price.worst(input_bound, output_bound) for price in prices)
+
+
+def _priced(valid: PriceList, model: str) -> Price | None:
+    name = _name(model)
+    return valid.prices.get(name) or valid.prices.get(_without_branch(name))
 
 
 def _name(model: str) -> str:

@@ -187,7 +187,8 @@ def is_settling(standing: Standing, newest: Issue, now: float, source: Source) -
         return False
     match standing:
         case Missing(refusals=refusals, by=by):
-            is_new_to_them = refusals > 0 and not by <= newest.accepted_by
+            # One more is taken before it is known to be time that is needed.
+            is_new_to_them = refusals > _CHANCE and not by <= newest.accepted_by
             return is_new_to_them or 0 < refusals < _CHANCE
         case Held(used):
             return used.secret != newest.credential.secret and not newest.accepted_by
@@ -210,7 +211,7 @@ def gives_up_at(standing: Missing, patience: float, source: Source) -> float:
     elif standing.failures:
         waits = patience if standing.may_pass else 0.0
     elif source.mints:
-        waits = _SETTLES
+        waits = 2 * _SETTLES
     else:
         waits = patience if standing.refusals < 2 else 0.0
     return standing.since + min(waits, patience)

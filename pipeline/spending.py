@@ -127,11 +127,11 @@ class Spending:
         return self._exposed
 
     def worst(
-        self, model: str | None, input_bound: int, output_bound: int | None, now: float
+        self, model: str | None, input_bound: int, output_bound: int | None, at: float | None
     ) -> Decimal:
-        """The most that a request can cost when its answer comes; nothing where nobody asks.
+        """The most that a request can cost that was accepted at `at`; nothing where nobody asks.
 
-        Later lists of the table count too: it may be priced by one of them.
+        Without a moment it may have been at any time.
 
         Raises:
             BadSettings: there is a limit, and no price.
@@ -139,22 +139,23 @@ class Spending:
         """
         if self.limit is None:
             return Decimal(0)
-        named, today = model or self.model, day_at(now)
-        days = [today, *(known.since for known in self.prices.lists if known.since > today)]
-        found = [self.prices.worst(named, input_bound, output_bound, day) for day in days]
-        known = [amount for amount in found if amount is not None]
-        if len(known) < len(found):
+        named, day = model or self.model, None if at is None else day_at(at)
+        most = self.prices.most(named, input_bound, output_bound, day)
+        if most is None:
             raise _unpriced([named])
-        return max(known)
+        return most
+
+    def has_price(self, model: str) -> bool:
+        return self._price(model, None) is not None
 
     def against(self, worst: Decimal) -> BudgetReached | None:
         """Why a request that can cost so much may not be made now; None if it may."""
-        if self.limit is None or self._exposed + worst <= self.limit:
+        if self.limit is None or self.committed + worst <= self.limit:
             return None
         currency = self.prices.currency
         return BudgetReached(
-            f"the budget of {money(self.limit)} {currency} is reached: {money(self._exposed)} are "
-            f"spent, or can have been, and the next row can cost {money(worst)}.",
+            f"the budget of {money(self.limit)} {currency} is reached: {money(self.committed)} "
+            f"are spent, or can have been, and the next row can cost {money(worst)}.",
             "Run the same command with a larger --budget to go on.",
         )
 
@@ -210,8 +211,11 @@ class Spending:
         if more is None or self._known is None:
             return spent
         likely, off = self._known + Decimal(more[0]), Decimal(more[1])
-        low = max(likely - off, self._known)
-        return Spent(self._known, spent.currency, low, likely, likely + off)
+        low, high = max(likely - off, self._known), likely + off
+        if self.limit is not None:
+            # Rows that the budget does not let through cost nothing.
+            low, likely, high = (min(amount, self.limit) for amount in (low, likely, high))
+        return Spent(self._known, spent.currency, low, likely, high)
 
     def learned(self) -> str:
         """What `recall` takes, as text: what answers cost each."""

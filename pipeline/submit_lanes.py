@@ -88,19 +88,29 @@ class SubmitLanes:
 
     async def lane(self) -> None:
         """Carry one row after another up to its operation, until the run ends."""
-        while self._course.ending.reason is None:
+        while True:
             async with self._turn:
-                entry = await self._next()
-                posting = None
-                if isinstance(entry.row, Row) and entry.state is not None:
-                    await self._permission(entry.row)
-                    posting = self._announce(entry, entry.row, entry.state)
-                else:
-                    self._begin_unfit(entry)
-            if posting is None:
-                await self._course.finish(entry.unfit_end())
+                # Whoever had the turn before may have ended the run with a row in hand: rows
+                # begun must stay a beginning of the input.
+                if self._course.ending.reason is not None:
+                    return
+                ready = await self._readied(await self._next())
+            if isinstance(ready, End):
+                await self._course.finish(ready)
             else:
-                await self._carry(posting)
+                await self._carry(ready)
+
+    async def _readied(self, entry: Entry) -> _Posting | End:
+        """An announced POST, or the end of a row that there can be none for."""
+        if not isinstance(entry.row, Row) or entry.state is None:
+            self._begin(entry, None)
+            return entry.unfit_end()
+        failure = self._course.unpriced(entry.row)
+        if failure is not None:
+            self._begin(entry, entry.state)
+            return End(entry.row.line, failure)
+        await self._permission(entry.row)
+        return self._announce(entry, entry.row, entry.state)
 
     async def _next(self) -> Entry:
         intake = self._course.intake
@@ -112,11 +122,13 @@ class SubmitLanes:
     async def _permission(self, row: Row) -> None:
         while True:
             now = self._course.clock.now()
-            may_be = self._admitted() and self._is_within_limits(row, now)
+            may_be = self._is_within_limits(row, now) and self._admitted()
             opens_at = self._pace.opens_at(now) if may_be else NEVER
             if opens_at <= now:
                 return
-            await self.bell.wait(None if opens_at == NEVER else min(opens_at - now, LONGEST_NAP))
+            # A deadline passes by itself.
+            is_timed = opens_at < NEVER or self._course.deadline is not None
+            await self.bell.wait(min(opens_at - now, LONGEST_NAP) if is_timed else None)
 
     def _admitted(self) -> bool:
         counts = self._course.counts
@@ -137,8 +149,8 @@ class SubmitLanes:
             self._course.ending.set(against)
         return against is None
 
-    def _begin_unfit(self, entry: Entry) -> None:
-        begin = entry.begin(None)
+    def _begin(self, entry: Entry, state: State | None) -> None:
+        begin = entry.begin(state)
         if begin is not None:
             self._course.counts.open += 1
             self._course.recorder.post(begin)

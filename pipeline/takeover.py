@@ -24,16 +24,18 @@ async def take_over(checkpoint: Checkpoint, course: Course, model: str, now: flo
     pending = list(checkpoint.pending())
     counts.open = len(pending)
     for row in pending:
-        _reserve(course.spending, row, now)
+        _reserve(course.spending, row)
         if row.state is None:
             course.intake.again(row.line, None, first=True)
         else:
             await course.advance(row.line, row.state, model=row.model, poll_at=now)
 
 
-def _reserve(spending: Spending, row: Pending, now: float) -> None:
+def _reserve(spending: Spending, row: Pending) -> None:
     """Count what was sent, or lost, and nobody has told the usage of."""
-    worst = spending.worst(row.model, row.input_bound, row.output_bound, now)
+    # Of a lost operation nobody knows any more when it was accepted.
+    at = row.state.at if isinstance(row.state, Intended | Running) else None
+    worst = spending.worst(row.model, row.input_bound, row.output_bound, at)
     if isinstance(row.state, Gone) or (
         isinstance(row.state, Intended) and isinstance(row.state.before, Gone)
     ):

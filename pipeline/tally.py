@@ -42,12 +42,15 @@ def add_doubt(db: sqlite3.Connection, line: int, at: float) -> None:
     )
 
 
-def add_unknown(db: sqlite3.Connection, line: int) -> None:
-    """Note an operation whose usage will never be known, with the most that it can have cost."""
+def add_unknown(db: sqlite3.Connection, line: int, *, former: bool = False) -> None:
+    """Note an operation whose usage will never be known, with the most that it can have cost.
+
+    `former`: not the row's present one, so that nobody knows when it was accepted.
+    """
     db.execute(
-        "INSERT INTO unknowns SELECT line, at, model, input_bound, output_bound"
+        "INSERT INTO unknowns SELECT line, iif(?, NULL, at), model, input_bound, output_bound"
         " FROM rows WHERE line = ?",
-        (line,),
+        (former, line),
     )
 
 

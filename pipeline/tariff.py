@@ -15,7 +15,7 @@ from pipeline.prices import Price, PriceList, PriceTable, Units
 MODE = "async"
 _MODES = (MODE, "sync", "batch")
 _LIST = {"valid_from", "mode", "currency", "vat_included", "source", "price"}
-_PRICE = {"models", "input", "output", "units", "input_units", "output_units"}
+_PRICE = {"models", "input", "output", "units", "input_units", "output_units", "context"}
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
@@ -151,7 +151,8 @@ def _prices(fields: _Fields) -> dict[str, Price]:
     for number, values in enumerate(entries, start=1):
         entry = _Fields(f"{fields.where}, price {number}", values, fields.faults)
         entry.check_keys(_PRICE)
-        price = Price(entry.needed("input"), entry.needed("output"), _units(entry))
+        amounts = entry.needed("input"), entry.needed("output")
+        price = Price(*amounts, _units(entry), _context(entry))
         for model in _models(entry):
             if model in prices:
                 entry.fault(f"{model!r} has a price in this list already")
@@ -165,6 +166,16 @@ def _models(entry: _Fields) -> list[str]:
         return models
     entry.fault('"models" must be a list of names like ["yandexgpt-lite"]')
     return []
+
+
+def _context(entry: _Fields) -> int | None:
+    context = entry.values.get("context")
+    if context is None:
+        return None
+    if isinstance(context, bool) or not isinstance(context, int) or context < 1:
+        entry.fault('"context" must be a number of tokens')
+        return None
+    return context
 
 
 def _units(entry: _Fields) -> Units | None:

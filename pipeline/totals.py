@@ -68,6 +68,11 @@ class DoubtTally:
         worst = prices.worst(self.model, self.input_bound, self.output_bound, self.day)
         return None if worst is None else worst * self.count
 
+    def most(self, prices: PriceTable) -> Decimal | None:
+        """The same, if the operations were priced on any later day."""
+        most = prices.most(self.model, self.input_bound, self.output_bound, self.day)
+        return None if most is None else most * self.count
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -104,12 +109,12 @@ class Totals:
 
     def exposure(self, prices: PriceTable) -> Decimal | None:
         """What the service has billed for all this, or can have; None where a price is unknown."""
-        parts: list[Tally | DoubtTally] = [*self.tallies, *self.doubts, *self.unknowns]
-        return sum_of(part.cost(prices) for part in parts)
+        known = (tally.cost(prices) for tally in self.tallies)
+        return sum_of([*known, *(part.most(prices) for part in (*self.doubts, *self.unknowns))])
 
     def unpriced(self, prices: PriceTable) -> list[str]:
         """The models of which something was used, or is in doubt, that has no price."""
-        parts: list[Tally | DoubtTally] = [*self._lines, *self.doubts]
+        parts: list[Tally | DoubtTally] = [*self.tallies, *self.doubts, *self.unknowns]
         return sorted({part.model for part in parts if part.cost(prices) is None})
 
     def to_json(self, prices: PriceTable) -> dict[str, Json]:

@@ -194,7 +194,10 @@ def _usage(response: Json) -> Usage | None:
         return None
     named = usage.get("totalTokens")
     total = given[0] + given[1] if named is None else _int64(named)
-    return None if total is None else Usage(given[0], given[1], reasoning, total)
+    if total is None or total > given[0] + given[1]:
+        # Some of what is billed is told nowhere.
+        return None
+    return Usage(given[0], given[1], reasoning, total)
 
 
 def _int64(value: Json) -> int | None:

@@ -26,6 +26,7 @@ from pipeline.emulator.model import Service as Model
 from pipeline.endpoints import Endpoints
 from pipeline.keeper import CredentialSource, Keeper
 from pipeline.local_tokens import Fixed
+from pipeline.prices import PriceTable
 from pipeline.progress import Silent, View
 from pipeline.recovery import Paths
 from pipeline.run import Outcome, Tools, carry
@@ -215,6 +216,7 @@ def simulate(
     disk: float = 0.0,
     credential: Credential = _CREDENTIAL,
     credentials: CredentialSource | None = None,
+    prices: PriceTable | None = None,
     view: View | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Outcome, float]:
@@ -230,6 +232,7 @@ def simulate(
             stop_after=stop_after,
             credential=credential,
             credentials=credentials,
+            prices=prices,
             view=view,
             say=say,
         )
@@ -248,6 +251,7 @@ async def live(
     stop_after: float | None = None,
     credential: Credential = _CREDENTIAL,
     credentials: CredentialSource | None = None,
+    prices: PriceTable | None = None,
     view: View | None = None,
     say: Callable[[str], None] = lambda _: None,
     state: Path | None = None,
@@ -263,7 +267,7 @@ async def live(
         loop = asyncio.get_running_loop()
         loop.call_later(stop_after, ending.set, Stopped(signal.SIGTERM))
     tools = Tools(
-        *(lambda: nullcontext(service), clock, shipped(), view or Silent(), say),
+        *(lambda: nullcontext(service), clock, prices or shipped(), view or Silent(), say),
         allowance=None if state is None else lambda rates: Allowance(state, rates, clock),
     )
     try:

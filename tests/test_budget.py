@@ -12,15 +12,19 @@ import pytest
 from pipeline.board import Counts
 from pipeline.carrier import NoAnswerError, Reply
 from pipeline.cli.pricing import price_table
+from pipeline.day import day_at
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.model import Config, Service
 from pipeline.emulator.schedules import Fault
 from pipeline.errors import BudgetReached, DeadlineReached
 from pipeline.eta import Eta
+from pipeline.prices import Price, PriceList, PriceTable
 from pipeline.rates import Rate
+from pipeline.recovery import Paths
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.spending import Spent
+from tests.oracle import check
 from tests.simulation import EVENING, Sending, simulate
 
 HOUR = 3600.0
@@ -112,6 +116,66 @@ def test_an_operation_that_never_tells_its_usage_stays_set_aside(
         assert unknown == sum(most.count for most in totals.unknowns) > 5
 
 
+@pytest.mark.promise("P1")
+@pytest.mark.promise("P15")
+def test_a_row_of_a_model_without_a_price_fails_alone(folder: Path) -> None:
+    prompts, output = folder / "prompts.jsonl", folder / "results.jsonl"
+    lines = [{"prompt": f"слово {n}"} | ({"model": "qwen3"} if n == 30 else {}) for n in range(60)]
+    prompts.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    model = Service(Config(latency_median=20))
+    stopped, now = simulate(*(prompts, output, settings("50"), model), stop_after=8.0)
+    outcome, _ = simulate(prompts, output, settings("50"), model, start=now)
+    assert (stopped.exit_code, outcome.exit_code) == (143, 3)
+    assert (outcome.totals.rows("ok"), outcome.totals.rows("failed")) == (59, 1)
+    (failed,) = map(json.loads, Paths(output).errors.read_text().splitlines())
+    assert (failed["line"], failed["error"]["code"]) == (31, "no_price")
+    assert "--budget" in failed["error"]["message"]
+    check(prompts, output, recipe=RECIPE)
+
+
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize("rise", [1, 10])
+def test_what_is_in_doubt_may_be_priced_by_a_later_list(folder: Path, rise: int) -> None:
+    """The price changes at midnight, between two processes."""
+    prompts, output = rows(folder, 300), folder / "results.jsonl"
+    midnight = EVENING - EVENING % 86400 + 21 * HOUR
+    midnight += 86400 * (midnight <= EVENING)
+    today, tomorrow = (
+        {"yandexgpt-lite": Price(Decimal(each), Decimal(each), context=32_768)}
+        for each in (1, rise)
+    )
+    lists = [PriceList(day_at(EVENING), today), PriceList(day_at(midnight), tomorrow)]
+    table, model = PriceTable("RUB", lists), Service(Config(latency_median=400))
+    calls = 0
+
+    async def meet(call: Sending) -> Reply:
+        nonlocal calls
+        calls += call.is_submit
+        if call.is_submit and calls % 2:
+            await call.onward()
+            raise NoAnswerError("ReadTimeout")
+        return await call.onward()
+
+    limit, codes = Decimal(6 * rise), list[int]()
+    for start, stop_after in (
+        (midnight - 60, 50.0),
+        (midnight + 10, 600.0),
+        (midnight + 900, None),
+    ):
+        outcome, _ = simulate(
+            *(prompts, output, settings(str(limit)), model),
+            start=start,
+            stop_after=stop_after,
+            meet=meet,
+            prices=table,
+        )
+        # Whatever finished when: nothing can have been billed at more than tomorrow's price.
+        used = sum(record.usage.total for record in model.ledger.submits)
+        assert Decimal(used) * rise / 1000 <= limit
+        codes.append(outcome.exit_code)
+    assert codes[-1] == 80
+
+
 @pytest.mark.promise("P15")
 def test_a_row_that_does_not_fit_at_all_ends_it_before_anything_is_sent(folder: Path) -> None:
     model = Service(Config())
@@ -177,6 +241,26 @@ def test_the_end_in_sight_is_that_of_the_rows_that_will_be_submitted(
         assert spent is not None
         assert spent.amount is not None
         assert spent.high is not None
+
+
+@pytest.mark.parametrize("in_flight", [None, 5])
+def test_a_deadline_passes_while_nothing_can_be_submitted(
+    folder: Path, in_flight: int | None
+) -> None:
+    until = EVENING + 300
+    model = Service(Config(latency_median=20, latency_sigma=0.1))
+
+    async def meet(call: Sending) -> Reply:
+        if call.is_poll or call.at < EVENING + 100:
+            return await call.onward()
+        return Reply(503, {}, b"")
+
+    paced = settings(finish_by=until, max_in_flight=in_flight)
+    outcome, end = simulate(
+        *(rows(folder, 2000), folder / "results.jsonl", paced, model), meet=meet
+    )
+    assert outcome.exit_code == 81
+    assert until - 60 < end < until + 60
 
 
 def test_a_deadline_that_is_far_away_changes_nothing(folder: Path) -> None:

@@ -1,12 +1,21 @@
 """What tokens cost: names and URIs of models, worst cases, and money as text."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.prices import CONTEXT_TOKENS, Price, PriceList, PriceTable, Units, money
+from pipeline.prices import (
+    CONTEXT_TOKENS,
+    LONGEST_CONTEXT,
+    Price,
+    PriceList,
+    PriceTable,
+    Units,
+    money,
+)
 from tests.builders import price_table
 
 PRICES = price_table()
@@ -28,6 +37,9 @@ OLD_PRO = price("1.00", "1.00", "2.5", "2.5")
 def test_the_table_that_ships_has_a_date_and_a_currency() -> None:
     assert PRICES.date == "2026-03-03"
     assert PRICES.currency == "RUB"
+
+
+DAYS = ["2026-01-01", "2026-03-03", "2027-01-01"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +66,9 @@ def test_the_table_that_ships_has_a_date_and_a_currency() -> None:
     ],
 )
 def test_a_model_is_priced_by_name_branch_or_uri(model: str, due: Price) -> None:
-    assert PRICES.find(model) == due
+    found = PRICES.find(model)
+    assert found is not None
+    assert replace(found, context=None) == due
 
 
 @pytest.mark.promise("P15")
@@ -106,7 +120,42 @@ def test_no_name_of_a_model_raises(model: str) -> None:
 def test_a_day_has_the_prices_that_were_valid_on_it(
     model: str, day: str, due: Price | None
 ) -> None:
-    assert PRICES.find(model, day) == due
+    found = PRICES.find(model, day)
+    assert (found and replace(found, context=None)) == due
+
+
+@pytest.mark.promise("P15")
+def test_a_list_that_is_announced_is_not_today_s() -> None:
+    lists = [PriceList(day, {"lite": Price(Decimal(n), Decimal(n))}) for n, day in enumerate(DAYS)]
+    table = PriceTable("RUB", lists)
+    for today, n in (("2026-02-01", 0), ("2026-03-03", 1), ("2030-01-01", 2), ("2020-01-01", 0)):
+        present = table.as_of(today)
+        assert present.date == DAYS[n]
+        assert present.find("lite") == lists[n].prices["lite"]
+        assert present.find("lite", "2029-01-01") == lists[2].prices["lite"]
+
+
+@pytest.mark.promise("P15")
+def test_what_may_be_priced_on_a_later_day_costs_at_most_the_dearest_of_these() -> None:
+    prices = [Price(Decimal(each), Decimal(each)) for each in (2, 9, 4)]
+    lists = [PriceList(day, {"lite": one}) for day, one in zip(DAYS, prices, strict=True)]
+    table = PriceTable(
+        "RUB", [*lists[:2], PriceList(DAYS[2], {"lite": prices[2], "new": prices[0]})]
+    )
+    assert table.most("lite", 1000, 0, "2026-02-01") == 9
+    assert table.most("lite", 1000, 0, DAYS[1]) == 9
+    assert table.most("lite", 1000, 0, DAYS[2]) == 4
+    assert table.most("lite", 1000, 0, None) == 9
+    assert table.most("new", 1000, 0, "2026-02-01") == 2
+    assert table.most("other", 1000, 0, None) is None
+
+
+@pytest.mark.promise("P15")
+def test_without_a_known_context_nothing_bounds_a_request_but_its_own_bounds() -> None:
+    open_ended = Price(Decimal(1), Decimal(1))
+    assert open_ended.worst(500_000, 40_000) == 540
+    assert open_ended.worst(1000, None) == 1 + Decimal(LONGEST_CONTEXT) / 1000
+    assert replace(open_ended, context=32_000).worst(500_000, 40_000) == 32
 
 
 @pytest.mark.promise("P15")
@@ -189,9 +238,9 @@ def test_a_price_is_for_a_thousand_tokens_and_exact() -> None:
 
 
 _PRICES = {
-    "same": Price(Decimal(1), Decimal(1)),
-    "output": Price(Decimal(1), Decimal(4)),
-    "input": Price(Decimal(4), Decimal(1)),
+    "same": Price(Decimal(1), Decimal(1), context=CONTEXT_TOKENS),
+    "output": Price(Decimal(1), Decimal(4), context=CONTEXT_TOKENS),
+    "input": Price(Decimal(4), Decimal(1), context=CONTEXT_TOKENS),
 }
 TABLE = PriceTable("RUB", [PriceList("2026-01-01", _PRICES)])
 EDGES = [0, 1, CONTEXT_TOKENS // 2, CONTEXT_TOKENS - 1, CONTEXT_TOKENS, CONTEXT_TOKENS + 1]

@@ -162,9 +162,10 @@ def test_a_new_one_is_given_a_minute_to_be_known_where_another_would_be_as_new(
 
 def test_one_that_was_accepted_before_is_not_new_to_those_who_refuse_it() -> None:
     by_polls = Issue(ONE, NOW, frozenset({"polls"}))
-    often = Missing(NOW, NOW, refusals=4, by=frozenset({"submits"}))
+    often = Missing(NOW, NOW, refusals=5, by=frozenset({"submits"}))
     assert is_settling(often, by_polls, NOW + 1, MINT)
     assert not is_settling(replace(often, by=frozenset({"polls"})), by_polls, NOW + 1, MINT)
+    assert not is_settling(replace(often, refusals=4), by_polls, NOW + 1, MINT)
     # Fewer refusals may be by chance.
     assert is_settling(replace(often, refusals=3, by=by_polls.accepted_by), by_polls, NOW, MINT)
 
@@ -192,7 +193,7 @@ def test_the_same_one_again_is_no_other_one() -> None:
         (MISSED, PROVEN_FIXED, 300),
         (MISSED, FILE, 12 * HOUR),
         (Missing(NOW, NOW, refusals=2), FILE, 0),
-        (Missing(NOW, NOW, refusals=2), MINT, 60),
+        (Missing(NOW, NOW, refusals=2), MINT, 120),
         (Missing(NOW, NOW, refusals=2), PROVEN, 12 * HOUR),
         (after_failure(AT_FIRST, WRONG, NOW), FILE, 0),
         (after_failure(AT_FIRST, AWAY, NOW), MINT, 12 * HOUR),

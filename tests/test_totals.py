@@ -190,9 +190,11 @@ def test_models_without_a_price_are_named_where_they_used_something() -> None:
         Tally("replaced", "gone", None, unknown),
     ]
     totals = Totals(tallies, [DoubtTally("doubted", 1, 1, 1), DoubtTally("pro", 1, 1, 1)])
-    assert totals.unpriced(PRICES) == ["doubted", "lost", "new"]
+    assert totals.unpriced(PRICES) == ["doubted", "gone", "lost", "new"]
     told = no_price(totals.unpriced(PRICES))
-    assert told.startswith("No price is known for doubted, lost, new: what was used is counted")
+    assert told.startswith(
+        "No price is known for doubted, gone, lost, new: what was used is counted"
+    )
     assert "--prices FILE" in told
 
 

@@ -7,6 +7,7 @@ from pipeline.census import Census, Met
 from pipeline.cli.requested import Request, rows_of
 from pipeline.clock import Clock
 from pipeline.counting import Hear, Tokenizer
+from pipeline.errors import BadData
 from pipeline.fit import Estimate
 from pipeline.forecast import Basis, rough_inputs, weights
 from pipeline.keeper import Keeper
@@ -56,8 +57,13 @@ class _Heard:
         return tokens or 0
 
     def conclude(self) -> None:
+        if self._refused == self.counted:
+            raise BadData("the service refuses every row that was counted.", "Try one: --limit 1.")
         if self._refused:
-            say(f"The service refuses {self._refused:,} of the rows counted: they cost nothing.")
+            say(
+                f"The service refuses {self._refused:,} of {self.counted:,} rows counted; in the "
+                "estimate they have no input, but answers like others."
+            )
 
 
 class _Sampled:

@@ -59,8 +59,8 @@ def execute(context: click.Context, request: Request) -> int:
 
 
 def _remarks(forecast: Forecast) -> Iterator[str]:
-    for model in forecast.unpriced:
-        yield no_price([model])
+    if forecast.unpriced:
+        yield no_price(list(forecast.unpriced))
     cost = forecast.cost
     if cost is None:
         return

@@ -48,10 +48,12 @@ def price_table(path: Path | None) -> "PriceTable":
         click.UsageError: the file can't be read, or there is something wrong with it.
 
     """
+    from pipeline.clock import Clock  # noqa: PLC0415
+    from pipeline.day import day_at  # noqa: PLC0415
     from pipeline.tariff import BadTariff, read_tariff  # noqa: PLC0415
 
     try:
-        return read_tariff(tariff_text(path))
+        return read_tariff(tariff_text(path)).as_of(day_at(Clock().now()))
     except BadTariff as error:
         raise click.UsageError("\n".join(f"{path}: {fault}" for fault in error.faults)) from None
 

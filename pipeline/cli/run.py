@@ -64,7 +64,7 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 @option(
     "--budget",
     type=MoneyKind(),
-    help="What may be spent at most, doubts included. Needs --max-tokens.",
+    help="What may be spent at most, doubts included; the prices' currency. Needs --max-tokens.",
 )
 @option(
     "--finish-by",
