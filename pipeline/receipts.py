@@ -6,6 +6,7 @@
 Memory holds a block and a few sums. Files may be cut, compressed or being written.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -77,8 +78,9 @@ def _read(path: Path, fold: Fold) -> None:
     fold.begin(str(path))
     parts: list[bytes] = []
     with closing(Source(path)) as source:
-        for block in source.blocks():
-            first, newline, others = block.partition(b"\n")
+        for number, block in enumerate(source.blocks()):
+            whole = block if number else block.removeprefix(BOM_UTF8)
+            first, newline, others = whole.partition(b"\n")
             parts.append(first)
             if newline:
                 *lines, rest = others.split(b"\n")

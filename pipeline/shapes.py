@@ -120,6 +120,14 @@ def _messages(fields: Fields) -> Asked:
     return _with_settings(fields, messages, extra)
 
 
+_SNAKES = {
+    "model_uri": "modelUri",
+    "completion_options": "completionOptions",
+    "max_tokens": "maxTokens",
+    "reasoning_options": "reasoningOptions",
+}
+
+
 def _request_body(fields: Fields) -> Asked:
     if fields.get("messages") is None:
         marks = " and ".join(f'"{mark}"' for mark in _BODY_MARKS if mark in fields)
@@ -127,6 +135,9 @@ def _request_body(fields: Fields) -> Asked:
         raise LineError("no_prompt", f'{why}: add them (beside a "prompt", write "model" instead)')
     given = fields.get("completionOptions")
     options = {} if given is None else dict(object_of(given, "completionOptions"))
+    for name in _SNAKES.keys() & {*fields, *options}:
+        # The service may know these spellings too, and take them for what we don't look at.
+        raise LineError("bad_option", f'The request body has "{name}": write "{_SNAKES[name]}"')
     model = fields.get("modelUri")
     options.pop("stream", None)
     temperature, max_tokens = options.pop("temperature", None), options.pop("maxTokens", None)

@@ -278,6 +278,8 @@ def test_settings_beside_such_a_key_are_settings_and_are_not_sent_as_they_are() 
         ({"completionOptions": []}, '"completionOptions" must be an object, got []'),
         ({"completionOptions": {"temperature": 2}}, '"completionOptions.temperature" must be'),
         ({"completionOptions": {"maxTokens": "many"}}, '"completionOptions.maxTokens" must be'),
+        ({"completionOptions": {"max_tokens": 9}}, '"max_tokens": write "maxTokens"'),
+        ({"completion_options": {}}, '"completion_options": write "completionOptions"'),
     ],
 )
 def test_known_fields_of_a_request_body_are_checked(changes: dict[str, Any], said: str) -> None:

@@ -53,7 +53,8 @@ def cost(*, outputs: tuple[Path, ...], prices: Path | None, as_json: bool, as_cs
         click.echo(encode(with_outputs(account, table)).decode())
     elif as_csv:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(records(account, table))
+        cells = ([_plain(cell) for cell in record] for record in records(account, table))
+        csv.writer(text, lineterminator="\n").writerows(cells)
         click.echo(text.getvalue(), nl=False)
     else:
         for line in _lines(account, table):
@@ -62,6 +63,11 @@ def cost(*, outputs: tuple[Path, ...], prices: Path | None, as_json: bool, as_cs
     if unpriced:
         say(no_price(unpriced))
     sys.exit(Exit.BAD_DATA if any(read.failed for read in receipts) else Exit.OK)
+
+
+def _plain(cell: object) -> object:
+    """What a spreadsheet would take for a formula, as text: models are named by rows."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
 
 
 def _lines(account: "Account", prices: "PriceTable") -> Iterator[str]:

@@ -141,3 +141,16 @@ def test_two_forms_at_once_are_bad_usage(shell: Shell) -> None:
     write(shell, "out.jsonl", answer())
     assert shell.call("cost", "out.jsonl", "--json", "--csv").code == 2
     assert shell.call("cost").code == 2
+
+
+def test_a_model_s_name_is_no_formula_in_a_spreadsheet(shell: Shell) -> None:
+    write(shell, "out.jsonl", answer(model="=HYPERLINK(1)"), answer(model="lite"))
+    done = shell.call("cost", "out.jsonl", "--csv")
+    models = [record["model"] for record in csv.DictReader(io.StringIO(done.out))]
+    assert sorted(models) == ["'=HYPERLINK(1)", "lite"]
+
+
+def test_a_mark_of_the_byte_order_hides_no_line(shell: Shell) -> None:
+    shell.path("out.jsonl").write_text(json.dumps(answer()) + "\n", encoding="utf-8-sig")
+    done = shell.call("cost", "out.jsonl", "--json")
+    assert (done.code, done.json["rows"]) == (0, 1)
