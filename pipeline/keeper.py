@@ -92,7 +92,8 @@ class Keeper:
         if not isinstance(standing, Missing) or not (standing.refusals or standing.failures):
             return None
         gives_up_at = renewal.gives_up_at(standing, self._patience, self._known())
-        return {"host": self._source.name, "since": standing.since, "gives_up_at": gives_up_at}
+        host = f"the credential ({self._source.name})"
+        return {"host": host, "since": standing.since, "gives_up_at": gives_up_at}
 
     def accepted(self, credential: Credential, by: Kind) -> None:
         """The service answered a call that bore it."""

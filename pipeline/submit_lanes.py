@@ -18,7 +18,7 @@ from typing import assert_never
 from pipeline.bell import Bell
 from pipeline.course import LONGEST_NAP, NEVER, Course, superseded
 from pipeline.entry import Entry
-from pipeline.errors import StorageFailed
+from pipeline.errors import RunError, StorageFailed
 from pipeline.facts import End, Ended, Move, Sent
 from pipeline.forgiveness import Forgiveness, Judgement
 from pipeline.gate import Throttle
@@ -122,7 +122,10 @@ class SubmitLanes:
     async def _permission(self, row: Row) -> None:
         while True:
             now = self._course.clock.now()
-            may_be = self._is_within_limits(row, now) and self._admitted()
+            against = self._course.against(row, now)
+            if against is not None:
+                self._end_when_idle(against)
+            may_be = against is None and self._admitted()
             opens_at = self._pace.opens_at(now) if may_be else NEVER
             if opens_at <= now:
                 return
@@ -141,13 +144,11 @@ class SubmitLanes:
         keeper = self._service.keeper
         return self._reach.admits(counts.posting) and keeper.admits("submits", counts.posting)
 
-    def _is_within_limits(self, row: Row, now: float) -> bool:
-        """Whether budget and deadline let it be submitted; what is under way may change that."""
-        against = self._course.against(row, now)
+    def _end_when_idle(self, reason: RunError) -> None:
+        """What is paid for is fetched first; its answers may even leave room for more rows."""
         counts = self._course.counts
-        if against is not None and not counts.running and not counts.posting:
-            self._course.ending.set(against)
-        return against is None
+        if not counts.running and not counts.posting:
+            self._course.ending.set(reason)
 
     def _begin(self, entry: Entry, state: State | None) -> None:
         begin = entry.begin(state)

@@ -18,7 +18,7 @@ from pipeline.emulator.schedules import Fault
 from pipeline.emulator.server import embedded
 from pipeline.endpoints import Endpoints
 from pipeline.lookup import Places, find
-from tests.e2e.command import FOLDER, Emulator, Shell, count_lines
+from tests.e2e.command import FOLDER, Emulator, Shell, count_lines, until
 from tests.e2e.test_exit_codes import said_well
 from tests.emulator_caller import public_half
 from tests.proof import tokens
@@ -363,6 +363,20 @@ def test_an_iam_that_is_away_at_the_start_is_waited_for_within_patience(
     assert said_well(done, 77), done.err
     assert "can't be reached" in done.err
     assert "asking again" in done.err
+
+
+def test_status_tells_of_a_credential_that_is_missing_and_since_when(
+    shell: Shell, authorized_key: Key, authorized_key_file: Path
+) -> None:
+    variables: Variables = {"YC_API_KEY": None, "YC_SA_KEY_FILE": str(authorized_key_file)}
+    variables["YAGPT_IAM_URL"] = f"http://{NOWHERE}"
+    with serving(authorized_key) as emulator:
+        call = run(shell, emulator, "--folder-id", FOLDER)
+        with shell.started(*call, **variables) as running:
+            running.until(lambda: "asking again" in running.err)
+            until(lambda: "Outage" in shell.call("status", "out.jsonl").out)
+            told = shell.call("status", "out.jsonl").out
+    assert f"Outage: the credential (YC_SA_KEY_FILE ({authorized_key_file})) is away since" in told
 
 
 def test_a_secret_that_others_can_read_is_warned_of(
