@@ -200,11 +200,13 @@ def test_refusals_by_chance_take_no_new_token_each_time(
 def test_a_renewal_that_fails_for_hours_is_waited_for_and_costs_no_row(folder: Path) -> None:
     output, said = folder / "results.jsonl", list[str]()
     gone, back = EVENING + 10 * 60, EVENING + 5 * HOUR
-    model, source = Service(Config()), Flickering([(gone, back)])
+    model, source, refused = Service(Config()), Flickering([(gone, back)]), 0
 
     async def meet(call: Sending) -> Reply:
+        nonlocal refused
         good = "key-1" if call.at < gone else f"key-{len(source.asked)}"
         if not call.headers["authorization"].endswith(good) or gone <= call.at < back:
+            refused += 1
             return Reply(401, {}, b'{"code": 16, "message": "Token is invalid"}')
         return await call.onward()
 
@@ -218,6 +220,8 @@ def test_a_renewal_that_fails_for_hours_is_waited_for_and_costs_no_row(folder: P
     assert lines_by_row(output) == dict.fromkeys(range(1, 1801), 1)
     assert outcome.totals.doubt_count == 0
     assert len(source.asked) < 5 * 60 + 20
+    # Those that were under way when the first was refused: nobody calls without a credential.
+    assert refused < 50
     assert end - back < 30 * 60
 
 
