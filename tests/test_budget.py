@@ -100,6 +100,18 @@ def test_what_is_in_flight_or_in_doubt_counts_through_restarts(folder: Path) -> 
 
 
 @pytest.mark.promise("P15")
+def test_operations_under_way_leave_no_room_for_others_after_a_restart(folder: Path) -> None:
+    prompts, output = rows(folder, 300), folder / "results.jsonl"
+    model, now = Service(Config(latency_median=HOUR, latency_sigma=0)), EVENING
+    submitted = []
+    for _ in range(3):
+        outcome, now = simulate(prompts, output, settings("0.5"), model, start=now, stop_after=60)
+        assert outcome.exit_code == 143
+        submitted.append(len(model.ledger.submits))
+    assert len(set(submitted)) == 1
+
+
+@pytest.mark.promise("P15")
 @pytest.mark.parametrize("ailment", ["no-usage", "fails", "forgotten"])
 def test_an_operation_that_never_tells_its_usage_stays_set_aside(
     folder: Path, ailment: str
