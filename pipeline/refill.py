@@ -106,8 +106,9 @@ class Refill:
 
     async def _in_thread(self, work: Callable[..., _Result], *given: object) -> _Result:
         try:
-            done = asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
-            return await asyncio.wait_for(done, _PATIENCE)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes with the result.
+            async with asyncio.timeout(_PATIENCE):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
         except TimeoutError:
             raise Unshared(f"its file did not answer for {_PATIENCE:.0f} s") from None
 

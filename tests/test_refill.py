@@ -1,6 +1,7 @@
 """A run's dealings with the allowance where its file hangs."""
 
 import asyncio
+from concurrent.futures import Future
 from threading import Event
 
 import pytest
@@ -42,3 +43,34 @@ def test_a_file_that_hangs_is_given_up_and_holds_up_no_end() -> None:
     assert pace.purse is None
     assert len(said) == len(woken) == 1
     assert "did not answer" in said[0]
+
+
+class Prepared:
+    """A thread that has its one result when it is told to."""
+
+    def __init__(self) -> None:
+        self.future: Future[None] = Future()
+
+    def submit(self, *_: object) -> Future[None]:
+        return self.future
+
+
+@pytest.mark.promise("P17")
+@pytest.mark.parametrize("steps", range(6))
+def test_an_end_that_comes_together_with_the_file_s_answer_is_heard(steps: int) -> None:
+    """Or the run would wait for ever for a task that goes on."""
+
+    async def end_with_the_answer() -> None:
+        sharing, thread = Refill(None, Clock(), print), Prepared()
+        sharing._thread = thread  # type: ignore[assignment] # noqa: SLF001 - to choose the moment
+        asked = sharing._in_thread(print)  # noqa: SLF001 - as above
+        asking = asyncio.get_running_loop().create_task(asked)
+        await asyncio.sleep(0)
+        thread.future.set_result(None)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if asking.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+
+    asyncio.run(end_with_the_answer())
