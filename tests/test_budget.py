@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,19 @@ def settings(budget: str | None = None, **changes: object) -> Settings:
     return replace(Settings(RECIPE, rates=(Rate(5, 1.0),), budget=limit), **changes)  # type: ignore[arg-type]
 
 
+def answering_one_of(many: int) -> Callable[[Sending], Awaitable[Reply]]:
+    """A network that loses the answers to all other POSTs."""
+    calls = count(1)
+
+    async def meet(call: Sending) -> Reply:
+        reply = await call.onward()
+        if call.is_submit and next(calls) % many:
+            raise NoAnswerError("ReadTimeout")
+        return reply
+
+    return meet
+
+
 def billed(model: Service) -> Decimal:
     price = price_table(None).find("yandexgpt-lite")
     assert price is not None
@@ -75,22 +90,12 @@ def test_what_is_in_flight_or_in_doubt_counts_through_restarts(folder: Path) -> 
     prompts, output = rows(folder, 300), folder / "results.jsonl"
     model, now, codes = Service(Config(latency_median=300)), EVENING, list[int]()
     doubts = list[int]()
-    calls = 0
-
-    async def meet(call: Sending) -> Reply:
-        nonlocal calls
-        calls += call.is_submit
-        if call.is_submit and calls % 4:
-            await call.onward()
-            raise NoAnswerError("ReadTimeout")
-        return await call.onward()
-
     for stop_after in (3.0, 2.0, 4.0, 1.0, None):
         outcome, now = simulate(
             *(prompts, output, settings("0.6"), model),
             start=now,
             stop_after=stop_after,
-            meet=meet,
+            meet=answering_one_of(4),
         )
         codes.append(outcome.exit_code)
         doubts.append(outcome.totals.doubt_count)
@@ -158,16 +163,6 @@ def test_what_is_in_doubt_may_be_priced_by_a_later_list(folder: Path, rise: int)
     )
     lists = [PriceList(day_at(EVENING), today), PriceList(day_at(midnight), tomorrow)]
     table, model = PriceTable("RUB", lists), Service(Config(latency_median=400))
-    calls = 0
-
-    async def meet(call: Sending) -> Reply:
-        nonlocal calls
-        calls += call.is_submit
-        if call.is_submit and calls % 2:
-            await call.onward()
-            raise NoAnswerError("ReadTimeout")
-        return await call.onward()
-
     limit, codes = Decimal(6 * rise), list[int]()
     for start, stop_after in (
         (midnight - 60, 50.0),
@@ -178,7 +173,7 @@ def test_what_is_in_doubt_may_be_priced_by_a_later_list(folder: Path, rise: int)
             *(prompts, output, settings(str(limit)), model),
             start=start,
             stop_after=stop_after,
-            meet=meet,
+            meet=answering_one_of(2),
             prices=table,
         )
         # Whatever finished when: nothing can have been billed at more than tomorrow's price.
