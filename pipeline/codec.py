@@ -7,11 +7,14 @@ library's way, so that what was escaped stays escaped.
 
 import json
 import math
+import re
 from typing import NoReturn
 
 import msgspec
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+_AT_BYTE = re.compile(r"\(byte (\d+)\)$")
 
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
@@ -40,7 +43,7 @@ def decode(data: bytes) -> Json:
         raise TooDeep("nested too deeply to be read") from None
     except msgspec.DecodeError as error:
         if b"\\u" not in data:
-            raise NotJson(f"not JSON ({error})") from None
+            raise NotJson(f"not JSON ({_why(error)})") from None
         return _decode_surrogates(data)
     return value
 
@@ -62,6 +65,13 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _why(error: msgspec.DecodeError) -> str:
+    """What msgspec says, for people who never heard of it."""
+    words = str(error).removeprefix("JSON is malformed: ")
+    words = words.replace("Input data was truncated", "it ends too early")
+    return _AT_BYTE.sub(r"at byte \1", words)
 
 
 def _decode_surrogates(data: bytes) -> Json:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.facts import Begin, Cursor, End, Span
 from pipeline.item import State
+from pipeline.messages import shown
 from pipeline.records import Failure
 from pipeline.rows import BadRow, Row
 
@@ -42,9 +43,15 @@ class Entry:
 
     def unfit_end(self) -> End:
         """The end of a row that is not fit. One that can be read repeats an id."""
-        row = self.row
-        if isinstance(row, BadRow):
-            shown_id = row.id if row.own_id else None
-            return End(row.line, Failure("input", row.code, row.message), shown_id=shown_id)
-        message = f'the id "{row.id}" is that of an earlier row: every row needs its own'
-        return End(row.line, Failure("input", "repeated_id", message), shown_id=row.id)
+        row = self.row if isinstance(self.row, BadRow) else repeated(self.row)
+        shown_id = row.id if row.own_id or row.code == REPEATED else None
+        return End(row.line, Failure("input", row.code, row.message), shown_id=shown_id)
+
+
+REPEATED = "repeated_id"
+
+
+def repeated(row: Row) -> BadRow:
+    """A row whose id is an earlier row's, as one that is not fit."""
+    message = f"The id {shown(row.id)} is that of an earlier row: every row needs its own"
+    return BadRow(row.line, row.id, row.own_id, REPEATED, message)

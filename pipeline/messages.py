@@ -164,7 +164,7 @@ def _part(value: Json, name: str) -> str:
     part = object_of(value, name)
     text = part.get("text")
     if part.get("type") != "text" or not isinstance(text, str):
-        why = f'"{name}" must be a part of type "text", the only one there is here, got '
+        why = f'"{name}" must be a part of type "text" (the API takes no others), got '
         raise LineError("bad_field", why + shown(value))
     return text
 

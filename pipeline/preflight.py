@@ -2,15 +2,36 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+from pipeline.entry import repeated
 from pipeline.errors import BadData
 from pipeline.facts import Cursor
 from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
 from pipeline.source import Line, Source
 
 ROWS = 10_000
-_SHOWN = 20
+SHOWN = 20
 _UNDECODED = frozenset({"not_utf8", "not_json"})
+
+
+class Seen(Protocol):
+    """Remembers ids of rows."""
+
+    def is_new(self, row_id: str) -> bool: ...
+
+
+class FirstIds:
+    """Remembers the first 10,000."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+
+    def is_new(self, row_id: str) -> bool:
+        is_new = row_id not in self._ids
+        if len(self._ids) < ROWS:
+            self._ids.add(row_id)
+        return is_new
 
 
 @dataclass(slots=True)
@@ -23,10 +44,19 @@ class Report:
     bad: int = 0
     shown: list[str] = field(default_factory=list)
 
+    def take(self, row: Row | BadRow, path: Path) -> None:
+        """Count a row; note what is wrong with it, if it is among the first that are bad."""
+        self.rows += 1
+        self.decoded |= not isinstance(row, BadRow) or row.code not in _UNDECODED
+        if isinstance(row, BadRow):
+            self.bad += 1
+            if len(self.shown) < SHOWN:
+                self.shown.append(told(row, path))
+
     def sentences(self) -> list[str]:
         """One for each of the first bad rows, and one that counts the rest."""
         more = self.bad - len(self.shown)
-        return [*self.shown, *([f"… and {more:,} more bad lines"] if more else [])]
+        return [*self.shown, *([more_lines(more)] if more else [])]
 
 
 async def look(source: Source, recipe: Recipe, start: Cursor, limit: int | None) -> Report:
@@ -36,7 +66,7 @@ async def look(source: Source, recipe: Recipe, start: Cursor, limit: int | None)
         BadData: the file is empty, or no line of it decodes.
 
     """
-    report, seen = Report(), set[str]()
+    report, seen = Report(), FirstIds()
     async for line in source.lines(start):
         if is_blank(line.data):
             continue
@@ -51,21 +81,31 @@ async def look(source: Source, recipe: Recipe, start: Cursor, limit: int | None)
     return report
 
 
-def look_at(line: Line, path: Path, recipe: Recipe, report: Report, seen: set[str]) -> Row | None:
-    """Take note of a row; return it if it is fit. `seen` are ids of the first 10,000."""
-    report.rows += 1
+def look_at(line: Line, path: Path, recipe: Recipe, report: Report, seen: Seen) -> Row | None:
+    """Take note of a row; return it if it is fit."""
+    row = judged(line, recipe, seen)
+    report.take(row, path)
+    return row if isinstance(row, Row) else None
+
+
+def judged(line: Line, recipe: Recipe, seen: Seen) -> Row | BadRow:
+    """Read a row as a run will: one that repeats an id is not fit."""
     row = parse_row(line.number, line.data, recipe)
-    report.decoded |= not isinstance(row, BadRow) or row.code not in _UNDECODED
-    message = row.message if isinstance(row, BadRow) else None
-    if message is None and row.id in seen:
-        message = f'the id "{row.id}" is that of an earlier row'
-    if len(seen) < ROWS:
-        seen.add(row.id)
-    if message is not None:
-        report.bad += 1
-        if len(report.shown) < _SHOWN:
-            report.shown.append(f"{path}:{line.number}: {message}")
-    return row if isinstance(row, Row) and message is None else None
+    if seen.is_new(row.id):
+        return row
+    # It can't keep the id, and goes by its line's from then on.
+    seen.is_new(f"line-{row.line}")
+    return row if isinstance(row, BadRow) else repeated(row)
+
+
+def told(row: BadRow, path: Path) -> str:
+    """What is wrong with a row, and where it stands."""
+    return f"{path}:{row.line}: {row.message}"
+
+
+def more_lines(count: int) -> str:
+    """What counts the bad lines that are not shown."""
+    return f"… and {count:,} more bad line{'' if count == 1 else 's'}"
 
 
 def unusable(path: Path, report: Report) -> BadData:

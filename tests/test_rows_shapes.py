@@ -75,7 +75,7 @@ def test_the_apis_own_tool_messages_pass() -> None:
         (
             [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}],
             "bad_field",
-            'a part of type "text", the only one there is here, got {"type":"image_url"',
+            'a part of type "text" (the API takes no others), got {"type":"image_url"',
         ),
         ([{"role": "user", "content": [{"type": "text", "text": 1}]}], "bad_field", "[0].content"),
         ([{"role": "user", "text": "a", "content": "b"}], "bad_field", '"text" and "content"'),

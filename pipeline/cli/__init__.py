@@ -15,6 +15,7 @@ from pipeline.cli.estimate import estimate
 from pipeline.cli.prices import prices
 from pipeline.cli.run import run
 from pipeline.cli.status import status
+from pipeline.cli.validate import validate
 from pipeline.errors import Exit, RunError
 from pipeline.speech import SPEECH, say
 
@@ -35,6 +36,7 @@ def commands() -> None: ...
 
 
 commands.add_command(run)
+commands.add_command(validate)
 commands.add_command(estimate)
 commands.add_command(status)
 commands.add_command(audit)

@@ -1,8 +1,6 @@
 """Makes a run of resolved options: finds what it needs, carries it, says how it went."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,8 +17,10 @@ from pipeline.allowance import Allowance, Unshared, state_file
 from pipeline.board import Complete, Ending, Stopped
 from pipeline.carrier import HttpxCarrier
 from pipeline.cli.access import Access
+from pipeline.cli.answer import answer
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
+from pipeline.cli.recipe import recipe_of
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.endpoints import Endpoints
@@ -33,7 +33,7 @@ from pipeline.progress import Bar, JsonLines, Plain, Silent, View
 from pipeline.rates import Kind, Rate
 from pipeline.recovery import Paths
 from pipeline.refill import Opener
-from pipeline.rows import Recipe, Template, folder_of, model_uri
+from pipeline.rows import Recipe, folder_of, model_uri
 from pipeline.run import Outcome, Tools, carry
 from pipeline.service import Account, Service
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
@@ -138,24 +138,6 @@ def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -
     )
 
 
-def recipe_of(options: Mapping[str, Any], folder: str | None) -> Recipe:
-    template = None
-    if options["template"] is not None:
-        try:
-            template = Template.parse(options["template"])
-        except ValueError as error:
-            raise click.UsageError(f"--template: {error}.") from None
-    return Recipe(
-        model=options["model"],
-        folder=folder,
-        system=options["system"],
-        template=template,
-        temperature=options["temperature"],
-        max_tokens=options["max_tokens"],
-        keep=tuple(options["keep"]),
-    )
-
-
 def execute(call: Call, signals: Signals, resume_command: str) -> int:
     """Carry the run; return the exit code, or die by the signal that stopped it."""
     log.set_up(call.verbose, call.log_file)
@@ -256,20 +238,6 @@ def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
             say(f"Stopped. To continue: {resume_command}")
         case Complete():
             pass
-
-
-def answer(lines: list[str]) -> None:
-    """What standard output can't take does not change how the run went."""
-    if sys.stdout is None:
-        return
-    try:
-        for line in lines:
-            click.echo(line)
-        sys.stdout.flush()
-    except OSError as error:
-        say(f"The summary can't be written to standard output: {error.strerror}.")
-        # Or the interpreter tries again at its exit, and fails.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _summary(call: Call, outcome: Outcome) -> list[str]:

@@ -9,9 +9,9 @@ import click
 from pipeline import log
 from pipeline.canary import Canary
 from pipeline.census import Census
+from pipeline.cli.answer import answer
 from pipeline.cli.asking import asked
 from pipeline.cli.counted import counted_inputs
-from pipeline.cli.execute import answer
 from pipeline.cli.requested import Request, rows_of
 from pipeline.codec import encode
 from pipeline.earlier import LEAST, Earlier

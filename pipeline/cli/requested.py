@@ -1,8 +1,6 @@
 """One call of `estimate`, resolved, and the rows that it is about."""
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +8,16 @@ from typing import Any
 import click
 
 from pipeline.cli.access import Access
-from pipeline.cli.execute import recipe_of
+from pipeline.cli.given import input_of, lines_of, name_of
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
-from pipeline.emulator.model import Config
+from pipeline.cli.recipe import ANY_FOLDER, recipe_of
+from pipeline.ids import Ids
 from pipeline.preflight import Report, look_at
 from pipeline.prices import PriceTable
 from pipeline.rates import Rate
 from pipeline.rows import Recipe, Row, is_blank
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES
-from pipeline.source import Line, Source, piped
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +52,10 @@ class Request:
         _check(options)
         access = None if options["offline"] else Access.of(options, environment)
         # Offline nobody is asked, and any folder will do.
-        folder = options["folder_id"] or Config().folder if access is None else access.folder
+        folder = options["folder_id"] or ANY_FOLDER if access is None else access.folder
         return cls(
-            input=None if options["input_path"] == "-" else Path(options["input_path"]),
-            recipe=recipe_of({**options, "keep": ()}, folder),
+            input=input_of(options),
+            recipe=recipe_of(options, folder),
             limit=options["limit"],
             rates=_rates(options["rate"]),
             poll_rates=chosen_rates(options["poll_rate"], DEFAULT_POLL_RATES),
@@ -75,7 +73,7 @@ class Request:
 
     @property
     def name(self) -> Path:
-        return self.input or Path("stdin")
+        return name_of(self.input)
 
 
 def _check(options: Mapping[str, Any]) -> None:
@@ -93,8 +91,7 @@ def _rates(given: tuple[Any, ...]) -> tuple[Rate, ...]:
 
 def rows_of(request: Request, report: Report) -> Iterator[tuple[Row, bytes]]:
     """Every fit row with its line. Blocks."""
-    seen: set[str] = set()
-    with _lines(request) as lines:
+    with lines_of(request.input) as lines, Ids() as seen:
         for line in lines:
             if is_blank(line.data):
                 continue
@@ -103,15 +100,3 @@ def rows_of(request: Request, report: Report) -> Iterator[tuple[Row, bytes]]:
             row = look_at(line, request.name, request.recipe, report, seen)
             if row is not None:
                 yield row, line.data
-
-
-@contextmanager
-def _lines(request: Request) -> Iterator[Iterable[Line]]:
-    if request.input is None:
-        yield piped(sys.stdin.buffer, "stdin")
-        return
-    source = Source(request.input)
-    try:
-        yield source.read()
-    finally:
-        source.close()

@@ -25,7 +25,10 @@ except SystemExit as end:
         ["--help"],
         ["-h"],
         ["--version"],
-        *([name, "-h"] for name in ("run", "estimate", "check", "status", "audit", "cost")),
+        *(
+            [name, "-h"]
+            for name in ("run", "validate", "estimate", "check", "status", "audit", "cost")
+        ),
         *([name, "-h"] for name in ("prices", "emulator")),
         ["run", "--help"],
     ],

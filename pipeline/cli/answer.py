@@ -1,0 +1,26 @@
+"""Standard output, which carries what commands answer and nothing else."""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable
+
+import click
+
+from pipeline.speech import say
+
+
+def answer(lines: Iterable[str]) -> None:
+    """Print lines as they come. What standard output can't take does not change how it went."""
+    rest = iter(lines)
+    if sys.stdout is not None:
+        try:
+            for line in rest:
+                click.echo(line)
+            sys.stdout.flush()
+        except OSError as error:
+            say(f"Standard output can't be written: {error.strerror}.")
+            # Or the interpreter tries again at its exit, and fails.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    # Whoever makes the lines may be counting.
+    deque(rest, maxlen=0)

@@ -1,0 +1,109 @@
+"""Reads a whole input and shows its bad lines as they are found, so that memory does not grow."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.cli.answer import answer
+from pipeline.cli.given import input_of, lines_of, name_of
+from pipeline.cli.recipe import ANY_FOLDER, recipe_of
+from pipeline.codec import encode
+from pipeline.errors import BadData, Exit
+from pipeline.ids import Ids
+from pipeline.preflight import SHOWN, judged, more_lines, told
+from pipeline.rows import BadRow, Row, is_blank
+from pipeline.speech import clean
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was found so far: rows, bad ones, fit ones with an id or a model of their own."""
+
+    rows: int = 0
+    bad: int = 0
+    own_ids: int = 0
+    own_models: int = 0
+
+    def count(self, row: Row | BadRow) -> None:
+        self.rows += 1
+        if isinstance(row, BadRow):
+            self.bad += 1
+        else:
+            self.own_ids += row.own_id
+            self.own_models += row.own_model
+
+    def sentence(self, name: Path, model: str) -> str:
+        """What it all comes to."""
+        if self.bad:
+            return f"{name}: {self.bad:,} of {_rows(self.rows)} can't be sent."
+        verb = "is" if self.rows == 1 else "are"
+        return (
+            f"{name}: {_rows(self.rows)} {verb} fit to be sent. Ids of their own: "
+            f"{self.own_ids:,}, none twice; models of their own: {self.own_models:,}, "
+            f"else {model}."
+        )
+
+
+def execute(options: Mapping[str, Any]) -> int:
+    """Show the bad lines, then what it all comes to; return the exit code.
+
+    Raises:
+        RunError: the input can't be read to its end, or has no rows.
+
+    """
+    path, tally = input_of(options), Tally()
+    name, as_json = name_of(path), options["as_json"]
+    most = None if options["show_all"] else SHOWN
+    bad = (row for row in _rows_of(options, path, tally) if isinstance(row, BadRow))
+    shown = _as_json(bad, tally, most) if as_json else _as_text(bad, tally, name, most)
+    answer(shown)
+    if not tally.rows:
+        raise BadData(f"{name} has no rows.", "Write one JSON object a line into it.")
+    if not as_json:
+        answer([clean(tally.sentence(name, options["model"]))])
+    return _code(tally)
+
+
+def _code(tally: Tally) -> int:
+    return Exit.BAD_DATA if tally.bad or not tally.rows else Exit.OK
+
+
+def _rows_of(
+    options: Mapping[str, Any], path: Path | None, tally: Tally
+) -> Iterator[Row | BadRow]:
+    recipe = recipe_of(options, options["folder_id"] or ANY_FOLDER)
+    with lines_of(path) as lines, Ids() as seen:
+        for line in lines:
+            if is_blank(line.data):
+                continue
+            if options["limit"] is not None and line.next.rows > options["limit"]:
+                return
+            row = judged(line, recipe, seen)
+            tally.count(row)
+            yield row
+
+
+def _as_text(bad: Iterator[BadRow], tally: Tally, name: Path, most: int | None) -> Iterator[str]:
+    for row in bad:
+        if most is None or tally.bad <= most:
+            yield clean(told(row, name))
+    if most is not None and tally.bad > most:
+        yield f"{more_lines(tally.bad - most)} (--all shows them)"
+
+
+def _as_json(bad: Iterator[BadRow], tally: Tally, most: int | None) -> Iterator[str]:
+    """One object; its list stands first, so that it can be written as it grows."""
+    yield '{"bad_lines": ['
+    before = ""
+    for row in bad:
+        if most is None or tally.bad <= most:
+            line = {"line": row.line, "id": row.id, "code": row.code, "message": row.message}
+            yield before + encode(line).decode()
+            before = ","
+    counts = {"rows": tally.rows, "fit": tally.rows - tally.bad, "bad": tally.bad}
+    yield f"], {encode(counts | {'exit': int(_code(tally))}).decode()[1:]}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
