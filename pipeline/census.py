@@ -51,6 +51,13 @@ class Stratum:
     def model(self) -> str:
         return self.key[0]
 
+    def take(self, row: Row, characters: int) -> None:
+        """Count a row of this kind."""
+        self.count += 1
+        self.characters += characters
+        self.capped += row.output_bound is not None
+        self.caps += row.output_bound or 0
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -93,10 +100,7 @@ class Census:
         """Count a row; `data` is its line."""
         characters = characters_of(row.body)
         stratum = self._stratum(row, characters)
-        stratum.count += 1
-        stratum.characters += characters
-        stratum.capped += row.output_bound is not None
-        stratum.caps += row.output_bound or 0
+        stratum.take(row, characters)
         room = min(max(_MOST_BYTES // (len(data) + 1), _LEAST_KEPT), _MOST_KEPT)
         met = Met(row.line, data, characters)
         if len(stratum.kept) == stratum.count - 1 and len(stratum.kept) < room:

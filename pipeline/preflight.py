@@ -7,6 +7,7 @@ from typing import Protocol
 from pipeline.entry import repeated
 from pipeline.errors import BadData
 from pipeline.facts import Cursor
+from pipeline.outset import Outset
 from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
 from pipeline.source import Line, Source
 
@@ -36,13 +37,18 @@ class FirstIds:
 
 @dataclass(slots=True)
 class Report:
-    """What was found: rows looked at, whether these were all, and the bad ones."""
+    """What was found: rows looked at, whether these were all, and the bad ones.
+
+    Of a run that begins, `outset` has the fit ones, and `read` is where looking ended.
+    """
 
     rows: int = 0
     complete: bool = True
     decoded: bool = False
     bad: int = 0
     shown: list[str] = field(default_factory=list)
+    outset: Outset = field(default_factory=Outset)
+    read: Cursor = field(default_factory=Cursor)
 
     def take(self, row: Row | BadRow, path: Path) -> None:
         """Count a row; note what is wrong with it, if it is among the first that are bad."""
@@ -57,6 +63,19 @@ class Report:
         """One for each of the first bad rows, and one that counts the rest."""
         more = self.bad - len(self.shown)
         return [*self.shown, *([more_lines(more)] if more else [])]
+
+
+def rows_ahead(report: Report, source: Source, limit: int | None) -> int | None:
+    """How many fit rows a run that begins will send; None where nothing tells.
+
+    If not all rows were looked at, the others are taken to be as long, and as often fit.
+    """
+    if report.complete:
+        return report.outset.rows
+    if source.is_compressed:
+        return None
+    rows = report.rows * source.signature().size / report.read.offset
+    return round(min(rows, limit or rows) * report.outset.rows / report.rows)
 
 
 async def look(source: Source, recipe: Recipe, start: Cursor, limit: int | None) -> Report:
@@ -75,7 +94,10 @@ async def look(source: Source, recipe: Recipe, start: Cursor, limit: int | None)
         if report.rows >= ROWS and (report.decoded or start.rows):
             report.complete = False
             break
-        look_at(line, source.path, recipe, report, seen)
+        row = look_at(line, source.path, recipe, report, seen)
+        if row is not None and start.rows == 0:
+            report.outset.meet(row)
+        report.read = line.next
     if start.rows == 0 and not report.decoded:
         raise unusable(source.path, report)
     return report

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pipeline.codec import Json
 from pipeline.fit import Estimate
-from pipeline.forecast import Basis, Forecast, Part, Sum
+from pipeline.forecast import Basis, Duration, Forecast, Part, Sum
 from pipeline.prices import PriceTable, money
 
 EXACT, SAMPLE, CHARACTERS = "exact", "sample", "characters"
@@ -17,7 +17,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 def sentences(forecast: Forecast, table: PriceTable, name: str, like: str) -> Iterator[str]:
     """What to tell; `name` and `like` are those of the input and of the earlier results."""
     unfit = f", {forecast.unfit:,} can't be" if forecast.unfit else ""
-    yield f"{name}: {_rows(forecast.rows)} can be sent{unfit}."
+    yield f"{name}: {rows_told(forecast.rows)} can be sent{unfit}."
     confidence = f"{100 * forecast.confidence:g} %"
     yield f"Input: {_tokens(forecast.input, forecast)}, {_counted(forecast.input_basis)}."
     yield f"Output: {_tokens(forecast.output, forecast)}, {_told(forecast.output_basis, like)}."
@@ -28,21 +28,22 @@ def sentences(forecast: Forecast, table: PriceTable, name: str, like: str) -> It
         yield f"Cost: unknown, since no price is known of {', '.join(forecast.unpriced)}."
     else:
         how = f"with a confidence of {confidence}" if cost.variance else ""
-        words = [f"Cost: {_sum(Sum.of(cost, forecast.confidence), table)}", how]
+        words = [f"Cost: {range_of(Sum.of(cost, forecast.confidence), table)}", how]
         yield f"{', '.join(filter(None, words))} (prices of {table.date})."
-    yield f"Time: {_rows(forecast.rows)}: {_time(forecast)}."
+    yield f"Time: {rows_told(forecast.rows)}: {lasting(forecast.duration)}."
 
 
 def _part(part: Part, forecast: Forecast, table: PriceTable) -> str:
     cost = part.cost
-    told = "unknown" if cost is None else _sum(Sum.of(cost, forecast.confidence), table)
+    told = "unknown" if cost is None else range_of(Sum.of(cost, forecast.confidence), table)
     return (
-        f"  {part.model}: {_rows(part.rows)}, {_tokens(part.input, forecast)} in, "
+        f"  {part.model}: {rows_told(part.rows)}, {_tokens(part.input, forecast)} in, "
         f"{_tokens(part.output, forecast)} out, cost {told}"
     )
 
 
-def _rows(count: int) -> str:
+def rows_told(count: int) -> str:
+    """So many rows, in words."""
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
@@ -63,7 +64,7 @@ def _counted(basis: Basis) -> str:
         case "exact":
             return "exact: the tokenizer counted every row"
         case "sample":
-            return f"from {_rows(basis.seen)} that the tokenizer counted"
+            return f"from {rows_told(basis.seen)} that the tokenizer counted"
         case _:
             return "a rough guess: 3 to 6 characters a token"
 
@@ -78,7 +79,8 @@ def _told(basis: Basis, like: str) -> str:
             return "which is all that limits on answers tell"
 
 
-def _sum(amount: Sum, table: PriceTable) -> str:
+def range_of(amount: Sum, table: PriceTable) -> str:
+    """A sum of money with its currency, and how far it may be off."""
     unit = table.currency
     if amount.likely is None:
         return f"{_roubles(amount.least)} to {_roubles(amount.most)} {unit}"
@@ -93,8 +95,8 @@ def _roubles(amount: Decimal) -> str:
     return f"{amount.quantize(_KOPECK):,f}" if amount >= 1 else money(amount) or ""
 
 
-def _time(forecast: Forecast) -> str:
-    duration = forecast.duration
+def lasting(duration: Duration) -> str:
+    """How long submitting takes, and what binds."""
     bound_by = f", bound by {duration.bound_by.words}" if duration.bound_by else ", with no limit"
     return f"{_span(duration.seconds)} and the last answers{bound_by}"
 

@@ -26,7 +26,7 @@ from pipeline.intake import Intake
 from pipeline.outlook import Outlook
 from pipeline.pacing import Remember, paces
 from pipeline.poll_lanes import PollLanes
-from pipeline.preflight import Report, look
+from pipeline.preflight import Report, look, rows_ahead
 from pipeline.prices import PriceTable
 from pipeline.progress import View
 from pipeline.reach import Host, Reach
@@ -75,7 +75,8 @@ class Tools:
 
     `connect` is entered once the run's files are locked: the embedded emulator's is one of them.
     `allowance` opens what the run shares with others; without it, it shares nothing. What the run
-    finds out about the quotas of submits, `remember` hears.
+    finds out about the quotas of submits, `remember` hears; what one that begins will roughly come
+    to, `foretell`.
     """
 
     connect: Callable[[], AbstractContextManager[Service]]
@@ -85,6 +86,7 @@ class Tools:
     say: Callable[[str], None]
     allowance: Opener | None = None
     remember: Remember | None = None
+    foretell: Callable[[str], None] | None = None
 
 
 async def carry(
@@ -113,6 +115,10 @@ async def carry(
             report = await look(source, recipe, cursor, limit)
         for sentence in report.sentences():
             tools.say(sentence)
+        if begins and tools.foretell is not None and report.outset.rows:
+            ahead = rows_ahead(report, source, limit)
+            rates = settings.rates, settings.poll_rates
+            tools.foretell(report.outset.sentence(ahead, tools.prices, *rates))
         total = cursor.rows + report.rows if report.complete else None
         with tools.connect() as service:
             run = Run(files, service, settings, tools, ending)

@@ -44,6 +44,7 @@ from pipeline.totals import Totals, in_doubt, no_price
 
 # POSTs and polls have connections of their own to spare.
 _SPARE_CONNECTIONS = 40
+_FOR_PEOPLE = {"auto", "bar", "plain"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
     tools = Tools(
         *(connect, clock, call.prices, _view(call.progress), say, _allowance(call, clock)),
         remember=None if call.known is None else partial(_aside, call.known.remember),
+        foretell=say if call.progress in _FOR_PEOPLE else None,
     )
     try:
         return await carry(call.paths, source, call.settings, tools, ending, fresh=call.fresh)

@@ -12,6 +12,7 @@ from pipeline.codec import encode
 from pipeline.errors import BadData, Exit
 from pipeline.ids import Ids
 from pipeline.preflight import SHOWN, judged, more_lines, told
+from pipeline.quote import rows_told
 from pipeline.rows import BadRow, Row, is_blank
 from pipeline.speech import clean
 
@@ -36,10 +37,10 @@ class Tally:
     def sentence(self, name: Path, model: str) -> str:
         """What it all comes to."""
         if self.bad:
-            return f"{name}: {self.bad:,} of {_rows(self.rows)} can't be sent."
+            return f"{name}: {self.bad:,} of {rows_told(self.rows)} can't be sent."
         verb = "is" if self.rows == 1 else "are"
         return (
-            f"{name}: {_rows(self.rows)} {verb} fit to be sent. Ids of their own: "
+            f"{name}: {rows_told(self.rows)} {verb} fit to be sent. Ids of their own: "
             f"{self.own_ids:,}, none twice; models of their own: {self.own_models:,}, "
             f"else {model}."
         )
@@ -103,7 +104,3 @@ def _as_json(bad: Iterator[BadRow], tally: Tally, most: int | None) -> Iterator[
             before = ","
     counts = {"rows": tally.rows, "fit": tally.rows - tally.bad, "bad": tally.bad}
     yield f"], {encode(counts | {'exit': int(_code(tally))}).decode()[1:]}"
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -185,3 +185,20 @@ def test_the_hours_follow_from_the_rates(shell: Shell) -> None:
     assert "Time: 41 rows: 4 h 00 min and the last answers, bound by 10 an hour" in (
         shell.call(*call).out
     )
+
+
+def test_a_run_that_begins_says_what_it_will_roughly_come_to_and_a_resume_does_not(
+    shell: Shell,
+) -> None:
+    rows = shell.write_rows(4)
+    call = ["run", rows, "-o", "out.jsonl", "--emulator", "--max-tokens", 100]
+    begun, resumed = shell.call(*call, "--limit", 2), shell.call(*call)
+    assert begun.err.splitlines()[0].startswith(
+        "To send, 2 rows: roughly 39 to 49 tokens in; 0.004 to "
+    )
+    assert "bound by 10 a second." in begun.err.splitlines()[0]
+    assert "To send" not in resumed.err
+    assert "To send, 4 rows" in shell.call(*call, "--fresh").err
+    for progress in ("json", "none"):
+        silent = shell.call(*call, "--fresh", "--progress", progress)
+        assert "To send" not in silent.err

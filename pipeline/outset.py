@@ -1,0 +1,80 @@
+"""What a run that begins will come to, in one line: from the characters of its first rows alone.
+
+Nobody is asked, so tokens are a range, and of answers no more is known than their limits. What
+costs time to find out, `estimate` finds out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipeline.census import Stratum, characters_of
+from pipeline.fit import Estimate, total
+from pipeline.forecast import Part, Sum, bounded_outputs, duration_of, parts_of, rough_inputs
+from pipeline.prices import PriceTable
+from pipeline.quote import lasting, range_of, rows_told
+from pipeline.rates import Rate
+from pipeline.rows import Row
+
+
+@dataclass(slots=True)
+class Outset:
+    """The rows looked at that are fit, by model."""
+
+    strata: dict[str, Stratum] = field(default_factory=dict)
+
+    def meet(self, row: Row) -> None:
+        """Count a row."""
+        stratum = self.strata.setdefault(row.model, Stratum((row.model, 0, 0, False)))
+        stratum.take(row, characters_of(row.body))
+
+    @property
+    def rows(self) -> int:
+        return sum(stratum.count for stratum in self.strata.values())
+
+    def sentence(
+        self,
+        rows: int | None,
+        table: PriceTable,
+        rates: Sequence[Rate],
+        poll_rates: Sequence[Rate],
+    ) -> str:
+        """What to tell; `rows` is how many there are in all, None if that is not known."""
+        parts = self._parts(table)
+        share = 1.0 if rows is None else rows / self.rows
+        sent = self.rows if rows is None else rows
+        low, high = total(part.input for part in parts).times(share).interval(1.0)
+        duration = duration_of(sent, rates, poll_rates)
+        return (
+            f"{self._named(rows)}: roughly {_round(low)} to {_round(high)} tokens in; "
+            f"{self._cost(parts, share, table)}; {lasting(duration)}."
+        )
+
+    def _parts(self, table: PriceTable) -> list[Part]:
+        strata = list(self.strata.values())
+        inputs = rough_inputs(strata)
+        counts = {model: stratum.count for model, stratum in self.strata.items()}
+        return parts_of(counts, inputs, bounded_outputs(strata, inputs), table)
+
+    def _named(self, rows: int | None) -> str:
+        if rows is None:
+            return f"To send, at first {rows_told(self.rows)}"
+        if rows == self.rows:
+            return f"To send, {rows_told(rows)}"
+        return f"To send, about {_round(rows)} rows, judging by the first {self.rows:,}"
+
+    def _cost(self, parts: Sequence[Part], share: float, table: PriceTable) -> str:
+        costs = [part.cost for part in parts]
+        unpriced = [part.model for part in parts if part.price is None]
+        if unpriced:
+            return f"cost unknown, since no price is known of {', '.join(unpriced)}"
+        cost = total(one for one in costs if one is not None).times(share)
+        if any(stratum.capped < stratum.count for stratum in self.strata.values()):
+            least = Sum.of(Estimate(cost.interval(1.0)[0]), 1.0)
+            how = "and more, for without --max-tokens answers have no limit"
+            return f"{range_of(least, table)} {how}"
+        return f"{range_of(Sum.of(cost, 1.0), table)}, by how long answers will be"
+
+
+def _round(number: float) -> str:
+    """Two digits are as much as is known."""
+    return f"{float(f'{number:.2g}'):,.0f}"

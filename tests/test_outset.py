@@ -1,0 +1,99 @@
+"""What a run that begins says of itself in one line."""
+
+import asyncio
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pipeline.codec import encode
+from pipeline.facts import Cursor
+from pipeline.outset import Outset
+from pipeline.preflight import ROWS, Report, look, rows_ahead
+from pipeline.rates import Rate
+from pipeline.rows import Recipe, Row, parse_row
+from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES
+from pipeline.source import Source
+from tests.builders import price_table
+
+RECIPE = Recipe("yandexgpt-lite", "b1g", max_tokens=100)
+TABLE = price_table()
+
+
+def outset(*rows: Mapping[str, object], recipe: Recipe = RECIPE) -> Outset:
+    found = Outset()
+    for number, row in enumerate(rows, 1):
+        read = parse_row(number, encode(row), recipe)
+        assert isinstance(read, Row)
+        found.meet(read)
+    return found
+
+
+def sentence(found: Outset, rows: int | None) -> str:
+    return found.sentence(rows, TABLE, DEFAULT_RATES, DEFAULT_POLL_RATES)
+
+
+def test_rows_with_limits_have_a_range_of_costs() -> None:
+    found = outset(*[{"prompt": "П" * 1000}] * 10)
+    # Ten times 14 tokens and 1,000 characters, of which a token has 3 to 6; answers of 1 to 100.
+    price = TABLE.find("yandexgpt-lite")
+    assert price is not None
+    least, most = price.of(1807, 10), price.of(3473, 1000)
+    assert (round(least, 2), round(most, 2)) == (Decimal("0.18"), Decimal("0.45"))
+    assert sentence(found, 10) == (
+        "To send, 10 rows: roughly 1,800 to 3,500 tokens in; 0.1816 to 0.4474 RUB, "
+        "by how long answers will be; 0 s and the last answers, bound by 10 a second."
+    )
+
+
+def test_one_row_without_a_limit_leaves_no_most() -> None:
+    rows = [{"prompt": "П" * 1000}, {"prompt": "П" * 1000}]
+    free = Recipe("yandexgpt-lite", "b1g")
+    said = sentence(outset(*rows, recipe=free), 2)
+    assert "0.0363 RUB and more, for without --max-tokens answers have no limit" in said
+    mixed = outset({"prompt": "a", "max_tokens": 5}, rows[1], recipe=free)
+    assert "RUB and more" in sentence(mixed, 2)
+
+
+def test_a_model_without_a_price_is_named() -> None:
+    found = outset({"prompt": "a"}, {"prompt": "a", "model": "unheard-of"})
+    assert "cost unknown, since no price is known of unheard-of" in sentence(found, 2)
+
+
+def test_more_rows_than_were_looked_at_are_taken_to_be_like_these() -> None:
+    found = outset(*[{"prompt": "П" * 1000}] * 10)
+    said = sentence(found, 51_234)
+    assert said.startswith(
+        "To send, about 51,000 rows, judging by the first 10: roughly 9,300,000"
+    )
+    assert said.endswith("bound by 5,000 an hour.")
+    assert sentence(found, None).startswith("To send, at first 10 rows: roughly 1,800 ")
+
+
+@pytest.mark.parametrize("limit", [None, ROWS + 1000])
+def test_the_rows_of_a_long_file_follow_from_its_size(tmp_path: Path, limit: int | None) -> None:
+    path = tmp_path / "in.jsonl"
+    good, bad = '{"prompt": "a"}\n', '{"promt": "a"}\n\n'
+    path.write_text((good + bad) * ROWS)
+    source = Source(path)
+    report = asyncio.run(look(source, RECIPE, Cursor(), limit))
+    ahead = rows_ahead(report, source, limit)
+    source.close()
+    assert not report.complete
+    assert report.outset.rows == ROWS // 2
+    assert ahead == (ROWS if limit is None else limit // 2)
+
+
+def test_a_resume_foretells_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"prompt": "a"}\n' * 3)
+    source = Source(path)
+    report: Report = asyncio.run(look(source, RECIPE, Cursor(16, 2, 1), None))
+    source.close()
+    assert (report.rows, report.outset.rows) == (2, 0)
+
+
+def test_no_rate_binds_nothing() -> None:
+    said = outset({"prompt": "a"}).sentence(1, TABLE, (), (Rate(50, 1.0),))
+    assert said.endswith("0 s and the last answers, with no limit.")
