@@ -27,6 +27,7 @@ from pipeline.errors import BadData, RunError, StorageFailed
 from pipeline.facts import Finish, Signature, Span
 from pipeline.outcomes import Usage
 from pipeline.output import Lines, changed, seal
+from pipeline.settings import difference
 from pipeline.source import Source
 
 _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
@@ -177,7 +178,7 @@ def _same_run(checkpoint: Checkpoint, identity: dict[str, str], paths: Paths) ->
     if differing:
         raise BadData(
             f"{paths.output} was begun with other settings: "
-            + "; ".join(f"--{n} was {before.get(n)}, is now {identity[n]}" for n in differing)
+            + "; ".join(difference(n, str(before.get(n)), identity[n]) for n in differing)
             + ".",
             "Use the old settings, another output, or --fresh.",
         )

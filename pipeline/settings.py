@@ -10,6 +10,7 @@ from pipeline.rows import Recipe
 
 DEFAULT_RATES = (Rate(10, 1.0), Rate(5000, 3600.0))
 DEFAULT_POLL_RATES = (Rate(50, 1.0),)
+_LONGEST_SHOWN, _SHOWN_BEFORE = 80, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,18 @@ class Settings:
             "emulator": self.emulator,
         }
         return {name: encode(value).decode() for name, value in values.items()}
+
+
+def difference(name: str, before: str, now: str) -> str:
+    """How an option was, and is now, as JSON text; of long texts no more than where they part."""
+    if max(len(before), len(now)) <= _LONGEST_SHOWN:
+        return f"--{name} was {before}, is now {now}"
+    at = next((n for n, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), None)
+    at = max((min(len(before), len(now)) if at is None else at) - _SHOWN_BEFORE, 0)
+    was, is_now = (_from(text, at) for text in (before, now))
+    return f"--{name} was {was}, is now {is_now}"
+
+
+def _from(text: str, start: int) -> str:
+    shown = text[start : start + _LONGEST_SHOWN]
+    return f"{'…' if start else ''}{shown}{'…' if start + len(shown) < len(text) else ''}"

@@ -1,5 +1,6 @@
 """The command line: one file per command, and what all of them share."""
 
+import os
 import signal
 import sys
 import traceback
@@ -12,6 +13,7 @@ from pipeline.cli.check import check
 from pipeline.cli.cost import cost
 from pipeline.cli.emulator import emulator
 from pipeline.cli.estimate import estimate
+from pipeline.cli.mistakes import Commands, sentences
 from pipeline.cli.prices import prices
 from pipeline.cli.run import run
 from pipeline.cli.status import status
@@ -30,20 +32,14 @@ _EXAMPLES = """Send a file of prompts to YandexGPT, get a file of answers, paid 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 99}
 
 
-@click.group(help=_EXAMPLES, context_settings=_CONTEXT)
+@click.group(cls=Commands, help=_EXAMPLES, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="yagpt-batch")
 def commands() -> None: ...
 
 
-commands.add_command(run)
-commands.add_command(validate)
-commands.add_command(estimate)
-commands.add_command(status)
-commands.add_command(audit)
-commands.add_command(check)
-commands.add_command(cost)
-commands.add_command(prices)
-commands.add_command(emulator)
+# In the order of their use, which is that of the help.
+for _command in (run, validate, estimate, status, audit, cost, check, prices, emulator):
+    commands.add_command(_command)
 
 
 def main() -> None:
@@ -52,7 +48,18 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        commands(prog_name="yagpt-batch")
+        sys.exit(commands.main(prog_name="yagpt-batch", standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(Exit.USAGE)
+    except click.ClickException as error:
+        for sentence in sentences(error):
+            say(sentence)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read standard output has seen enough; or the interpreter complains at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(Exit.UNEXPECTED)
     except RunError as error:
         say(f"yagpt-batch: {error.told}")
         sys.exit(error.exit_code)

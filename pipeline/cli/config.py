@@ -1,6 +1,5 @@
 """The settings file: a key is the long name of an option of `run` or `estimate`."""
 
-import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -9,6 +8,10 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from pipeline.cli.meant import meant
+from pipeline.cli.texts import Given
+from pipeline.cli.variables import check_variables
 
 DEFAULT_FILE = Path("yagpt-batch.toml")
 FILE_READ = "yagpt-batch settings file"
@@ -19,9 +22,10 @@ def load_config(context: click.Context, _parameter: click.Parameter, given: Path
     """Make the file's values the defaults of all options; flags and environment still win.
 
     Raises:
-        click.UsageError: the file is no TOML, or has a key that names no option.
+        click.UsageError: the file is no TOML, or a key of it or a variable names no option.
 
     """
+    check_variables(context, os.environ)
     path = given or DEFAULT_FILE
     if given is None and not path.is_file():
         return
@@ -78,9 +82,7 @@ def _known(key: str, options: Mapping[str, click.Option], path: Path) -> click.O
     option = options.get(key)
     if option is not None:
         return option
-    close = difflib.get_close_matches(key, options, n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else ""
-    raise click.UsageError(f'{path}: "{key}" is no setting{hint}')
+    raise click.UsageError(f'{path}: "{key}" is no setting{meant(key, options)}')
 
 
 def _value(value: Any, option: click.Option) -> Any:
@@ -99,14 +101,24 @@ def show_settings(context: click.Context) -> Iterator[str]:
         value = context.params.get(parameter.name or "")
         if value is None:
             continue
-        shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
-        yield f"{parameter.opts[-1]} {shown}, from {_origin(context, parameter, source)}"
+        yield f"{parameter.opts[-1]} {_shown(value)}, from {origin_of(context, parameter)}"
 
 
-def _origin(context: click.Context, option: click.Option, source: ParameterSource) -> str:
-    match source:
+def _shown(value: Any) -> str:
+    match value:
+        case Given():
+            return value.told
+        case tuple():
+            return " ".join(map(str, value))
+        case _:
+            return str(value)
+
+
+def origin_of(context: click.Context, parameter: click.Parameter) -> str:
+    """Where a value comes from: the name of a variable, of a file, or the command line."""
+    match context.get_parameter_source(parameter.name or ""):
         case ParameterSource.ENVIRONMENT:
-            given = option.envvar or ""
+            given = parameter.envvar or ""
             names = [given] if isinstance(given, str) else given
             return next((name for name in names if os.environ.get(name)), "the environment")
         case ParameterSource.DEFAULT_MAP:

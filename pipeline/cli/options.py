@@ -8,6 +8,7 @@ import click
 
 from pipeline.cli.config import DEFAULT_FILE, load_config
 from pipeline.cli.kinds import AuthKind, RateKind, SubmitRateKind
+from pipeline.cli.texts import TemplateKind, TextKind
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -40,9 +41,11 @@ model_options = _together(
 )
 request_options = _together(
     model_options,
-    option("--system", help="What the model is told before each prompt."),
+    option("--system", type=TextKind(), help="What the model is told before each prompt."),
     option(
-        "--template", help="Makes a prompt of a row's fields: 'Translate to {language}: {text}'."
+        "--template",
+        type=TemplateKind(),
+        help="Makes a prompt of a row's fields: 'Translate to {language}: {text}'.",
     ),
     option("--temperature", type=click.FloatRange(0, 1), help="Sent only if given."),
     option("--max-tokens", type=click.IntRange(1), help="Of an answer; sent only if given."),

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import click
-
 from pipeline.emulator.model import Config
 from pipeline.rows import Recipe, Template
 
@@ -15,25 +13,15 @@ ANY_FOLDER = Config().folder
 def recipe_of(options: Mapping[str, Any], folder: str | None) -> Recipe:
     """The recipe; `options` has those of `request_options`, and keep where results are written.
 
-    Raises:
-        click.UsageError: a template that is none.
-
+    An empty system text is none: so a flag can take back what the settings file says.
     """
+    template: str | None = options["template"]
     return Recipe(
         model=options["model"],
         folder=folder,
-        system=options["system"],
-        template=_template(options["template"]),
+        system=None if not options["system"] else str(options["system"]),
+        template=None if template is None else Template.parse(template),
         temperature=options["temperature"],
         max_tokens=options["max_tokens"],
         keep=tuple(options.get("keep", ())),
     )
-
-
-def _template(text: str | None) -> Template | None:
-    if text is None:
-        return None
-    try:
-        return Template.parse(text)
-    except ValueError as error:
-        raise click.UsageError(f"--template: {error}.") from None

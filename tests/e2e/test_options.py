@@ -296,3 +296,19 @@ def test_a_few_operations_at_once_are_enough_where_that_is_asked_for(
     paths = [seen.path for seen in service.seen]
     assert all("/operations/" in "".join(paths[at : at + 4]) for at in range(len(paths) - 3))
     check(rows, shell.path("out.jsonl"), service.ledger())
+
+
+@pytest.mark.promise("P8")
+def test_a_text_from_a_file_is_sent_and_makes_another_run_when_it_changes(
+    shell: Shell, service: Hostile
+) -> None:
+    rows, text = shell.write_rows(1), shell.path("system.txt")
+    text.write_bytes("\ufeffОтвечай кратко.\n".encode())
+    call = ["run", rows, "-o", "out.jsonl", *service.options, "--system"]
+    assert shell.call(*call, "@system.txt").code == 0
+    assert service.submits[0].json["messages"][0] == {"role": "system", "text": "Отвечай кратко."}
+    assert shell.call(*call, "Отвечай кратко.").code == 0
+    text.write_text("Отвечай подробно.")
+    changed = shell.call(*call, "@system.txt")
+    assert changed.code == 65
+    assert '--system was "Отвечай кратко.", is now "Отвечай подробно."' in changed.err

@@ -1,0 +1,10 @@
+"""What somebody meant who mistyped a name."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """A question that names what comes nearest, if anything comes near."""
+    close = difflib.get_close_matches(given, list(known), n=1)
+    return f". Did you mean {close[0]}?" if close else "."

@@ -1,0 +1,96 @@
+"""What is wrong with a call is told with what was meant, and with where a value came from."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from pipeline.cli import commands
+from pipeline.cli.mistakes import sentences
+from pipeline.cli.variables import known
+
+ROOT = Path(__file__).parent.parent
+RUN = ("run", "in.jsonl", "-o", "out.jsonl")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def told(*arguments: str) -> list[str]:
+    with pytest.raises(click.ClickException) as raised:
+        commands.main(list(arguments), prog_name="yagpt-batch", standalone_mode=False)
+    assert raised.value.exit_code == 2
+    return list(sentences(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("rum",), 'there is no command "rum". Did you mean run?'),
+        (("qqqq",), 'there is no command "qqqq".'),
+        (("--verison",), "there is no option --verison. Did you mean --version?"),
+        ((*RUN, "--max-token", "5"), "there is no option --max-token. Did you mean --max-tokens?"),
+        ((*RUN, "--temperature", "3"), "--temperature: 3.0 is not in the range 0<=x<=1."),
+        ((*RUN, "--system", "@no"), "--system: can't read no: No such file or directory."),
+        ((*RUN, "--template", "{"), "--template: The template has a single {"),
+        ((*RUN, "--attempts"), "Option '--attempts' requires an argument."),
+    ],
+)
+def test_what_was_meant_is_told(arguments: tuple[str, ...], said: str) -> None:
+    first, *more = told(*arguments)
+    assert first.startswith(f"yagpt-batch: {said}")
+    assert re.fullmatch(r"(More: yagpt-batch (run )?--help)?", "".join(more))
+
+
+def test_what_is_missing_is_told_with_the_usage() -> None:
+    assert told("run", "in.jsonl") == [
+        "Usage: yagpt-batch run [OPTIONS] INPUT",
+        "yagpt-batch: --output is missing.",
+        "More: yagpt-batch run --help",
+    ]
+    assert "yagpt-batch: INPUT is missing." in told("validate")
+
+
+def test_a_value_is_named_by_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("yagpt-batch.toml").write_text('temperature = 4\nsystem = "@no"\n')
+    assert told(*RUN, "--system", "a")[0] == (
+        "yagpt-batch: yagpt-batch.toml: temperature: 4.0 is not in the range 0<=x<=1."
+    )
+    monkeypatch.setenv("YAGPT_TEMPERATURE", "5")
+    assert "yagpt-batch: YAGPT_TEMPERATURE: 5.0 is not" in told(*RUN, "--system", "a")[0]
+    assert "yagpt-batch: --temperature: 6.0 is" in told(*RUN, "--system=a", "--temperature=6")[0]
+    assert "yagpt-batch.toml: system: can't read no: " in told(*RUN, "--temperature=1")[0]
+    Path("other.toml").write_text("max-tokens = 0\n")
+    said = told(*RUN, "--config", "other.toml", "--temperature=1")[0]
+    assert said.startswith("yagpt-batch: other.toml: max-tokens: 0 is not in the range")
+
+
+def test_a_variable_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YAGPT_BUGDET", "100")
+    for command in (RUN, ("validate", "in.jsonl")):
+        assert told(*command)[0] == (
+            "yagpt-batch: the environment has YAGPT_BUGDET, which is no variable of yagpt-batch. "
+            "Did you mean YAGPT_BUDGET?"
+        )
+
+
+def test_every_variable_that_is_named_anywhere_is_known() -> None:
+    files = [*ROOT.glob("pipeline/**/*.py"), ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    named = {
+        name
+        for path in files
+        for name in re.findall(r"YAGPT_[A-Z][A-Z_]*[A-Z]", path.read_text(encoding="utf-8"))
+    }
+    ours = set(known(click.Context(commands)))
+    assert named - ours == set()
+    assert {"YAGPT_API_KEY", "YAGPT_SA_KEY_FILE", "YAGPT_LLM_URL", "YC_FOLDER_ID"} <= ours
+
+
+def test_a_key_that_does_not_exist_is_an_error() -> None:
+    Path("yagpt-batch.toml").write_text("temprature = 0\n")
+    assert told(*RUN)[0] == (
+        'yagpt-batch: yagpt-batch.toml: "temprature" is no setting. Did you mean temperature?'
+    )
