@@ -15,6 +15,7 @@ from pipeline.cli.emulator import emulator
 from pipeline.cli.estimate import estimate
 from pipeline.cli.mistakes import Commands, sentences
 from pipeline.cli.prices import prices
+from pipeline.cli.render import render
 from pipeline.cli.run import run
 from pipeline.cli.status import status
 from pipeline.cli.validate import validate
@@ -38,7 +39,7 @@ def commands() -> None: ...
 
 
 # In the order of their use, which is that of the help.
-for _command in (run, validate, estimate, status, audit, cost, check, prices, emulator):
+for _command in (run, validate, render, estimate, status, audit, cost, check, prices, emulator):
     commands.add_command(_command)
 
 

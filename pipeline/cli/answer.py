@@ -10,7 +10,7 @@ import click
 from pipeline.speech import say
 
 
-def answer(lines: Iterable[str]) -> None:
+def answer(lines: Iterable[str | bytes]) -> None:
     """Print lines as they come. What standard output can't take does not change how it went."""
     rest = iter(lines)
     if sys.stdout is not None:

@@ -81,7 +81,7 @@ run_prices_option = option(
 logging_option = option(
     "--no-data-logging", is_flag=True, help="Ask the service not to log requests."
 )
-saying_options = _together(
+config_options = _together(
     click.option(
         "-v",
         "--verbose",
@@ -91,14 +91,6 @@ saying_options = _together(
         help="Say more; -vv says everything.",
     ),
     click.option(
-        "--json",
-        "as_json",
-        is_flag=True,
-        envvar="YAGPT_JSON",
-        show_envvar=True,
-        help="The summary as one JSON object.",
-    ),
-    click.option(
         "--config",
         type=click.Path(path_type=Path),
         is_eager=True,
@@ -106,4 +98,15 @@ saying_options = _together(
         callback=load_config,
         help=f"Settings file instead of ./{DEFAULT_FILE}.",
     ),
+)
+saying_options = _together(
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        envvar="YAGPT_JSON",
+        show_envvar=True,
+        help="The summary as one JSON object.",
+    ),
+    config_options,
 )

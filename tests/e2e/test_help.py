@@ -27,7 +27,16 @@ except SystemExit as end:
         ["--version"],
         *(
             [name, "-h"]
-            for name in ("run", "validate", "estimate", "check", "status", "audit", "cost")
+            for name in (
+                "run",
+                "validate",
+                "render",
+                "estimate",
+                "check",
+                "status",
+                "audit",
+                "cost",
+            )
         ),
         *([name, "-h"] for name in ("prices", "emulator")),
         ["run", "--help"],
