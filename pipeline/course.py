@@ -16,7 +16,8 @@ from pipeline.board import Complete, Counts, Ending
 from pipeline.clock import Clock, local_day_and_time
 from pipeline.deadline import Deadline
 from pipeline.errors import RunError
-from pipeline.facts import Doubt, End, Fact, Move, Replaced
+from pipeline.facts import FORMS, Doubt, End, Fact, Move, Note, Replaced
+from pipeline.form import Form
 from pipeline.intake import Intake
 from pipeline.item import (
     Doubted,
@@ -61,7 +62,10 @@ def nothing() -> None:
 
 @dataclass(slots=True)
 class Course:
-    """What the lanes share. `on_change` hears of everything that may let a POST through."""
+    """What the lanes share. `on_change` hears of everything that may let a POST through.
+
+    `has_own_forms`: the checkpoint knows that some rows have.
+    """
 
     policy: Policy
     recorder: Recorder
@@ -74,6 +78,7 @@ class Course:
     agenda: Agenda = field(default_factory=Agenda)
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing
+    has_own_forms: bool = False
 
     def against(self, row: Row, now: float) -> RunError | None:
         """Why a row may not be submitted now, by the user's own limits; None if it may."""
@@ -94,6 +99,16 @@ class Course:
         """A row's POST is about to be made."""
         self.spending.reserve(row.line, self._worst(row, now))
 
+    def marked(self, row: Row) -> list[Fact]:
+        """What the next process must know of a row that is announced: to read its line again.
+
+        Only where some rows bring forms of their own is that of running ones looked for.
+        """
+        if self.has_own_forms or not row.own_form:
+            return []
+        self.has_own_forms = True
+        return [Note(FORMS, "own")]
+
     def _worst(self, row: Row, now: float) -> Decimal:
         return self.spending.worst(row.model, row.input_bound, row.output_bound, now)
 
@@ -103,18 +118,24 @@ class Course:
         return self.intake.exhausted and self.counts.open <= _LAST
 
     async def advance(
-        self, line: int, state: State, *, model: str | None = None, poll_at: float | None = None
+        self,
+        line: int,
+        state: State,
+        *,
+        model: str | None = None,
+        poll_at: float | None = None,
+        form: Form | None = None,
     ) -> None:
         """Put a row that no call is under way for where its next step is taken.
 
         An operation is first asked for at `poll_at`, or when experience says that it is done:
-        experience with `model`, if the row names its own.
+        experience with `model`, if the row names its own. Its answer must have the `form`.
         """
         match next_step(state, self.policy):
             case Submit(again):
                 self.intake.again(line, state, first=not again)
             case Poll(running):
-                self.agenda.put(Asking(line, running, model), poll_at)
+                self.agenda.put(Asking(line, running, model, form=form), poll_at)
                 self.counts.running += 1
                 self.poll_bell.ring()
             case Settle():

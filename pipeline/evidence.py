@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -9,6 +10,7 @@ from pipeline import codec
 from pipeline.codec import Json
 from pipeline.errors import BadData
 from pipeline.facts import Columns, Span
+from pipeline.form import AnyObject, Form, fitting
 from pipeline.rows import Recipe, Template
 
 OUTCOMES = ("ok", "failed", "held")
@@ -95,14 +97,21 @@ class Ways:
         try:
             found = msgspec.convert(settings, _Settings)
             template = None if found.template is None else Template.parse(found.template)
+            form = _form(found)
         except ValueError as error:
             why = f"the checkpoint's settings can't be read: {error}."
             raise BadData(why, "Restore the checkpoint from a copy.") from None
         recipe = Recipe(
             *(found.model, found.folder_id, found.system, template),
-            *(found.temperature, found.max_tokens, found.keep),
+            *(found.temperature, found.max_tokens, found.keep, form),
         )
         return cls(recipe, found.emulator)
+
+
+def _form(found: "_Settings") -> Form | None:
+    if found.json_schema is not None:
+        return fitting(found.json_schema)
+    return AnyObject() if found.json_object else None
 
 
 class _Settings(msgspec.Struct, rename="kebab"):
@@ -114,6 +123,8 @@ class _Settings(msgspec.Struct, rename="kebab"):
     temperature: float | None = None
     max_tokens: int | None = None
     keep: tuple[str, ...] = ()
+    json_object: bool = False
+    json_schema: dict[str, Any] | None = None
 
 
 class Peekable:

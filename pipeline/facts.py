@@ -131,6 +131,8 @@ class Finish:
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
 COSTS = "costs"
+FORMS = "forms"
+"""Noted once a row is announced that says itself of what form its answer must be."""
 OUTAGES = {
     "submits": "outage of submits",
     "polls": "outage of polls",

@@ -7,12 +7,13 @@ read anew.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from pipeline.bell import Bell
 from pipeline.entry import Entry
 from pipeline.errors import BadData
 from pipeline.facts import Cursor, Span
+from pipeline.form import Form
 from pipeline.item import State, Waiting
 from pipeline.output import seal
 from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
@@ -43,6 +44,16 @@ class Intake:
         self._read: deque[tuple[Row | BadRow, Span]] = deque()
         self.bell = Bell()
         self.exhausted = False
+
+    @property
+    def form(self) -> Form | None:
+        """What the answers of rows must be that do not say it themselves."""
+        return self._recipe.form
+
+    async def forms(self, lines: list[int]) -> dict[int, Form | None]:
+        """What the answers of rows begun must be; reads the input once, whatever their number."""
+        spans = dict(sorted((await self._spans(lines)).items()))
+        return await asyncio.get_running_loop().run_in_executor(None, self._forms, spans)
 
     def put_back(self, entry: Entry) -> None:
         """A row that was not accepted for now goes before all others."""
@@ -91,12 +102,17 @@ class Intake:
         spans = dict(sorted((await self._spans(lines)).items()))
         return await asyncio.get_running_loop().run_in_executor(None, self._fetch, spans)
 
+    def _forms(self, spans: dict[int, Span]) -> dict[int, Form | None]:
+        read = (row for row, _ in self._parsed(spans))
+        return {row.line: row.form for row in read if isinstance(row, Row)}
+
     def _fetch(self, spans: dict[int, Span]) -> list[tuple[Row | BadRow, Span]]:
+        return list(self._parsed(spans))
+
+    def _parsed(self, spans: dict[int, Span]) -> Iterator[tuple[Row | BadRow, Span]]:
         fetched = self._source.fetch(spans.values())
-        return [
-            (parse_row(line, self._same(line, span, data), self._recipe), span)
-            for (line, span), data in zip(spans.items(), fetched, strict=True)
-        ]
+        for (line, span), data in zip(spans.items(), fetched, strict=True):
+            yield parse_row(line, self._same(line, span, data), self._recipe), span
 
     def _same(self, line: int, span: Span, data: bytes) -> bytes:
         if seal(data) != span.seal:

@@ -113,8 +113,18 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Data:
+    """A JSON value; null is one."""
+
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a finished operation says. Times are the operation's own words."""
+    """What a finished operation says. Times are the operation's own words.
+
+    `data` is the text as JSON, where that was asked for and has the form that was asked for.
+    """
 
     text: str | None
     finish: str
@@ -124,6 +134,7 @@ class Answer:
     created_at: str | None
     finished_at: str | None
     response: Json
+    data: Data | None = None
 
 
 @dataclass(frozen=True, slots=True)

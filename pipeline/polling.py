@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pipeline import outcomes
+from pipeline.form import Form, Misfit, in_form
 from pipeline.item import Running
 from pipeline.outcomes import Answer, PollOutcome, Problem
 from pipeline.records import Failure
@@ -29,7 +30,7 @@ class Asking:
 
     Its age counts from `accepted_at` by our own clock, so that a skewed clock of the service does
     not expire it. `model` is the row's own, if it names one; `heard_at`: when it last was said to
-    run.
+    run; `form`: what its answer must be.
     """
 
     line: int
@@ -40,6 +41,7 @@ class Asking:
     unsure_at: float | None = None
     garbled: int = 0
     refused: int = 0
+    form: Form | None = None
 
     @property
     def operation_id(self) -> str:
@@ -89,14 +91,23 @@ def after_poll(asking: Asking, outcome: PollOutcome, now: float) -> Verdict:
     """What an answer means for its operation."""
     match outcome:
         case Answer():
-            return Conclude(outcome, outcome.usage)
+            return Conclude(_end(asking.form, outcome), outcome.usage)
         case outcomes.Failed(problem, stage, usage):
             return Conclude(_failure(stage, problem), usage)
         case outcomes.StillRunning(age):
-            heard = Asking(asking.line, asking.state, asking.model, heard_at=now)
+            heard = Asking(asking.line, asking.state, asking.model, now, form=asking.form)
             return _running(heard, now - asking.accepted_at, age)
         case _:
             return _after_no_news(asking, outcome, now)
+
+
+def _end(form: Form | None, answer: Answer) -> Answer | Failure:
+    """An answer without the form that was asked for is the row's failure, paid for as it is."""
+    match in_form(form, answer):
+        case Misfit(code, message):
+            return Failure("answer", code, message, text=answer.text)
+        case fit:
+            return fit
 
 
 def _after_no_news(asking: Asking, outcome: PollOutcome, now: float) -> Verdict:

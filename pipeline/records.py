@@ -12,12 +12,16 @@ from pipeline.outcomes import Answer, Usage
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a row failed for good; `request_id` is the handle for the service's support."""
+    """Why a row failed for good; `request_id` is the handle for the service's support.
+
+    `text` is what an answer said that is none: it was paid for.
+    """
 
     stage: str
     code: str
     message: str
     request_id: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ def result_line(known: Known, answer: Answer, *, raw: bool, emulator: bool) -> b
     }
     if answer.tool_calls is not None:
         line["tool_calls"] = answer.tool_calls
+    if answer.data is not None:
+        line["data"] = answer.data.value
     if known.kept is not None:
         line["kept"] = codec.decode(known.kept)
     if raw:
@@ -78,6 +84,8 @@ def failed_line(
         line["operation_id"] = known.operation_id
     if usage is not None:
         line["usage"] = usage_object(usage)
+    if failure.text is not None:
+        line["text"] = failure.text
     line["input"] = original(source)
     if emulator:
         line["emulator"] = True

@@ -174,11 +174,13 @@ def _same_run(checkpoint: Checkpoint, identity: dict[str, str], paths: Paths) ->
         return run_id
     before = codec.decode((checkpoint.meta("settings") or "{}").encode())
     assert isinstance(before, dict)  # noqa: S101 - written above
-    differing = [name for name, value in identity.items() if before.get(name) != value]
+    # What is not set is named by some versions and not by others.
+    was = {name: str(before.get(name, "null")) for name in (*identity, *before)}
+    differing = [name for name, value in was.items() if identity.get(name, "null") != value]
     if differing:
         raise BadData(
             f"{paths.output} was begun with other settings: "
-            + "; ".join(difference(n, str(before.get(n)), identity[n]) for n in differing)
+            + "; ".join(difference(n, was[n], identity.get(n, "null")) for n in differing)
             + ".",
             "Use the old settings, another output, or --fresh.",
         )

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from pipeline.codec import Json, NotJson, TooDeep, decode, encode
+from pipeline.form import BadSchema, Form, form_of, request_fields
 from pipeline.messages import Fields, LineError, has_system, name_of, shown
 from pipeline.shapes import FIELDS_LISTED, IDS, Asked, asked_by, failed_row, user
 
@@ -85,6 +86,7 @@ class Recipe:
     temperature: float | None = None
     max_tokens: int | None = None
     keep: tuple[str, ...] = ()
+    form: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Row:
     `line` counts from 1, blank lines too. `model` is as asked for, a name or a URI. `kept` is a
     JSON object. `input_bound` and `output_bound` are tokens: the first can't be passed since no
     token is shorter than a byte, the second is what the request allows, None without a limit.
+    `form` is what the answer must be; `own_form`: the line says so, not the command.
     """
 
     line: int
@@ -105,6 +108,8 @@ class Row:
     kept: bytes | None
     input_bound: int
     output_bound: int | None
+    form: Form | None = None
+    own_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +260,8 @@ def _row(line: int, own: str | None, fields: Fields, recipe: Recipe) -> Row:
     model = asked.model or recipe.model
     messages = _with_system(asked, recipe.system)
     max_tokens = asked.max_tokens or recipe.max_tokens
+    own_form = _own_form(asked.extra)
+    extra = asked.extra if own_form else {**asked.extra, **request_fields(recipe.form)}
     return Row(
         line=line,
         id=own or f"line-{line}",
@@ -266,13 +273,22 @@ def _row(line: int, own: str | None, fields: Fields, recipe: Recipe) -> Row:
                 "modelUri": _uri(model, recipe.folder),
                 "completionOptions": _options(asked, recipe.temperature, max_tokens),
                 "messages": messages,
-                **asked.extra,
+                **extra,
             }
         ),
         kept=encode({name: fields.get(name) for name in recipe.keep}) if recipe.keep else None,
-        input_bound=_input_bound(messages, asked.extra),
+        input_bound=_input_bound(messages, extra),
         output_bound=max_tokens,
+        form=own_form or recipe.form,
+        own_form=own_form is not None,
     )
+
+
+def _own_form(extra: Fields) -> Form | None:
+    try:
+        return form_of(extra)
+    except BadSchema as error:
+        raise LineError("bad_schema", f"The row's JSON schema can't be used: {error}") from None
 
 
 def _asked(fields: Fields, template: Template | None) -> Asked:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pipeline.codec import encode
+from pipeline.form import AnyObject, Fitting
 from pipeline.item import Policy
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
@@ -53,7 +54,18 @@ class Settings:
             "raw": self.raw,
             "emulator": self.emulator,
         }
-        return {name: encode(value).decode() for name, value in values.items()}
+        return {name: encode(value).decode() for name, value in values.items()} | _form(recipe)
+
+
+def _form(recipe: Recipe) -> dict[str, str]:
+    """Named only where there is one, as in runs that were begun before there were any."""
+    match recipe.form:
+        case None:
+            return {}
+        case AnyObject():
+            return {"json-object": "true"}
+        case Fitting(schema):
+            return {"json-schema": schema.decode()}
 
 
 def difference(name: str, before: str, now: str) -> str:

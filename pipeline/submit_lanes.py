@@ -167,7 +167,9 @@ class SubmitLanes:
         if begin is not None:
             self._course.counts.open += 1
         sent, intent = Sent(self._number, now), begin or Move(row.line, state)
-        recorded = self._course.recorder.post(sent, intent, line=row.line)
+        recorded = self._course.recorder.post(
+            sent, intent, *self._course.marked(row), line=row.line
+        )
         self._course.counts.posting += 1
         return _Posting(entry, row, state, self._number, now, recorded)
 
@@ -290,7 +292,7 @@ class SubmitLanes:
         if is_its_own:
             _log.info("← line %d, operation %s", line, operation_id)
             model = posting.row.model if posting.row.own_model else None
-            await self._course.advance(line, state, model=model)
+            await self._course.advance(line, state, model=model, form=posting.row.form)
         else:
             _log.warning("? line %d: operation %s is another row's", line, operation_id)
             await self._doubt(posting, is_outage=False)

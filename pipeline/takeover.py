@@ -3,9 +3,12 @@
 What they cost, or can have cost, is counted before anything new is submitted.
 """
 
+from collections.abc import Iterable
+
 from pipeline.checkpoint import Checkpoint
 from pipeline.course import Course
-from pipeline.facts import LATENCY, Pending
+from pipeline.facts import FORMS, LATENCY, Pending
+from pipeline.form import Form
 from pipeline.item import Gone, Intended, Running
 from pipeline.spending import Spending
 
@@ -23,12 +26,24 @@ async def take_over(checkpoint: Checkpoint, course: Course, model: str, now: flo
     course.agenda.recall(checkpoint.meta(LATENCY))
     pending = list(checkpoint.pending())
     counts.open = len(pending)
+    course.has_own_forms = checkpoint.meta(FORMS) is not None
+    forms = await _forms(course, pending)
     for row in pending:
         _reserve(course.spending, row)
         if row.state is None:
             course.intake.again(row.line, None, first=True)
         else:
-            await course.advance(row.line, row.state, model=row.model, poll_at=now)
+            form = forms.get(row.line, course.intake.form)
+            await course.advance(row.line, row.state, model=row.model, poll_at=now, form=form)
+
+
+async def _forms(course: Course, pending: Iterable[Pending]) -> dict[int, Form | None]:
+    """What the answers of running rows must be, where rows say it themselves."""
+    if not course.has_own_forms:
+        return {}
+    return await course.intake.forms(
+        [row.line for row in pending if isinstance(row.state, Running)]
+    )
 
 
 def _reserve(spending: Spending, row: Pending) -> None:

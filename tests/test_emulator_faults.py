@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -605,3 +606,14 @@ def test_a_stretch_in_which_tokens_are_revoked_can_pass_without_a_call() -> None
 
 def stamped(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("misfit", r"\[null\]"), ("fenced", r"```json\n(?s:.+)\n```"), ("not-json", "(?s:.+)")],
+)
+def test_an_answer_is_not_of_the_form_that_was_asked_for(kind: str, said: str) -> None:
+    (alternative,) = finished(kind)["response"]["alternatives"]
+    assert alternative["status"] == "ALTERNATIVE_STATUS_FINAL"
+    assert re.fullmatch(said, alternative["message"]["text"])
+    assert finished(kind)["response"]["usage"]["totalTokens"] != "0"

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from pipeline import outcomes
 from pipeline.codec import encode
+from pipeline.form import AnyObject, fitting
 from pipeline.item import Running
 from pipeline.outcomes import (
+    Data,
     NotFound,
     PollOutcome,
     Problem,
@@ -425,3 +427,32 @@ def test_an_answer_s_stamps_tell_how_long_it_took(
 def test_a_problem_keeps_its_request_id() -> None:
     outcome = outcomes.Failed(Problem("INTERNAL", "boom", "r-8"))
     assert failure(after_poll(ASKING, outcome, BORN)).request_id == "r-8"
+
+
+# The form of answers
+
+
+def test_an_answer_without_the_form_asked_for_is_a_failure_with_its_text_and_usage() -> None:
+    asking = replace(ASKING, form=fitting({"type": "object"}))
+    verdict = after_poll(asking, replace(ANSWER, text="[1]"), BORN + 5)
+    assert isinstance(verdict, Conclude)
+    assert verdict.usage == USAGE
+    assert verdict.end == Failure(
+        "answer", "schema", 'at $: [1] is not of type "object"', text="[1]"
+    )
+    verdict = after_poll(asking, replace(ANSWER, text="{}"), BORN + 5)
+    assert isinstance(verdict, Conclude)
+    assert verdict.end == replace(ANSWER, text="{}", data=Data({}))
+
+
+@given(st.lists(st.sampled_from([StillRunning(), NotFound(PROBLEM), outcomes.Unsure(PROBLEM)])))
+def test_whatever_is_heard_before_the_form_is_not_forgotten(heard: list[PollOutcome]) -> None:
+    asking, now = replace(ASKING, form=AnyObject()), BORN
+    for outcome in heard:
+        now += 1
+        verdict = after_poll(asking, outcome, now)
+        assert isinstance(verdict, AskAgain)
+        asking = verdict.asking
+    verdict = after_poll(asking, replace(ANSWER, text="[]"), now)
+    assert isinstance(verdict, Conclude)
+    assert isinstance(verdict.end, Failure)

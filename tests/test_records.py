@@ -1,13 +1,14 @@
 """The lines that scripts outside the project read: keys, their order, and every character."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.codec import Json, decode
-from pipeline.outcomes import Answer, Usage
+from pipeline.outcomes import Answer, Data, Usage
 from pipeline.records import Failure, Known, failed_line, original, result_line, usage_object
 
 KNOWN = Known(17, "line-17", "yandexgpt-lite", None, "d7q", 1)
@@ -175,3 +176,32 @@ def test_usage_is_shown_whole_or_not_at_all() -> None:
         "reasoning_tokens": 3,
         "total_tokens": 6,
     }
+
+
+def test_data_stands_beside_the_text_that_it_was_read_from() -> None:
+    values: list[Json] = [{"a": [1, "б"]}, None]
+    for value in values:
+        answer = replace(ANSWER, data=Data(value))
+        line = decode(result_line(KNOWN, answer, raw=False, emulator=False))
+        assert isinstance(line, dict)
+        assert line["data"] == value
+    line = decode(result_line(KNOWN, ANSWER, raw=False, emulator=False))
+    assert isinstance(line, dict)
+    assert "data" not in line
+
+
+def test_what_an_answer_said_that_is_none_is_kept() -> None:
+    failure = Failure("answer", "schema", "at $: no", text="[]")
+    line = decode(failed_line(KNOWN, failure, ANSWER.usage, b"{}", emulator=False))
+    assert isinstance(line, dict)
+    assert list(line) == [
+        "line",
+        "id",
+        "status",
+        "error",
+        "operation_id",
+        "usage",
+        "text",
+        "input",
+    ]
+    assert line["text"] == "[]"

@@ -14,6 +14,7 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.codec import Json
 from pipeline.errors import BadData, Busy, StorageFailed
 from pipeline.facts import Doubt, Fact, Finish, Signature
+from pipeline.form import AnyObject, fitting
 from pipeline.item import Doubtful, Running
 from pipeline.outcomes import Answer, Usage
 from pipeline.output import Lines
@@ -499,6 +500,11 @@ OTHERS: list[tuple[str, Settings]] = [
     ("--temperature was", Settings(Recipe(MODEL, "b1g", temperature=0.5))),
     ("--max-tokens was", Settings(Recipe(MODEL, "b1g", max_tokens=7))),
     ("--keep was", Settings(Recipe(MODEL, "b1g", keep=("a",)))),
+    ("--json-object was null, is now true", Settings(Recipe(MODEL, "b1g", form=AnyObject()))),
+    (
+        '--json-schema was null, is now {"a":1}',
+        Settings(Recipe(MODEL, "b1g", form=fitting({"a": 1}))),
+    ),
     ("--raw was false, is now true", replace(SETTINGS, raw=True)),
     ("--emulator was", replace(SETTINGS, emulator=True)),
 ]
@@ -848,3 +854,13 @@ def test_a_line_whose_finish_is_a_new_word_of_the_service_is_adopted(
         files.output.append([result_line(known, answer, raw=False, emulator=False)])
     with run.opened() as files:
         assert outcomes(files) == {"ok": 3}
+
+
+@pytest.mark.promise("P8")
+def test_a_run_with_a_form_is_not_gone_on_with_without_it(tmp_path: Path) -> None:
+    run, form = place(tmp_path), Settings(Recipe(MODEL, "b1g", form=AnyObject()))
+    with run.opened(settings=form):
+        pass
+    refused(run, "--json-object was true, is now null")
+    with run.opened(settings=form):
+        pass

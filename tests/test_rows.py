@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.codec import decode, encode
+from pipeline.form import AnyObject, Form, fitting, request_fields
 from pipeline.rows import BadRow, Recipe, Row, Template, is_blank, model_uri, parse_row
 
 RECIPE = Recipe(model="yandexgpt-lite", folder="b1g")
@@ -403,3 +404,57 @@ def test_a_template_that_is_not_plain_is_refused_with_a_way_out(template: str) -
 def test_a_template_without_a_field_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match="names no field"):
         Template.parse(template)
+
+
+# The form of answers
+
+SCHEMA = {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("row", "own"),
+    [
+        ({"prompt": "a", "json_schema": SCHEMA}, fitting({"type": "object"})),
+        ({"messages": [{"role": "user", "text": "a"}], "jsonObject": True}, AnyObject()),
+        (
+            {"modelUri": "gpt://f/m", "messages": [{"role": "user", "text": "a"}]}
+            | {"jsonSchema": {"schema": SCHEMA}},
+            fitting({"type": "object"}),
+        ),
+        (
+            {
+                "custom_id": "x",
+                "body": {"messages": [{"role": "user", "content": "a"}]}
+                | {"response_format": {"type": "json_object"}},
+            },
+            AnyObject(),
+        ),
+    ],
+)
+def test_a_rows_own_form_wins_over_the_commands_in_any_shape(row: object, own: Form) -> None:
+    for recipe in (RECIPE, replace(RECIPE, form=fitting({"type": "array"}))):
+        read_row = good(row, recipe)
+        assert (read_row.form, read_row.own_form) == (own, True)
+        sent = {k: v for k, v in body(row, recipe).items() if k.startswith("json")}
+        assert sent == request_fields(own)
+
+
+def test_the_commands_form_is_asked_for_where_a_row_names_none() -> None:
+    form = fitting({"type": "array"})
+    row = good({"prompt": "a", "json_schema": None}, replace(RECIPE, form=form))
+    assert (row.form, row.own_form) == (form, False)
+    assert body({"prompt": "a"}, replace(RECIPE, form=form))["jsonSchema"] == {
+        "schema": {"type": "array"}
+    }
+    assert body({"prompt": "a"}, replace(RECIPE, form=AnyObject()))["jsonObject"] is True
+    assert row.input_bound > good({"prompt": "a"}).input_bound
+    plain = good({"prompt": "a"})
+    assert (plain.form, plain.own_form) == (None, False)
+
+
+def test_a_schema_that_is_none_is_the_rows_own_error() -> None:
+    failed = bad({"prompt": "a", "id": "x", "json_schema": {"type": "strng"}})
+    assert (failed.id, failed.code) == ("x", "bad_schema")
+    assert failed.message == (
+        "The row's JSON schema can't be used: at $.type: \"strng\" is no type"
+    )

@@ -8,7 +8,7 @@ import click
 
 from pipeline.cli.config import DEFAULT_FILE, load_config
 from pipeline.cli.kinds import AuthKind, RateKind, SubmitRateKind
-from pipeline.cli.texts import TemplateKind, TextKind
+from pipeline.cli.texts import SchemaKind, TemplateKind, TextKind
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -49,6 +49,13 @@ request_options = _together(
     ),
     option("--temperature", type=click.FloatRange(0, 1), help="Sent only if given."),
     option("--max-tokens", type=click.IntRange(1), help="Of an answer; sent only if given."),
+    option("--json-object", is_flag=True, help="Answers must be JSON objects; results get data."),
+    option(
+        "--json-schema",
+        type=SchemaKind(),
+        metavar="FILE",
+        help="Answers must be JSON that fits this JSON Schema; results get data.",
+    ),
 )
 limit_option = option(
     "--limit", type=click.IntRange(1), help="Take only the first N rows of the input."

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import click
+
+from pipeline.codec import decode
 from pipeline.emulator.model import Config
+from pipeline.form import AnyObject, Form, fitting
 from pipeline.rows import Recipe, Template
 
 ANY_FOLDER = Config().folder
@@ -14,6 +18,10 @@ def recipe_of(options: Mapping[str, Any], folder: str | None) -> Recipe:
     """The recipe; `options` has those of `request_options`, and keep where results are written.
 
     An empty system text is none: so a flag can take back what the settings file says.
+
+    Raises:
+        click.UsageError: options contradict each other.
+
     """
     template: str | None = options["template"]
     return Recipe(
@@ -24,4 +32,13 @@ def recipe_of(options: Mapping[str, Any], folder: str | None) -> Recipe:
         temperature=options["temperature"],
         max_tokens=options["max_tokens"],
         keep=tuple(options.get("keep", ())),
+        form=_form(options.get("json_schema"), any_object=options.get("json_object", False)),
     )
+
+
+def _form(schema: str | None, *, any_object: bool) -> Form | None:
+    if schema is None:
+        return AnyObject() if any_object else None
+    if any_object:
+        raise click.UsageError("--json-object and --json-schema: give one of them.")
+    return fitting(decode(schema.encode()))

@@ -1,6 +1,8 @@
 """Option values that are texts: given as they are, or as ``@file``, which names a file of one."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -54,23 +56,47 @@ class TextKind(click.ParamType):  # type: ignore[type-arg] # not generic in olde
                 param,
                 ctx,
             )
-        try:
-            # Not read_text, which would make LF of CR LF in the middle as well.
-            text = Path(name).expanduser().read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            where = f"byte {error.object[error.start]:#04x} at position {error.start}"
-            self.fail(f"{name} is not UTF-8 ({where}): save it as UTF-8.", param, ctx)
-        except (OSError, RuntimeError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            self.fail(
-                f"can't read {name}: {why}. (A text that itself begins with {_FILE} has two.)",
-                param,
-                ctx,
-            )
+        hint = f" (A text that itself begins with {_FILE} has two.)"
+        text = read_text(name, lambda why: self.fail(why, param, ctx), hint)
         text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
         if not text or text.isspace():
             self.fail(f"{name} is empty: there is nothing to send.", param, ctx)
         return Given(text, f"{_FILE}{name} ({len(text):,} characters)")
+
+
+def read_text(name: str, refuse: Callable[[str], NoReturn], hint: str = "") -> str:
+    """The text of a file in UTF-8, without a BOM; `refuse` hears what keeps it from being read."""
+    try:
+        # Not read_text, which would make LF of CR LF in the middle as well.
+        return Path(name).expanduser().read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"byte {error.object[error.start]:#04x} at position {error.start}"
+        refuse(f"{name} is not UTF-8 ({where}): save it as UTF-8.")
+    except (OSError, RuntimeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        refuse(f"can't read {name}: {why}.{hint}")
+
+
+class SchemaKind(click.ParamType):  # type: ignore[type-arg] # as above
+    """The file of a JSON Schema."""
+
+    name = "file"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Given:
+        if isinstance(value, Given):
+            return value
+        from pipeline.codec import NotJson, decode  # noqa: PLC0415 - as below
+        from pipeline.form import BadSchema, fitting  # noqa: PLC0415
+
+        text = read_text(str(value), lambda why: self.fail(why, param, ctx))
+        try:
+            return Given(fitting(decode(text.encode())).schema.decode(), str(value))
+        except NotJson as error:
+            self.fail(f"{value} is {error}.", param, ctx)
+        except BadSchema as error:
+            self.fail(f"{value} is no JSON Schema that can be used: {error}.", param, ctx)
 
 
 class TemplateKind(TextKind):

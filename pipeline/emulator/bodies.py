@@ -7,6 +7,7 @@ operation service and IAM print a bare ``google.rpc.Status``.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import assert_never
 
 from pipeline.clock import stamp
@@ -70,7 +71,7 @@ def finished(operation: Finished, created_by: str) -> Json:
 def misprinted(operation: Misprinted, created_by: str) -> Json:
     """Print an operation that is done as the service never should."""
     shown = operation.finished
-    parts = _misprinted(completion(shown.answer), operation.how)
+    parts = _misprinted(completion(_said(shown.answer, operation.how)), operation.how)
     return {"done": True, **parts, **_origin(shown, created_by)}
 
 
@@ -189,8 +190,23 @@ def _misprinted(answer: dict[str, Json], how: Misprint) -> dict[str, Json]:
             return {"response": _response(answer)}
         case "huge-usage":
             return {"response": _response(answer | {"usage": _usage(_HUGE)})}
+        case "not-json" | "misfit" | "fenced":
+            return {"response": _response(answer)}
         case _:
             assert_never(how)
+
+
+def _said(answer: Answer, how: Misprint) -> Answer:
+    """The answer with the text that it is to have."""
+    match answer.said, how:
+        case Text(text=text), "not-json":
+            return replace(answer, said=Text(text[: len(text) // 2]))
+        case Text(), "misfit":
+            return replace(answer, said=Text("[null]"))
+        case Text(text=text), "fenced":
+            return replace(answer, said=Text(f"```json\n{text}\n```"))
+        case _:
+            return answer
 
 
 def _message(said: Text | Call) -> Json:

@@ -26,7 +26,7 @@ from pipeline.emulator.quota import Quota
 from pipeline.emulator.refusals import NotCancellable, NotFound
 from pipeline.emulator.requests import CompletionRequest, read_completion
 from pipeline.emulator.schedules import Fault
-from pipeline.emulator.states import Finished, Misprinted, Running, State
+from pipeline.emulator.states import MISPRINTS, Finished, Misprinted, Running, State
 from pipeline.emulator.uris import KNOWN
 from pipeline.rates import Rate
 
@@ -252,13 +252,9 @@ class Service:
         answer = answer_to(read_completion(decode(record.body)))
         created, finished = self.said(record.at), self.said(self.finish_time(record))
         done = Finished(record.operation_id, created, finished, answer)
-        match self._ailments.of(record.operation_id):
-            case (
-                "neither" | "both" | "no-usage" | "huge-usage" | "no-alternatives" | "fails" as how
-            ):
-                return Misprinted(done, how)
-            case _:
-                return done
+        ailment = self._ailments.of(record.operation_id)
+        how = next((how for how in MISPRINTS if how == ailment), None)
+        return done if how is None else Misprinted(done, how)
 
     def _kept(self, operation_id: str, now: float) -> Accepted:
         record = self.ledger.accepted.get(operation_id)

@@ -60,6 +60,9 @@ OperationKind = Literal[
     "forgotten",
     "404-once",
     "fails",
+    "not-json",
+    "misfit",
+    "fenced",
 ]
 TokenKind = Literal["revoked"]
 Side = Literal["all", "submits", "polls", "iam"]
@@ -108,6 +111,9 @@ OPERATIONS: dict[OperationKind, str] = {
     "forgotten": "404 from the first poll on",
     "404-once": "404 at the first poll only",
     "fails": "done with an error",
+    "not-json": "the answer is half of itself",
+    "misfit": "the answer is [null]",
+    "fenced": "the answer stands in a Markdown fence",
 }
 """Kinds of operations."""
 

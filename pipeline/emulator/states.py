@@ -1,7 +1,7 @@
 """How far an operation has come, as the service gives it out."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pipeline.emulator.answers import Answer
 
@@ -24,7 +24,18 @@ class Finished:
     answer: Answer
 
 
-Misprint = Literal["neither", "both", "no-usage", "huge-usage", "no-alternatives", "fails"]
+Misprint = Literal[
+    "neither",
+    "both",
+    "no-usage",
+    "huge-usage",
+    "no-alternatives",
+    "fails",
+    "not-json",
+    "misfit",
+    "fenced",
+]
+MISPRINTS: tuple[Misprint, ...] = get_args(Misprint)
 
 
 @dataclass(frozen=True, slots=True)
