@@ -36,13 +36,14 @@ def told(*arguments: str) -> list[str]:
         ((*RUN, "--temperature", "3"), "--temperature: 3.0 is not in the range 0<=x<=1."),
         ((*RUN, "--system", "@no"), "--system: can't read no: No such file or directory."),
         ((*RUN, "--template", "{"), "--template: The template has a single {"),
+        (("emulator", "--port", "70000"), "--port: 70000 is not in the range 0<=x<=65535."),
         ((*RUN, "--attempts"), "Option '--attempts' requires an argument."),
     ],
 )
 def test_what_was_meant_is_told(arguments: tuple[str, ...], said: str) -> None:
     first, *more = told(*arguments)
     assert first.startswith(f"yagpt-batch: {said}")
-    assert re.fullmatch(r"(More: yagpt-batch (run )?--help)?", "".join(more))
+    assert re.fullmatch(r"(More: yagpt-batch (run |emulator )?--help)?", "".join(more))
 
 
 def test_what_is_missing_is_told_with_the_usage() -> None:
@@ -87,6 +88,15 @@ def test_every_variable_that_is_named_anywhere_is_known() -> None:
     ours = set(known(click.Context(commands)))
     assert named - ours == set()
     assert {"YAGPT_API_KEY", "YAGPT_SA_KEY_FILE", "YAGPT_LLM_URL", "YC_FOLDER_ID"} <= ours
+
+
+def test_a_settings_file_that_cannot_be_read_is_told() -> None:
+    said = "yagpt-batch: the settings file: can't read no.toml: No such file or directory."
+    assert told(*RUN, "--config", "no.toml")[0] == said
+    Path("yagpt-batch.toml").write_bytes(b"\xff")
+    assert "yagpt-batch.toml is not UTF-8 (byte 0xff at position 0)" in told(*RUN)[0]
+    Path("yagpt-batch.toml").write_bytes(b"\xef\xbb\xbfmodel = ")
+    assert "yagpt-batch.toml is not TOML: Invalid value (at " in told(*RUN)[0]
 
 
 def test_a_key_that_does_not_exist_is_an_error() -> None:

@@ -4,13 +4,13 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from click.core import ParameterSource
 
 from pipeline.cli.meant import meant
-from pipeline.cli.texts import Given
+from pipeline.cli.texts import Given, read_text
 from pipeline.cli.variables import check_variables
 
 DEFAULT_FILE = Path("yagpt-batch.toml")
@@ -73,9 +73,13 @@ def setting(key: str) -> Any:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.UsageError(f"{path}: {error}") from None
+        return tomllib.loads(read_text(str(path), _refuse))
+    except tomllib.TOMLDecodeError as error:
+        raise click.UsageError(f"{path} is not TOML: {error}.") from None
+
+
+def _refuse(why: str) -> NoReturn:
+    raise click.UsageError(f"the settings file: {why}")
 
 
 def _known(key: str, options: Mapping[str, click.Option], path: Path) -> click.Option:

@@ -56,7 +56,13 @@ _FAULTS = "\n\n".join(
 
 @click.command(help=_EXAMPLES, epilog=_FAULTS, short_help="the API on this machine")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="0 takes a free one.",
+)
 @click.option("--folder-id", help="The only folder there is; b1gemulator0000000000 by default.")
 @click.option(
     "--api-key",
