@@ -11,7 +11,8 @@ from pipeline.codec import Json
 from pipeline.errors import BadData
 from pipeline.facts import Columns, Span
 from pipeline.form import AnyObject, Form, fitting
-from pipeline.rows import Recipe, Template
+from pipeline.rows import Recipe
+from pipeline.template import Template
 
 OUTCOMES = ("ok", "failed", "held")
 _LONGEST = 80

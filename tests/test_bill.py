@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.bill import NO_MODEL, Bill, Fold, Known, Part, Said, bill
-from pipeline.rows import Recipe, Template
+from pipeline.rows import Recipe
+from pipeline.template import Template
 from pipeline.totals import DoubtTally, Sums, Tally
 from tests.lines import TOTALS, USAGE, answer, failed
 

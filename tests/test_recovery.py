@@ -21,8 +21,9 @@ from pipeline.output import Lines
 from pipeline.rates import Rate
 from pipeline.records import result_line
 from pipeline.recovery import Files, Paths, check_lines
-from pipeline.rows import Recipe, Template
+from pipeline.rows import Recipe
 from pipeline.settings import Settings
+from pipeline.template import Template
 from pipeline.wire import read_operation
 from tests.builders import (
     MODEL,

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.codec import decode, encode
 from pipeline.form import AnyObject, Form, fitting, request_fields
-from pipeline.rows import BadRow, Recipe, Row, Template, is_blank, model_uri, parse_row
+from pipeline.rows import BadRow, Recipe, Row, is_blank, model_uri, parse_row
+from pipeline.template import Template
 
 RECIPE = Recipe(model="yandexgpt-lite", folder="b1g")
 BOM = b"\xef\xbb\xbf"

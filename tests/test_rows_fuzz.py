@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.codec import Json, NotJson, decode, encode
 from pipeline.records import Failure, Known, failed_line
-from pipeline.rows import BadRow, Recipe, Row, Template, parse_row
+from pipeline.rows import BadRow, Recipe, Row, parse_row
+from pipeline.template import Template
 from tests.strategies import any_json, nested, texts, with_parts_replaced
 
 NAMES = [

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline.codec import decode
-from pipeline.rows import BadRow, Recipe, Row, Template, is_blank, parse_row
+from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
+from pipeline.template import Template
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.cli.recipe import recipe_of
 from pipeline.cli.texts import Given, TemplateKind, TextKind
-from pipeline.rows import Template
 from pipeline.settings import Settings, difference
+from pipeline.template import Template
 from tests.scratch import in_memory
 
 OPTIONS = {"model": "yandexgpt", "temperature": None, "max_tokens": None, "template": None}

@@ -105,7 +105,7 @@ class TemplateKind(TextKind):
     def checked(
         self, text: Given, param: click.Parameter | None, ctx: click.Context | None
     ) -> Given:
-        from pipeline.rows import Template  # noqa: PLC0415 - help must not wait for it
+        from pipeline.template import Template  # noqa: PLC0415 - help must not wait for it
 
         try:
             Template.parse(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.rows import Template
+from pipeline.template import Template
 from tests.e2e.command import Running, Shell
 from tests.oracle import RECIPE, check, errors_of, whole_lines
 
