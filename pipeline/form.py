@@ -68,6 +68,8 @@ def form_of(fields: Mapping[str, Json]) -> Form | None:
     wanted = fields.get("jsonSchema")
     if wanted is not None:
         schema = wanted.get("schema") if isinstance(wanted, dict) else None
+        if not isinstance(schema, dict):
+            raise BadSchema('"jsonSchema" must hold an object under "schema"')
         return fitting(schema)
     return AnyObject() if fields.get("jsonObject") is True else None
 

@@ -139,8 +139,8 @@ def test_null_is_data() -> None:
         ({"$ref": "https://example.com/s"}, "https://example.com/s is not fetched: put it under"),
         ({"pattern": "("}, 'at $.pattern: "(" is not a "regex"'),
         ({"$schema": "urn:none"}, "Unknown meta-schema: 'urn:none'"),
-        ([], "it must be a JSON object"),
-        (None, "it must be a JSON object"),
+        ([], '"jsonSchema" must hold an object under "schema"'),
+        (None, '"jsonSchema" must hold an object under "schema"'),
     ],
 )
 def test_a_schema_that_is_none_is_told_with_its_place(schema: Json, why: str) -> None:
@@ -161,3 +161,8 @@ def test_a_request_may_ask_for_neither() -> None:
 
 def test_rows_with_the_same_schema_hold_one_and_the_same() -> None:
     assert fitting({"type": "object"}) is fitting({"type": "object"})
+
+
+def test_a_schema_in_a_file_must_be_an_object_too() -> None:
+    with pytest.raises(BadSchema, match="must be a JSON object"):
+        fitting([])

@@ -256,8 +256,9 @@ def test_the_command_fills_what_a_request_body_leaves_open() -> None:
     "key", ["tools", "jsonObject", "jsonSchema", "parallelToolCalls", "toolChoice"]
 )
 def test_a_key_of_the_api_beside_messages_makes_a_request_body(key: str) -> None:
-    sent = body({"messages": ASK, key: {"any": 1}, "new": 2})
-    assert (sent[key], sent["new"]) == ({"any": 1}, 2)
+    value = {"schema": {"any": 1}}
+    sent = body({"messages": ASK, key: value, "new": 2})
+    assert (sent[key], sent["new"]) == (value, 2)
 
 
 def test_settings_beside_such_a_key_are_settings_and_are_not_sent_as_they_are() -> None:
