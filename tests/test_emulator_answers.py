@@ -1,12 +1,17 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.codec import Json, encode
 from pipeline.emulator import tokens
 from pipeline.emulator.answers import FILTER_MARKER
+from pipeline.emulator.schemas import example
+from pipeline.form import fitting, in_form
+from tests.builders import ANSWER
 from tests.emulator_caller import FOLDER, SYNC, Caller, recorded, request
 
 HAMLET = "Переведи на английский: «Быть или не быть — вот в чём вопрос»."
@@ -187,3 +192,37 @@ def test_a_lone_surrogate_comes_back_as_it_came() -> None:
     reply = Caller().post(json.dumps(request("\ud83d?")).encode(), SYNC)
     text = json.loads(reply.body)["result"]["alternatives"][0]["message"]["text"]
     assert "\ud83d?" in text
+
+
+_BOUNDS = st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted)
+_LEAVES: st.SearchStrategy[Json] = st.one_of(
+    *(st.just({"type": name}) for name in ("string", "integer", "number", "boolean", "null")),
+    _BOUNDS.map(lambda b: {"type": "string", "minLength": b[0], "maxLength": b[1]}),
+    _BOUNDS.map(lambda b: {"type": "integer", "minimum": b[0] - 15, "maximum": b[1] - 15}),
+    st.lists(st.text(max_size=3), min_size=1, max_size=3).map(lambda words: {"enum": words}),
+)
+
+
+def _larger(inner: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
+    of_fields = st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    return st.one_of(
+        st.builds(
+            lambda item, least: {"type": "array", "items": item, "minItems": least},
+            *(inner, st.integers(0, 3)),
+        ),
+        of_fields.map(
+            lambda fields: {
+                "type": "object",
+                "properties": fields,
+                "required": list(fields),
+                "additionalProperties": False,
+            }
+        ),
+        st.lists(inner, min_size=1, max_size=2).map(lambda branches: {"anyOf": branches}),
+    )
+
+
+@given(st.recursive(_LEAVES, _larger, max_leaves=8))
+def test_what_it_writes_fits_any_schema_of_usual_parts(schema: dict[str, Json]) -> None:
+    said = replace(ANSWER, text=encode(example(schema, "Вопрос")).decode())
+    assert isinstance(in_form(fitting(schema), said), type(ANSWER))
