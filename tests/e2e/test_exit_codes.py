@@ -149,7 +149,7 @@ def test_bad_usage_is_told_apart(shell: Shell, arguments: tuple[str, ...]) -> No
     shell.write_rows(2)
     done = shell.call("run", *arguments, "--emulator")
     assert done.code == 2
-    assert "Error: " in done.err
+    assert "yagpt-batch: " in done.err
     assert files_of_a_run(shell) == []
 
 
@@ -157,7 +157,7 @@ def test_an_unknown_setting_in_the_file_is_refused_with_a_suggestion(shell: Shel
     shell.path("yagpt-batch.toml").write_text('max-token = 7\nmodel = "yandexgpt"\n')
     done = shell.call("run", shell.write_rows(2), "-o", "out.jsonl", "--emulator")
     assert done.code == 2
-    assert 'yagpt-batch.toml: "max-token" is no setting; did you mean "max-tokens"?' in done.err
+    assert 'yagpt-batch.toml: "max-token" is no setting. Did you mean max-tokens?' in done.err
 
 
 @pytest.mark.promise("P12")
