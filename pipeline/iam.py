@@ -12,12 +12,12 @@ from urllib.parse import quote, urlsplit
 
 from pipeline.carrier import (
     Carrier,
-    HttpxCarrier,
     NoAnswerError,
     NotSentError,
     Reply,
     UndecodableError,
 )
+from pipeline.carriers import carrier
 from pipeline.codec import NotJson, decode, encode
 from pipeline.credentials import (
     ROLE,
@@ -150,14 +150,14 @@ class Metadata:
         return folder if folder and reply.status == 200 else None
 
     async def _asked(self, path: str) -> Reply:
-        carrier = HttpxCarrier(1, trust_environment=False)
+        straight = carrier(1, trust_environment=False)
         try:
             url = f"{self.url}{_METADATA}{path}"
-            reply = await carrier.send("GET", url, _FLAVOR, b"", self.timeout)
+            reply = await straight.send("GET", url, _FLAVOR, b"", self.timeout)
         except (NotSentError, NoAnswerError, UndecodableError) as error:
             raise NoCredentialError(f"{self.url}: {error}", may_pass=True) from error
         finally:
-            await carrier.close()
+            await straight.close()
         return reply
 
 
