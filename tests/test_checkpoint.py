@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.checkpoint import Checkpoint
+from pipeline.database import Database
 from pipeline.errors import BadData
 from pipeline.facts import (
     Begin,
@@ -589,15 +590,15 @@ def test_a_checkpoint_whose_first_process_was_killed_early_is_taken_up(
     """Killed right after the schema, or right after the first mark."""
     left = tmp_path / "killed"
     left.mkdir()
-    whole = getattr(Checkpoint, part)
+    whole = getattr(Database, part)
 
-    def killed_after(checkpoint: Checkpoint, **given: bool) -> None:
-        whole(checkpoint, **given)
+    def killed_after(database: Database, **given: bool) -> None:
+        whole(database, **given)
         for suffix in "", "-wal":
             shutil.copy(f"{path}{suffix}", left)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, part, killed_after)
+        patch.setattr(Database, part, killed_after)
         Checkpoint(path).close()
     assert pending(Checkpoint(left / path.name)) == {}
 
