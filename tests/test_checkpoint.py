@@ -472,6 +472,31 @@ def test_a_checkpoint_with_a_page_in_anothers_place_is_refused(
 
 
 @pytest.mark.promise("P6")
+def test_a_large_checkpoint_whose_ids_are_damaged_is_refused_and_left_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a small one is read through before it is marked as open."""
+    whole(path)
+    sound = path.read_bytes()
+    with closing(sqlite3.connect(path)) as db:
+        (root,) = db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'own_ids'"
+        ).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    at = (root - 1) * size
+    monkeypatch.setattr("pipeline.database._SMALL", 0)
+    path.write_bytes(sound[:at] + bytes(size) + sound[at + size :])
+    with pytest.raises(BadData, match="is damaged: "):
+        Checkpoint(path)
+    assert not log_of(path).exists()
+    refused = path.read_bytes()
+    path.write_bytes(refused[:at] + sound[at : at + size] + refused[at + size :])
+    checkpoint = Checkpoint(path)
+    assert {row.line for row in checkpoint.pending()} == {1, 2}
+    checkpoint.close()
+
+
+@pytest.mark.promise("P6")
 @pytest.mark.parametrize("change", ["offset = 'x'", "offset = -1", "size = 1 << 62", "seal = 'x'"])
 def test_where_a_finished_row_stands_is_refused_when_it_is_needed_and_no_run_wrote_it(
     path: Path, change: str
