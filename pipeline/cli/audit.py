@@ -28,7 +28,7 @@ a file, unless its time tells, nor a changed number of a row that is done.
 """
 
 
-@click.command(help=_EXAMPLES, short_help="whether the files of a run agree")
+@click.command(help=_EXAMPLES)
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--quick", is_flag=True, help="Do not read the files whole.")
 @click.option(

@@ -25,7 +25,7 @@ for rows that are done.
 """
 
 
-@click.command(help=_EXAMPLES, short_help="where a run stands, while it goes on or not")
+@click.command(help=_EXAMPLES)
 @click.argument("output", type=click.Path(path_type=Path))
 @prices_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; times in UTC.")

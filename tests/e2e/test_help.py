@@ -1,48 +1,66 @@
 """Help answers at once, because it imports little."""
 
-import json
 import subprocess
 import sys
 
 import pytest
 
+from pipeline.cli import commands
 from tests.e2e.command import Shell
 
 _LOADED = """
-import json, sys
+import sys
 from pipeline.cli import main
-sys.argv[1:] = json.loads(sys.argv[1])
 try:
     main()
 except SystemExit as end:
-    print(json.dumps([end.code, sorted({name.partition(".")[0] for name in sys.modules})]))
+    print(end.code, *sys.modules)
 """
+_COMMANDS = ("run", "estimate", "check", "status", "audit", "cost", "prices", "emulator")
+_SLOW = {
+    *("asyncio", "httpx", "ssl", "sqlite3", "uvicorn", "aiofiles", "jsonlines", "tqdm"),
+    *("jwt", "cryptography", "msgspec", "logging", "json", "importlib.resources"),
+    *("importlib.metadata", "tempfile", "random", "secrets", "tomllib", "traceback"),
+}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["-h"],
-        ["--version"],
-        *([name, "-h"] for name in ("run", "estimate", "check", "status", "audit", "cost")),
-        *([name, "-h"] for name in ("prices", "emulator")),
-        ["run", "--help"],
-    ],
-    ids=" ".join,
-)
-def test_help_imports_nothing_that_takes_time(arguments: list[str]) -> None:
+def _loaded(*arguments: str) -> set[str]:
+    """The modules that a call has imported by its end, which must be a good one."""
     said = subprocess.run(
-        [sys.executable, "-c", _LOADED, json.dumps(arguments)],
+        [sys.executable, "-c", _LOADED, *arguments],
         capture_output=True,
         check=True,
         text=True,
     )
-    code, loaded = json.loads(said.stdout.splitlines()[-1])
-    assert code == 0
-    slow = {"httpx", "tqdm", "asyncio", "sqlite3", "uvicorn", "aiofiles", "jsonlines", "jwt"}
-    slow |= {"cryptography"}
-    assert slow.isdisjoint(loaded)
+    code, *loaded = said.stdout.splitlines()[-1].split(" ")
+    assert code == "0"
+    return set(loaded)
+
+
+def _ours(loaded: set[str]) -> set[str]:
+    return {name for name in loaded if name.partition(".")[0] == "pipeline"}
+
+
+@pytest.mark.parametrize("argument", ["--help", "-h", "--version"])
+def test_the_list_of_commands_imports_none_of_them(argument: str) -> None:
+    loaded = _loaded(argument)
+    assert _ours(loaded) == {
+        *("pipeline", "pipeline.cli", "pipeline.cli.menu", "pipeline.errors", "pipeline.speech")
+    }
+    assert _SLOW & loaded == set()
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_help_for_a_command_imports_nothing_that_takes_time(command: str) -> None:
+    loaded = _loaded(command, "--help")
+    assert _SLOW & loaded == set()
+    commands_loaded = {f"pipeline.cli.{name}" for name in _COMMANDS} & loaded
+    assert commands_loaded == {f"pipeline.cli.{command}"}
+
+
+def test_every_command_is_listed_with_what_its_module_holds() -> None:
+    assert {command.name for command in commands.all_served()} == set(_COMMANDS)
+    assert set(commands.commands) == set(_COMMANDS)
 
 
 def test_no_argument_shows_the_help_and_is_bad_usage(shell: Shell) -> None:
