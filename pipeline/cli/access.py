@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.carrier import HttpxCarrier
+from pipeline.carrier import HttpxCarrier, Reply
 from pipeline.clock import Clock
 from pipeline.credentials import Credential
-from pipeline.emulator.model import Config
-from pipeline.emulator.server import embedded
+from pipeline.emulator.uris import FOLDER
 from pipeline.endpoints import Endpoints
 from pipeline.errors import BadSettings
 from pipeline.keeper import CredentialSource
@@ -56,8 +55,8 @@ class Access:
         if given is not None and not _ID.fullmatch(given):
             raise BadSettings(f"--folder-id {given!r} is no folder id.", "It looks like b1g….")
         if options["emulator"]:
-            return cls(endpoints, _EMULATOR, given or Config().folder, emulator=True)
-        places, carrier = Places(environment, endpoints, Clock().now()), HttpxCarrier(1)
+            return cls(endpoints, _EMULATOR, given or FOLDER, emulator=True)
+        places, carrier = Places(environment, endpoints, Clock().now()), _OnDemand()
         try:
             found = await find(places, carrier, options["auth"])
             wants_folder = given is None and "://" not in options["model"]
@@ -76,6 +75,28 @@ class Access:
         if not self.emulator:
             yield self.endpoints
             return
-        folder = self.folder or Config().folder
+        # A server and a model of the service: a tenth of a second that no other call pays.
+        from pipeline.emulator.model import Config  # noqa: PLC0415
+        from pipeline.emulator.server import embedded  # noqa: PLC0415
+
+        folder = self.folder or FOLDER
         with embedded(Config(folder=folder, seed=secrets.randbits(32)), store) as url:
             yield Endpoints(url, url, url, url)
+
+
+class _OnDemand:
+    """A carrier that is made for its first call: most credentials are found without one."""
+
+    def __init__(self) -> None:
+        self._made: HttpxCarrier | None = None
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Reply:
+        if self._made is None:
+            self._made = HttpxCarrier(1)
+        return await self._made.send(method, url, headers, body, timeout)
+
+    async def close(self) -> None:
+        if self._made is not None:
+            await self._made.close()

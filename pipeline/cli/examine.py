@@ -61,10 +61,11 @@ async def _found(
 ) -> AsyncIterator[Finding]:
     try:
         access = await Access.found(options, environment)
+        carrier = HttpxCarrier(1, trust_environment=not access.emulator)
     except RunError as error:
         yield Finding("credential and folder", trouble=error)
         return
-    clock, carrier = Clock(), HttpxCarrier(1, trust_environment=not access.emulator)
+    clock = Clock()
     try:
         with access.served() as endpoints:
             credential, finding = await _credential(access, carrier, clock)

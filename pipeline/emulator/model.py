@@ -27,7 +27,7 @@ from pipeline.emulator.refusals import NotCancellable, NotFound
 from pipeline.emulator.requests import CompletionRequest, read_completion
 from pipeline.emulator.schedules import Fault
 from pipeline.emulator.states import Finished, Misprinted, Running, State
-from pipeline.emulator.uris import KNOWN
+from pipeline.emulator.uris import FOLDER, KNOWN
 from pipeline.rates import Rate
 
 _DAY = 86_400.0
@@ -54,7 +54,7 @@ class Config:
 
     """
 
-    folder: str = "b1gemulator0000000000"
+    folder: str = FOLDER
     api_keys: frozenset[str] = frozenset()
     iam_tokens: frozenset[str] = frozenset()
     sa_keys: tuple[AuthorizedKey, ...] = ()
