@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Never, Protocol
 from pipeline import codec
 from pipeline.board import Counts
 from pipeline.clock import local_day_and_time, stamp
-from pipeline.eta import Eta, as_json, words
+from pipeline.prospect import Eta, as_json, words
 from pipeline.speech import SPEECH, say
 from pipeline.spending import Spent
 

@@ -5,14 +5,15 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.carrier import HttpxCarrier, Reply
 from pipeline.clock import Clock
 from pipeline.credentials import Credential
-from pipeline.emulator.uris import FOLDER
+from pipeline.emulator import FOLDER
 from pipeline.endpoints import Endpoints
 from pipeline.errors import BadSettings
 from pipeline.keeper import CredentialSource
@@ -24,8 +25,7 @@ _EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=Fal
 _ID = re.compile(r"[\w.-]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """What calls need. `remarks` are what the user should know at the start."""
 
     endpoints: Endpoints

@@ -44,7 +44,7 @@ def audit(
 ) -> None:
     from pipeline.audit import audit as audited  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
-    from pipeline.recovery import Paths  # noqa: PLC0415
+    from pipeline.paths import Paths  # noqa: PLC0415
     from pipeline.speech import clean  # noqa: PLC0415
 
     report = audited(Paths(output), price_table(prices), given_input=given_input, quick=quick)

@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -13,6 +12,7 @@ from typing import Any
 
 import click
 import httpx
+from msgspec import Struct
 
 from pipeline import log
 from pipeline.allowance import Allowance, Unshared, state_file
@@ -28,10 +28,10 @@ from pipeline.errors import RunError
 from pipeline.item import Policy
 from pipeline.keeper import Keeper
 from pipeline.known import Known
+from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
 from pipeline.rates import Kind, Rate
-from pipeline.recovery import Paths
 from pipeline.refill import Opener
 from pipeline.rows import Recipe, Template, folder_of, model_uri
 from pipeline.run import Outcome, Tools, carry
@@ -46,8 +46,7 @@ from pipeline.totals import Totals, in_doubt, no_price
 _SPARE_CONNECTIONS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call of `run`, resolved."""
 
     input: Path

@@ -13,7 +13,7 @@ from pipeline.cli.access import Access
 from pipeline.cli.execute import recipe_of
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
-from pipeline.emulator.uris import FOLDER
+from pipeline.emulator import FOLDER
 from pipeline.preflight import Report, look_at
 from pipeline.prices import PriceTable
 from pipeline.rates import Rate

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from pipeline.codec import decode
-from pipeline.emulator import chance
+from pipeline.emulator import FOLDER, chance
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.answers import Answer, Usage, answer_to
 from pipeline.emulator.issued import Issued
@@ -27,7 +27,7 @@ from pipeline.emulator.refusals import NotCancellable, NotFound
 from pipeline.emulator.requests import CompletionRequest, read_completion
 from pipeline.emulator.schedules import Fault
 from pipeline.emulator.states import Finished, Misprinted, Running, State
-from pipeline.emulator.uris import FOLDER, KNOWN
+from pipeline.emulator.uris import KNOWN
 from pipeline.rates import Rate
 
 _DAY = 86_400.0

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 
 from pipeline.emulator.refusals import Invalid
 
-FOLDER = "b1gemulator0000000000"
-"""The only folder there is, unless another is named."""
-
 KNOWN = frozenset(
     {
         "yandexgpt-lite",

@@ -1,4 +1,4 @@
-"""Help answers at once, because it imports little."""
+"""Commands begin at once, because they import little: never timed, but seen by what is loaded."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipeline.cli import commands
-from tests.e2e.command import Shell
+from tests.e2e.command import FOLDER, Shell
 
 _LOADED = """
 import sys
@@ -15,6 +15,21 @@ try:
     main()
 except SystemExit as end:
     print(end.code, *sys.modules)
+"""
+_FIRST_CALL = """
+import os, sys
+from pipeline.carrier import HttpxCarrier
+made = []
+make = HttpxCarrier.__init__
+def count(self, *given, **options):
+    made.append(self)
+    make(self, *given, **options)
+async def tell(self, method, url, *rest):
+    print(len(made), method, *sys.modules, flush=True)
+    os._exit(0)
+HttpxCarrier.__init__, HttpxCarrier.send = count, tell
+from pipeline.cli import main
+main()
 """
 _COMMANDS = ("run", "estimate", "check", "status", "audit", "cost", "prices", "emulator")
 _SLOW = {
@@ -56,6 +71,37 @@ def test_help_for_a_command_imports_nothing_that_takes_time(command: str) -> Non
     assert _SLOW & loaded == set()
     commands_loaded = {f"pipeline.cli.{name}" for name in _COMMANDS} & loaded
     assert commands_loaded == {f"pipeline.cli.{command}"}
+
+
+def test_status_imports_neither_what_calls_nor_what_reads_the_input(shell: Shell) -> None:
+    shell.write_rows(1)
+    assert shell.call("run", "in.jsonl", "-o", "out.jsonl", "--emulator").code == 0
+    loaded = _loaded("status", str(shell.path("out.jsonl")))
+    assert loaded >= {"sqlite3", "pipeline.snapshot"}
+    needed = {"msgspec", "json", "tomllib"}
+    assert (_SLOW - needed - {"sqlite3"} | {"statistics", "pipeline.eta"}) & loaded == set()
+
+
+def test_a_run_s_first_call_waits_for_one_client_and_nothing_that_others_need(
+    shell: Shell,
+) -> None:
+    shell.write_rows(1)
+    said = subprocess.run(
+        [
+            *(sys.executable, "-c", _FIRST_CALL, "run", "in.jsonl", "-o", "out.jsonl"),
+            *("--endpoint", "http://127.0.0.1:9", "--folder-id", FOLDER, "--progress", "none"),
+        ],
+        cwd=shell.folder,
+        env=shell.environment({}),
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    clients, method, *loaded = said.stdout.split()
+    assert (clients, method) == ("1", "POST")
+    assert {"uvicorn", "jsonlines", "tqdm", "jwt", "cryptography"} & set(loaded) == set()
+    assert {name for name in loaded if name.startswith("pipeline.emulator.")} == set()
+    assert {f"pipeline.cli.{name}" for name in _COMMANDS} & set(loaded) == {"pipeline.cli.run"}
 
 
 def test_every_command_is_listed_with_what_its_module_holds() -> None:
