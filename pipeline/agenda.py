@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from msgspec import Struct
+
 from pipeline import codec, outcomes
 from pipeline.latency import BINS, EDGES, Latency, position
 from pipeline.outcomes import PollOutcome
@@ -27,8 +29,7 @@ _ROUNDING = 1e-3
 _Queue = list[tuple[float, int, Asking]]
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(Struct, frozen=True):
     """So many operations of about `age` seconds, last heard of at age `since`; 0 if never."""
 
     latency: Latency

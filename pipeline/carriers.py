@@ -1,13 +1,18 @@
 """Which carrier carries: the fast one where it is installed, else httpx."""
 
+import os
 from importlib.util import find_spec
 from typing import Literal, get_args
-from urllib.request import getproxies
 
 from pipeline.carrier import Carrier
 from pipeline.errors import BadSettings
 
 Http = Literal["auto", "httpx", "pyreqwest"]
+_PROXIES = [
+    written
+    for name in ("http_proxy", "https_proxy", "all_proxy")
+    for written in (name, name.upper())
+]
 CHOICES: tuple[Http, ...] = get_args(Http)
 
 
@@ -21,7 +26,7 @@ def carrier(connections: int, http: Http = "auto", *, trust_environment: bool = 
 
     """
     is_there = find_spec("pyreqwest") is not None
-    is_proxied = trust_environment and any(getproxies().values())
+    is_proxied = trust_environment and any(os.environ.get(name) for name in _PROXIES)
     # What is not used is not loaded: that is a good part of a start.
     if http == "pyreqwest" or (http == "auto" and is_there and not is_proxied):
         if not is_there:

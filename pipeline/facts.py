@@ -1,7 +1,8 @@
 """What is recorded: facts on their way to the checkpoint, and a row's state as its columns."""
 
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from pipeline.day import Day, day_of
 from pipeline.errors import BadData
@@ -21,8 +22,7 @@ UNDATED = "undated"
 _LONGEST_LINE = 2**31
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """Where a line stands in a file, and an 8-byte digest of it."""
 
     offset: int
@@ -44,8 +44,7 @@ class Span:
         return cls(offset, size, seal)
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(Struct, frozen=True):
     """Where reading goes on: the first byte that no line read has taken, and that line's number.
 
     `rows` have been read before it. `open`: the line before it ended with the file, not with LF.
@@ -70,8 +69,7 @@ class Cursor:
         return cls(offset, line, rows, bool(is_open))
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(Struct, frozen=True):
     """A row is begun. `state` None: it is no fit row, its error line follows at once."""
 
     line: int
@@ -85,47 +83,41 @@ class Begin:
     state: State | None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """A row stands somewhere else now."""
 
     line: int
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """A POST is about to leave, counted in every window."""
 
     number: int
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """That POST ended."""
 
     number: int
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(Struct, frozen=True):
     """The acceptance of this row's last POST can't be known, and can have cost money."""
 
     line: int
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
+class Replaced(Struct, frozen=True):
     """What was paid for this row's last operation bought nothing: it is submitted again."""
 
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """A row is over. `shown_id` where its id could not be kept, being another row's too."""
 
     line: int
@@ -141,8 +133,7 @@ class End:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """A row's line stands in the output (`ok`) or in the errors file (`failed`, `held`).
 
     `day` is the one by which it is priced, None where its line does not tell.
@@ -167,8 +158,7 @@ OUTAGES = {
 QUOTAS: dict[Kind, str] = {"submits": "quota of submits", "polls": "quota of polls"}
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """What whoever looks from outside, or the next process, is to know; None takes it back."""
 
     name: str
@@ -178,8 +168,7 @@ class Note:
 Fact = Begin | Move | Sent | Ended | Doubt | Replaced | Finish | Note
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """A row begun and not finished, as the checkpoint knows it; `state` None: it was not fit.
 
     `model` is the row's own, if it names one; the bounds are the most tokens that it can take.
@@ -193,8 +182,7 @@ class Pending:
     output_bound: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """Size and time of a file when the run last knew it to be right."""
 
     size: int

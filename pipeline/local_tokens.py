@@ -5,8 +5,10 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+
+from msgspec import Struct
 
 from pipeline.carrier import Carrier
 from pipeline.commands import CommandError, output_of
@@ -20,8 +22,7 @@ _TRIES_EMPTY, _TRIES_APART = 3, 0.5
 _YC_HOME = Path("yandex-cloud/bin/yc")
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Struct, frozen=True):
     """A credential that was given at the start and can't change."""
 
     name: str
@@ -33,8 +34,7 @@ class Fixed:
         return replace(self.credential)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenFile:
+class TokenFile(Struct, frozen=True):
     """A file that somebody keeps an IAM token in; it is read again each time."""
 
     name: str
@@ -58,8 +58,7 @@ class TokenFile:
         return read_token(_text(self.path), now)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCommand:
+class TokenCommand(Struct, frozen=True):
     """A command that prints an IAM token, bare or as JSON; it is run again each time."""
 
     name: str
@@ -78,8 +77,7 @@ class TokenCommand:
         return Credential("Bearer", token.secret, self.is_users, token.ends_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Yc:
+class Yc(Struct, frozen=True):
     """The `yc` command line, with the profile that it is set up for."""
 
     program: str

@@ -7,8 +7,6 @@ import logging
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipeline import codec
 from pipeline.clock import stamp
 from pipeline.errors import StorageFailed
@@ -52,6 +50,9 @@ class _Screen(logging.Handler):
     """Writes above the progress bar, never into it."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        # A call that has nothing to tell does without its 15 ms.
+        from tqdm import tqdm  # noqa: PLC0415
+
         tqdm.write(clean(record.getMessage()), file=SPEECH)
 
 

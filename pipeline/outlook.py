@@ -8,20 +8,11 @@ from pipeline.clock import local_day_and_time
 from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.curve import Tempo
-from pipeline.eta import (
-    BUDGET,
-    FINISH_BY,
-    IN_FLIGHT,
-    SAMPLES,
-    Eta,
-    Situation,
-    estimate,
-    hindrance,
-    words,
-)
+from pipeline.eta import SAMPLES, Situation, estimate, hindrance
 from pipeline.facts import COSTS, ETA, Note
 from pipeline.hosts import Hosts
 from pipeline.pace import Pace
+from pipeline.prospect import BUDGET, FINISH_BY, IN_FLIGHT, Eta, words
 from pipeline.settings import Settings
 from pipeline.spending import Spent
 

@@ -147,7 +147,7 @@ class Recorder:
         """Let others have their turn for as long as each turn brings more, but not for long."""
         now = asyncio.get_running_loop().time
         latest, before = now() + _LONGEST_GATHERING, 0
-        while before < (before := len(self._next)) and now() < latest:
+        while before < (before := len(self._next)) and now() < latest:  # noqa: ASYNC110 - by turns
             await asyncio.sleep(0)
 
     async def _write_round(self, current: _Round) -> None:

@@ -26,12 +26,13 @@ from pipeline.hosts import Hosts
 from pipeline.intake import Intake
 from pipeline.outlook import Outlook
 from pipeline.pacing import Remember, paces
+from pipeline.paths import Paths
 from pipeline.poll_lanes import PollLanes
 from pipeline.preflight import Report, look
 from pipeline.prices import PriceTable
 from pipeline.progress import View
 from pipeline.recorder import Recorder, Style
-from pipeline.recovery import Files, Paths, opened
+from pipeline.recovery import Files, opened
 from pipeline.refill import Opener, Refill
 from pipeline.service import Service
 from pipeline.settings import Settings

@@ -13,7 +13,6 @@ import msgspec
 from pipeline import codec, tally
 from pipeline.bystander import Disturbed, database
 from pipeline.errors import BadData, StorageFailed
-from pipeline.eta import Eta
 from pipeline.evidence import Doubted, Kept, Recorded
 from pipeline.facts import (
     APPLICATION,
@@ -27,6 +26,7 @@ from pipeline.facts import (
     Signature,
 )
 from pipeline.matching import Key
+from pipeline.prospect import Eta
 from pipeline.standing import Operation, Operations, Outage
 from pipeline.totals import Sums, Totals
 

@@ -25,8 +25,8 @@ from typing import Any
 from pipeline.account import Account, as_json
 from pipeline.audit import audit
 from pipeline.cli.pricing import price_table
+from pipeline.paths import Paths
 from pipeline.receipts import receipt
-from pipeline.recovery import Paths
 from pipeline.rows import Recipe, Row, parse_row
 from tests.e2e.command import FOLDER
 

@@ -26,9 +26,9 @@ from pipeline.emulator.model import Service as Model
 from pipeline.endpoints import Endpoints
 from pipeline.keeper import CredentialSource, Keeper
 from pipeline.local_tokens import Fixed
+from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.progress import Silent, View
-from pipeline.recovery import Paths
 from pipeline.run import Outcome, Tools, carry
 from pipeline.service import Account, Service
 from pipeline.settings import Settings

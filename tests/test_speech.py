@@ -17,8 +17,8 @@ from pipeline.board import Counts
 from pipeline.cli.pricing import price_table
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import StorageFailed
-from pipeline.eta import Eta
 from pipeline.progress import Bar, JsonLines, Plain, View
+from pipeline.prospect import Eta
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.settings import Settings

@@ -3,20 +3,12 @@
 import os
 import signal
 import sys
-import traceback
 from contextlib import suppress
 
 import click
 
 from pipeline import __version__
-from pipeline.cli.audit import audit
-from pipeline.cli.check import check
-from pipeline.cli.cost import cost
-from pipeline.cli.emulator import emulator
-from pipeline.cli.estimate import estimate
-from pipeline.cli.prices import prices
-from pipeline.cli.run import run
-from pipeline.cli.status import status
+from pipeline.cli.menu import Menu
 from pipeline.errors import Exit, RunError
 from pipeline.speech import SPEECH, say
 
@@ -27,23 +19,23 @@ _EXAMPLES = """Send a file of prompts to YandexGPT, get a file of answers, paid 
   yagpt-batch run prompts.jsonl -o results.jsonl --emulator     # try it without an account
 """
 
+_OFFERS = {
+    "run": "send a file of rows; the same command resumes",
+    "estimate": "tokens, roubles and hours before anything is spent",
+    "status": "where a run stands, while it goes on or not",
+    "audit": "whether the files of a run agree",
+    "check": "whether credential, folder, model and hosts answer",
+    "cost": "what outputs used and cost, by model and finish",
+    "prices": "what tokens cost, since when, and who says so",
+    "emulator": "the API on this machine",
+}
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 99}
 
 
-@click.group(help=_EXAMPLES, context_settings=_CONTEXT)
+@click.group(cls=Menu, offers=_OFFERS, help=_EXAMPLES, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="yagpt-batch")
 def commands() -> None: ...
-
-
-commands.add_command(run)
-commands.add_command(estimate)
-commands.add_command(status)
-commands.add_command(audit)
-commands.add_command(check)
-commands.add_command(cost)
-commands.add_command(prices)
-commands.add_command(emulator)
 
 
 def main() -> None:
@@ -69,7 +61,9 @@ def _called() -> int:
         say(f"yagpt-batch: {error.told}")
         return error.exit_code
     except Exception:  # noqa: BLE001 - the outermost frame: a bug is shown whole, as exit 1
-        SPEECH.write(traceback.format_exc())
+        from traceback import format_exc  # noqa: PLC0415 - it takes time, and is hardly ever shown
+
+        SPEECH.write(format_exc())
         say("yagpt-batch: this is a bug; nothing on disk is lost.")
         return Exit.UNEXPECTED
     return Exit.OK

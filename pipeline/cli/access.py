@@ -5,16 +5,16 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.carrier import Carrier
+from msgspec import Struct
+
+from pipeline.carrier import Carrier, Reply
 from pipeline.carriers import Http, carrier
 from pipeline.clock import Clock
 from pipeline.credentials import Credential
-from pipeline.emulator.model import Config
-from pipeline.emulator.server import embedded
+from pipeline.emulator import FOLDER
 from pipeline.endpoints import Endpoints
 from pipeline.errors import BadSettings
 from pipeline.keeper import CredentialSource
@@ -26,8 +26,7 @@ _EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=Fal
 _ID = re.compile(r"[\w.-]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """What calls need. `remarks` are what the user should know at the start."""
 
     endpoints: Endpoints
@@ -59,9 +58,8 @@ class Access:
         if given is not None and not _ID.fullmatch(given):
             raise BadSettings(f"--folder-id {given!r} is no folder id.", "It looks like b1g….")
         if options["emulator"]:
-            own = given or Config().folder
-            return cls(endpoints, _EMULATOR, own, emulator=True, http=http)
-        places, asked = Places(environment, endpoints, Clock().now()), carrier(1, http)
+            return cls(endpoints, _EMULATOR, given or FOLDER, emulator=True, http=http)
+        places, asked = Places(environment, endpoints, Clock().now()), _OnDemand(http)
         try:
             found = await find(places, asked, options["auth"])
             wants_folder = given is None and "://" not in options["model"]
@@ -89,6 +87,29 @@ class Access:
         if not self.emulator:
             yield self.endpoints
             return
-        folder = self.folder or Config().folder
+        # A server and a model of the service: a tenth of a second that no other call pays.
+        from pipeline.emulator.model import Config  # noqa: PLC0415
+        from pipeline.emulator.server import embedded  # noqa: PLC0415
+
+        folder = self.folder or FOLDER
         with embedded(Config(folder=folder, seed=secrets.randbits(32)), store) as url:
             yield Endpoints(url, url, url, url)
+
+
+class _OnDemand:
+    """A carrier that is made for its first call: most credentials are found without one."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+        self._made: Carrier | None = None
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Reply:
+        if self._made is None:
+            self._made = carrier(1, self._http)
+        return await self._made.send(method, url, headers, body, timeout)
+
+    async def close(self) -> None:
+        if self._made is not None:
+            await self._made.close()

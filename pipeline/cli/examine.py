@@ -61,10 +61,10 @@ async def _found(
 ) -> AsyncIterator[Finding]:
     try:
         access = await Access.found(options, environment)
+        clock, carrier = Clock(), access.carrier(1)
     except RunError as error:
         yield Finding("credential and folder", trouble=error)
         return
-    clock, carrier = Clock(), access.carrier(1)
     try:
         with access.served() as endpoints:
             credential, finding = await _credential(access, carrier, clock)

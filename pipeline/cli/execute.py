@@ -5,14 +5,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import click
-import httpx
+from msgspec import Struct
 
 from pipeline import log
 from pipeline.allowance import Allowance, Unshared, state_file
@@ -22,15 +21,15 @@ from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.codec import encode
-from pipeline.endpoints import Endpoints
+from pipeline.endpoints import Endpoints, host_of
 from pipeline.errors import RunError
 from pipeline.item import Policy
 from pipeline.keeper import Keeper
 from pipeline.known import Known
+from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
 from pipeline.rates import Kind, Rate
-from pipeline.recovery import Paths
 from pipeline.refill import Opener
 from pipeline.rows import Recipe, Template, folder_of, model_uri
 from pipeline.run import Outcome, Tools, carry
@@ -45,8 +44,7 @@ from pipeline.totals import Totals, in_doubt, no_price
 _SPARE_CONNECTIONS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call of `run`, resolved."""
 
     input: Path
@@ -234,7 +232,7 @@ def _known(environment: Mapping[str, str], endpoints: Endpoints, recipe: Recipe)
 
 
 def _state_file(environment: Mapping[str, str], endpoints: Endpoints, recipe: Recipe) -> Path:
-    host = httpx.URL(endpoints.llm).netloc.decode()
+    host = host_of(endpoints.llm)
     return state_file(environment, host, folder_of(model_uri(recipe.model, recipe.folder)))
 
 

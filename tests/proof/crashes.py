@@ -23,7 +23,7 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.database import Database
 from pipeline.facts import Fact, Move, Signature
 from pipeline.item import Running
-from pipeline.recovery import Paths
+from pipeline.paths import Paths
 from tests.oracle import checkpoint_at
 
 
