@@ -9,7 +9,7 @@ All calls block; they are made on one thread at a time.
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -32,10 +32,9 @@ from pipeline.facts import (
     columns_of,
     state_of,
 )
-from pipeline.outcomes import Usage
 from pipeline.rates import LONGEST_WINDOW
 from pipeline.records import Known
-from pipeline.totals import Sums, Totals
+from pipeline.totals import Totals
 
 _FORGET_EVERY = 1000
 _LINE_ID = re.compile(r"line-([1-9]\d{0,17})")
@@ -88,18 +87,10 @@ class Checkpoint:
         A row begun with the id of another is stored as one that is not fit; one that would run as
         another row's operation stays what it was.
         """
-        repeated: set[int] = set()
         with self._failures("write"):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                for fact in facts:
-                    if isinstance(fact, Begin | Move):
-                        if not (
-                            self._begin(fact) if isinstance(fact, Begin) else self._move(fact)
-                        ):
-                            repeated.add(fact.line)
-                    elif not (isinstance(fact, Replaced) and fact.line in repeated):
-                        self._write(fact)
+                repeated = self._record(facts)
                 for name, known in files.items():
                     self._db.execute(
                         "INSERT OR REPLACE INTO files VALUES (?, ?, ?)",
@@ -112,27 +103,63 @@ class Checkpoint:
                 raise
         return repeated
 
-    def _write(self, fact: Sent | Ended | Doubt | Replaced | Finish | Note) -> None:
+    def _record(self, facts: Iterable[Fact]) -> set[int]:
+        """Facts of the kinds that there are many of are written together, kind by kind."""
+        repeated = set[int]()
+        cursor: Cursor | None = None
+        sent, ended, finished = list[Sent](), list[Ended](), list[Finish]()
+        for fact in facts:
+            match fact:
+                case Begin(line):
+                    cursor = fact.cursor
+                    if not self._begin(fact):
+                        repeated.add(line)
+                case Move(line):
+                    if not self._move(fact):
+                        repeated.add(line)
+                case Sent():
+                    sent.append(fact)
+                case Ended():
+                    ended.append(fact)
+                case Finish():
+                    finished.append(fact)
+                case Replaced(line) if line in repeated:
+                    pass
+                case _:
+                    self._write(fact)
+        if cursor is not None:
+            self._note_cursor(cursor)
+        self._note_sends(sent, ended)
+        self._finish(finished)
+        return repeated
+
+    def _write(self, fact: Doubt | Replaced | Note) -> None:
         match fact:
-            case Sent(number, at):
-                self._db.execute("INSERT INTO sends VALUES (?, ?, NULL)", (number, at))
-                if number % _FORGET_EVERY == 0:
-                    self._forget_sends(at - 2 * LONGEST_WINDOW)
-            case Ended(number, at):
-                self._db.execute("UPDATE sends SET ended = ? WHERE number = ?", (at, number))
             case Doubt(line, at):
                 tally.add_doubt(self._db, line, at)
             case Replaced(line):
-                tally.add(self._db, line, "replaced", Sums(rows=1, unknown=1))
-                tally.add_unknown(self._db, line, former=True)
-            case Finish():
-                self._finish(fact)
+                tally.add_replaced(self._db, line)
             case Note(name, None):
                 self._db.execute("DELETE FROM meta WHERE key = ?", (name,))
             case Note(name, value):
                 self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
             case _:
                 assert_never(fact)
+
+    def _note_cursor(self, cursor: Cursor) -> None:
+        place = f"{cursor.offset} {cursor.line} {cursor.rows} {int(cursor.open)}"
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (place,))
+
+    def _note_sends(self, sent: Sequence[Sent], ended: Sequence[Ended]) -> None:
+        self._db.executemany(
+            "INSERT INTO sends VALUES (?, ?, NULL)", ((send.number, send.at) for send in sent)
+        )
+        self._db.executemany(
+            "UPDATE sends SET ended = ? WHERE number = ?", ((end.at, end.number) for end in ended)
+        )
+        for send in sent:
+            if send.number % _FORGET_EVERY == 0:
+                self._forget_sends(send.at - 2 * LONGEST_WINDOW)
 
     def _begin(self, row: Begin) -> bool:
         repeated = self._is_repeated(row.line, row.own_id)
@@ -149,9 +176,6 @@ class Checkpoint:
         )
         if own_id is not None and own_id.startswith("line-"):
             self._known_line_ids = True
-        cursor = row.cursor
-        place = f"{cursor.offset} {cursor.line} {cursor.rows} {int(cursor.open)}"
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (place,))
         return not repeated
 
     def _has_line_ids(self) -> bool:
@@ -183,25 +207,15 @@ class Checkpoint:
             return False
         return True
 
-    def _finish(self, end: Finish) -> None:
-        row = self._db.execute("SELECT operation_id FROM rows WHERE line = ?", (end.line,))
-        is_unknown = row.fetchone()[0] is not None and end.usage is None
-        if is_unknown:
-            tally.add_unknown(self._db, end.line)
-        self._db.execute(
+    def _finish(self, ends: Sequence[Finish]) -> None:
+        tally.add_finished(self._db, ends)
+        self._db.executemany(
             "UPDATE rows SET state = ?, place = ?, place_size = ?, place_seal = ? WHERE line = ?",
-            (end.outcome, end.place.offset, end.place.size, end.place.seal, end.line),
+            (
+                (end.outcome, end.place.offset, end.place.size, end.place.seal, end.line)
+                for end in ends
+            ),
         )
-        usage = end.usage or Usage(0, 0, 0, 0)
-        sums = Sums(
-            1,
-            int(is_unknown),
-            usage.input_tokens,
-            usage.completion_tokens,
-            usage.reasoning_tokens,
-            usage.total_tokens,
-        )
-        tally.add(self._db, end.line, end.outcome, sums, finish=end.finish, day=end.day)
 
     def pending(self) -> Iterator[Pending]:
         """Every row begun and not finished, in order of the input."""
@@ -244,19 +258,14 @@ class Checkpoint:
 
     def known(self, line: int, model: str) -> Known | None:
         """What a row's line needs; `model` is the run's, for rows that name none."""
+        return self.known_of([line], model).get(line)
+
+    def known_of(self, lines: Iterable[int], model: str) -> dict[int, Known]:
+        """As `known`, of many rows; of those alone that were begun."""
+        query = "SELECT id, model, kept, operation_id, submits FROM rows WHERE line = ?"
         with self._failures("read"):
-            found = self._db.execute(
-                "SELECT id, model, kept, operation_id, submits FROM rows WHERE line = ?", (line,)
-            ).fetchone()
-        if found is None:
-            return None
-        own_id, own_model, kept, operation_id, submits = found
-        if kept is not None:
-            with self._failures("read"):
-                codec.decode(kept)
-        return Known(
-            line, own_id or f"line-{line}", own_model or model, kept, operation_id, submits
-        )
+            found = {line: self._db.execute(query, (line,)).fetchone() for line in lines}
+            return {line: _known(line, model, *row) for line, row in found.items() if row}
 
     def place(self, line: int) -> Span | None:
         """Where a finished row's line stands in its file; None for a row that has none."""
@@ -292,3 +301,17 @@ class Checkpoint:
         """The fold over everything finished; `model` is the run's, for rows that name none."""
         with self._failures("read"):
             return tally.read(self._db, model)
+
+
+def _known(
+    line: int,
+    model: str,
+    own_id: str | None,
+    own_model: str | None,
+    kept: bytes | None,
+    operation_id: str | None,
+    submits: int,
+) -> Known:
+    if kept is not None:
+        codec.decode(kept)
+    return Known(line, own_id or f"line-{line}", own_model or model, kept, operation_id, submits)

@@ -20,7 +20,7 @@ from pipeline.errors import RunError
 from pipeline.facts import End, Fact, Finish, Signature, Span
 from pipeline.outcomes import Answer
 from pipeline.output import Lines
-from pipeline.records import Failure, failed_line, result_line
+from pipeline.records import Failure, Known, failed_line, result_line
 from pipeline.source import Source
 
 # A commit costs as much as what it says of ten rows, however little that is.
@@ -188,11 +188,10 @@ class Recorder:
 
     def _lines(self, ends: list[End]) -> list[bytes]:
         sources = self._sources(e.line for e in ends if isinstance(e.end, Failure))
-        return [self._line(end, sources) for end in ends]
+        known = self._checkpoint.known_of((e.line for e in ends), self._style.model)
+        return [self._line(end, known[end.line], sources) for end in ends]
 
-    def _line(self, end: End, sources: dict[int, bytes]) -> bytes:
-        known = self._checkpoint.known(end.line, self._style.model)
-        assert known is not None, f"line {end.line} ends without having begun"  # noqa: S101
+    def _line(self, end: End, known: Known, sources: dict[int, bytes]) -> bytes:
         if end.shown_id is not None:
             known = replace(known, id=end.shown_id)
         if isinstance(end.end, Answer):
