@@ -94,6 +94,8 @@ class Keeper:
 
     def accepted(self, credential: Credential, by: Kind) -> None:
         """The service answered a call that bore it."""
+        if renewal.is_known_good(self._standing, self._newest, credential, by):
+            return
         self._proven = True
         newest, now = self._newest, self._clock.now()
         is_newest = newest is not None and newest.credential.secret == credential.secret

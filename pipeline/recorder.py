@@ -65,6 +65,7 @@ class Recorder:
         self._output = output
         self._open_errors = errors
         self._style = style
+        self._loop = asyncio.get_running_loop()
         self._next = _Round()
         self._ready = asyncio.Event()
         self._closing = False
@@ -80,17 +81,26 @@ class Recorder:
             RunError: they could not be written, nor can anything be from now on.
 
         """
-        return await self.post(*facts, line=line)
+        future = self._loop.create_future()
+        if not self._refuses(future):
+            self._next.recorded.append((future, line))
+            self.post(*facts)
+        return bool(await future)
 
-    def post(self, *facts: Fact, line: int | None = None) -> asyncio.Future[bool]:
-        """Queue facts now, in this order after all that was queued before; as `record`."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if self._refuses(future):
-            return future
-        self._next.facts.extend(facts)
-        self._next.recorded.append((future, line))
-        self._ready.set()
+    def announce(self, *facts: Fact, line: int) -> asyncio.Future[bool]:
+        """Queue facts now; the future is as `record`."""
+        future = self._loop.create_future()
+        # Whoever asked may be gone by then; an error that no one fetches is no bug.
+        future.add_done_callback(_fetched)
+        if not self._refuses(future):
+            self._next.recorded.append((future, line))
+            self.post(*facts)
         return future
+
+    def post(self, *facts: Fact) -> None:
+        """Queue facts now, in this order after all that was queued before; nobody waits."""
+        self._next.facts.extend(facts)
+        self._ready.set()
 
     async def write(self, end: End) -> None:
         """Return when the row's line is synced and the checkpoint calls it finished.
@@ -99,7 +109,7 @@ class Recorder:
             RunError: as `record`.
 
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         if not self._refuses(future):
             self._next.ends.append(end)
             self._next.written.append(future)
@@ -145,7 +155,7 @@ class Recorder:
 
     async def _gather(self) -> None:
         """Let others have their turn for as long as each turn brings more, but not for long."""
-        now = asyncio.get_running_loop().time
+        now = self._loop.time
         latest, before = now() + _LONGEST_GATHERING, 0
         while before < (before := len(self._next)) and now() < latest:  # noqa: ASYNC110 - by turns
             await asyncio.sleep(0)
@@ -167,8 +177,7 @@ class Recorder:
                 _settle(written, self._lines_failure)
 
     async def _in_thread(self, call: Callable[[_A], _R], argument: _A) -> _R:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, call, argument)
+        return await self._loop.run_in_executor(self._thread, call, argument)
 
     def _commit_facts(self, facts: list[Fact]) -> set[int]:
         return self._checkpoint.record(facts, {})
@@ -207,8 +216,6 @@ class Recorder:
         return {line: data for (line, _), data in zip(spans, fetched, strict=True)}
 
     def _refuses(self, future: asyncio.Future[Any]) -> bool:
-        # Nobody need wait for a future of ours; an error that no one fetches is no bug.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         if self._failure is None:
             return False
         future.set_exception(self._failure)
@@ -222,6 +229,11 @@ class Recorder:
         for future in waiting:
             if not future.done():
                 future.set_exception(error)
+
+
+def _fetched(future: asyncio.Future[bool]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def _settle(future: asyncio.Future[None], failure: RunError | None) -> None:

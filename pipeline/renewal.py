@@ -176,6 +176,20 @@ class Issue:
     accepted_by: frozenset[Kind] = _NOBODY
 
 
+def is_known_good(
+    standing: Standing, newest: Issue | None, credential: Credential, by: Kind
+) -> bool:
+    """Whether it is no news that calls of this kind are accepted with this credential."""
+    return (
+        isinstance(standing, Held)
+        and standing.accepted
+        and standing.credential is credential
+        and newest is not None
+        and newest.credential is credential
+        and by in newest.accepted_by
+    )
+
+
 def is_settling(standing: Standing, newest: Issue, now: float, source: Source) -> bool:
     """Whether the newest one, which was refused, may be accepted soon, and a newer one no sooner.
 

@@ -43,7 +43,6 @@ from pipeline.takeover import take_over
 from pipeline.totals import Totals
 
 _log = logging.getLogger("yagpt-batch")
-_POLL_LANES = 32
 _DRAIN_SECONDS = 10.0
 
 
@@ -213,10 +212,10 @@ class Run:
             )
 
     def _start_lanes(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        submits = range(self._settings.concurrency)
+        submits, polls = range(self._settings.concurrency), range(self._settings.poll_lanes)
         return [
             *(group.create_task(self._guarded(self._submits.lane)) for _ in submits),
-            *(group.create_task(self._guarded(self._polls.lane)) for _ in range(_POLL_LANES)),
+            *(group.create_task(self._guarded(self._polls.lane)) for _ in polls),
         ]
 
     def _start_watchers(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:

@@ -40,8 +40,8 @@ from pipeline.source import Source
 from pipeline.speech import SPEECH, say
 from pipeline.totals import Totals, in_doubt, no_price
 
-# POSTs and polls have connections of their own to spare.
-_SPARE_CONNECTIONS = 40
+# For probes and tokens, beside a connection for each lane.
+_SPARE_CONNECTIONS = 8
 
 
 class Call(Struct, frozen=True):
@@ -187,7 +187,8 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
     signals.tell(stop)
     clock = Clock()
     source = Source(call.input)
-    carrier = call.access.carrier(call.settings.concurrency + _SPARE_CONNECTIONS)
+    lanes = call.settings.concurrency + call.settings.poll_lanes
+    carrier = call.access.carrier(lanes + _SPARE_CONNECTIONS)
     keeper = Keeper(call.access.source, carrier, clock, call.settings.patience)
     account = Account(keeper, call.settings.recipe.folder, call.data_logging)
 
