@@ -350,7 +350,10 @@ class Checkpoint:
         tally.add(self._db, end.line, end.outcome, sums, finish=end.finish, day=end.day)
 
     def pending(self) -> Iterator[Pending]:
-        """Every row begun and not finished, in order of the input."""
+        """Every row begun and not finished, in order of the input.
+
+        They come as they are read, so nothing may be recorded meanwhile.
+        """
         with self._failures("read"):
             for (
                 line,

@@ -16,6 +16,8 @@ count as attempts.
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+import msgspec
+
 from pipeline.records import Failure
 
 
@@ -63,9 +65,12 @@ class Intended:
         return self.before.spent + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The service gave an operation id, at `at` by our clock."""
+class Running(msgspec.Struct, frozen=True, gc=False):
+    """The service gave an operation id, at `at` by our clock.
+
+    A struct, since there may be a hundred thousand at once: it takes less memory, and none of
+    the collector's time.
+    """
 
     operation_id: str
     at: float
