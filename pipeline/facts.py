@@ -130,7 +130,7 @@ class Finish:
 
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
-COSTS = "costs"
+COSTS, COUNTED = "costs", "counted"
 OUTAGES = {
     "submits": "outage of submits",
     "polls": "outage of polls",

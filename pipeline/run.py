@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from pipeline import extent
 from pipeline.board import Broken, Complete, Counts, Ending, Stopped
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.deadline import Deadline
 from pipeline.errors import Exit, RunError
-from pipeline.facts import COSTS, OUTAGES, ROWS, Cursor, Note, Signature
+from pipeline.facts import COSTS, COUNTED, OUTAGES, ROWS, Cursor, Note, Signature
 from pipeline.forgiveness import Forgiveness
 from pipeline.intake import Intake
 from pipeline.outlook import Outlook
@@ -103,23 +104,36 @@ async def carry(
 
     """
     recipe, limit = settings.recipe, settings.limit
-    begins = fresh or not paths.checkpoint.exists()
+    begins, before = fresh or not paths.checkpoint.exists(), source.signature()
     # A file that is no input must not leave files of a run behind.
     report = await look(source, recipe, Cursor(), limit) if begins else Report()
     now = tools.clock.now()
     with opened(paths, source, settings.identity(), now=now, fresh=fresh) as files:
-        cursor = files.checkpoint.cursor()
-        if not begins:
+        cursor, counted = files.checkpoint.cursor(), _counted(files)
+        # An input that is still the same was looked at when the run began.
+        if not begins and counted is None:
             report = await look(source, recipe, cursor, limit)
         for sentence in report.sentences():
             tools.say(sentence)
-        total = cursor.rows + report.rows if report.complete else None
+        note, total = None, _within(limit, counted)
+        if counted is None and report.complete:
+            total = cursor.rows + report.rows
+            note = extent.noted(total, before) if limit is None else None
         with tools.connect() as service:
             run = Run(files, service, settings, tools, ending)
             try:
-                return await run.carry(total)
+                return await run.carry(total, note)
             finally:
                 run.join()
+
+
+def _counted(files: Files) -> int | None:
+    """How many rows the whole input has, where that is known already."""
+    return extent.rows_of(files.checkpoint.meta(COUNTED), files.source.signature())
+
+
+def _within(limit: int | None, rows: int | None) -> int | None:
+    return rows if rows is None or limit is None else min(rows, limit)
 
 
 class Run:
@@ -139,9 +153,9 @@ class Run:
             files.checkpoint, files.source, files.output, files.errors, style
         )
         cursor = files.checkpoint.cursor()
-        self._intake = Intake(
-            files.source, self._recorder.spans, settings.recipe, cursor, settings.limit
-        )
+        # A compressed input would be read to its end, to find that there is nothing more.
+        limit = cursor.rows if _counted(files) == cursor.rows else settings.limit
+        self._intake = Intake(files.source, self._recorder.spans, settings.recipe, cursor, limit)
         self._course = Course(
             settings.policy,
             self._recorder,
@@ -238,11 +252,16 @@ class Run:
         self._recorder.join()
         self._refill.leave()
 
-    async def carry(self, total: int | None) -> Outcome:
-        """Carry every row to its line, or as far as the reason to end allows."""
+    async def carry(self, total: int | None, counted: str | None) -> Outcome:
+        """Carry every row to its line, or as far as the reason to end allows.
+
+        There are `total` rows, if that is known; `counted`: what to note of how many there are.
+        """
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(self._guarded(self._recorder.run))
             self._expect(total)
+            if counted is not None:
+                self._recorder.post(Note(COUNTED, counted))
             self._note_outages()
             await self._guarded(self._take_over)
             self._warn_of_deadline()
@@ -337,10 +356,10 @@ class Run:
     async def _count(self) -> None:
         """Learn how many rows there are, where that was not seen at the start."""
         if self._counts.total is None:
-            loop = asyncio.get_running_loop()
-            rows = await loop.run_in_executor(None, self._files.source.count_rows)
-            limit = self._settings.limit
-            self._expect(rows if limit is None else min(rows, limit))
+            source, before = self._files.source, self._files.source.signature()
+            rows = await asyncio.get_running_loop().run_in_executor(None, source.count_rows)
+            self._recorder.post(Note(COUNTED, extent.noted(rows, before)))
+            self._expect(_within(self._settings.limit, rows))
 
     async def _conclude(self) -> None:
         self._files.check_in_place()

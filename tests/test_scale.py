@@ -2,28 +2,43 @@
 
 import asyncio
 import gc
+import gzip
 import tracemalloc
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from aiofiles.threadpool.binary import AsyncBufferedReader
 
+from pipeline import extent, preflight, run
 from pipeline.agenda import Agenda
-from pipeline.board import Counts, Ending
+from pipeline.board import Counts, Ending, Stopped
 from pipeline.clock import Clock
 from pipeline.course import Course
+from pipeline.emulator.model import Config, Service
+from pipeline.facts import Signature
 from pipeline.intake import Intake
 from pipeline.outcomes import StillRunning
 from pipeline.polling import AskAgain, after_poll
 from pipeline.recorder import Recorder, Style
 from pipeline.recovery import Files
+from pipeline.rows import Recipe
+from pipeline.settings import Settings
+from pipeline.source import Source
 from pipeline.spending import Spending
 from pipeline.takeover import take_over
 from tests.builders import MODEL, NOW, SETTINGS, begin_all, place, price_table
+from tests.simulation import EVENING, simulate
 
 IN_FLIGHT = 10_000
+ASKED = Settings(Recipe(MODEL, Config().folder))
 MOST_BYTES = 400
 """That one operation in flight may take, however often it was asked for."""
+
+
+def steady() -> Service:
+    return Service(Config(latency_median=10, latency_sigma=0))
 
 
 def course(files: Files, budget: Decimal | None = None) -> Course:
@@ -55,6 +70,89 @@ def test_an_operation_in_flight_takes_little_memory_and_a_take_over_no_more(
     assert taken.counts.running == len(taken.agenda) == IN_FLIGHT
     assert held < MOST_BYTES * IN_FLIGHT
     assert peak < 1.1 * held
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes of inputs were read, by call."""
+    sizes: list[int] = []
+    next_block, block_at = Source._next_block, Source._block_at  # noqa: SLF001 - all go through these
+
+    async def next_counted(source: Source, file: AsyncBufferedReader) -> bytes:
+        block = await next_block(source, file)
+        sizes.append(len(block))
+        return block
+
+    def counted_at(source: Source, offset: int, size: int = 1 << 18) -> bytes:
+        block = block_at(source, offset, size)
+        sizes.append(len(block))
+        return block
+
+    monkeypatch.setattr(Source, "_next_block", next_counted)
+    monkeypatch.setattr(Source, "_block_at", counted_at)
+    return sizes
+
+
+def calls(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[str]:
+    """The name, once for each time that it is called from now on."""
+    called: list[str] = []
+    real: Callable[..., object] = getattr(owner, name)
+
+    def counted(*given: object) -> object:
+        called.append(name)
+        return real(*given)
+
+    monkeypatch.setattr(owner, name, counted)
+    return called
+
+
+def prompts(folder: Path, count: int, *, packed: bool) -> Path:
+    path = folder / f"prompts.jsonl{'.gz' if packed else ''}"
+    data = b"".join(b'{"prompt":"row %d."}\n' % number for number in range(1, count + 1))
+    path.write_bytes(gzip.compress(data, mtime=0) if packed else data)
+    return path
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_finished_run_reads_of_its_input_the_last_line_at_most(
+    folder: Path, read: list[int], *, packed: bool
+) -> None:
+    path, output, model = prompts(folder, 30, packed=packed), folder / "results.jsonl", steady()
+    simulate(path, output, ASKED, model)
+    read.clear()
+    outcome, _ = simulate(path, output, ASKED, model, start=EVENING + 3600)
+    assert (outcome.exit_code, outcome.totals.rows("ok")) == (0, 30)
+    assert sum(read) == (0 if packed else len(b'{"prompt":"row 30."}'))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_input_is_counted_and_looked_at_once_while_it_is_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, packed: bool
+) -> None:
+    monkeypatch.setattr(preflight, "ROWS", 5)
+    path, output, model = prompts(folder, 60, packed=packed), folder / "results.jsonl", steady()
+    told: list[str] = []
+    counts, looks = calls(monkeypatch, Source, "count_rows"), calls(monkeypatch, run, "look")
+
+    first, _ = simulate(path, output, ASKED, model, stop_after=3)
+    assert isinstance(first.end, Stopped)
+    again, _ = simulate(path, output, ASKED, model, start=EVENING + 3600, say=told.append)
+    assert (again.exit_code, again.totals.rows("ok")) == (0, 60)
+    assert "of 60 rows done" in told[0]
+    assert (len(counts), len(looks)) == (1, 1)
+
+    prompts(folder, 61, packed=packed)
+    grown, _ = simulate(path, output, ASKED, model, start=EVENING + 7200)
+    assert (grown.exit_code, grown.totals.rows("ok")) == (0, 61)
+    assert (len(counts), len(looks)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "note", [None, "", "60", "x 5 6", "-1 5 6", "60 5 7", "60 5", "\u0666 5 6"]
+)
+def test_only_a_note_of_the_same_file_tells_how_many_rows_it_has(note: str | None) -> None:
+    assert extent.rows_of(note, Signature(5, 6)) is None
+    assert extent.rows_of(extent.noted(60, Signature(5, 6)), Signature(5, 6)) == 60
 
 
 def ask_once(agenda: Agenda) -> None:
