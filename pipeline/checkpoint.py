@@ -50,6 +50,7 @@ _INCOMPLETE = (
 )
 _FORGET_EVERY = 1000
 _LONGEST_LINE = 2**31
+_LAST_NUMBER = 2**47 - 1
 # Bytes of a checkpoint that are read in a few hundredths of a second: some 30,000 rows.
 _SMALL = 8 << 20
 _LINE_ID = re.compile(r"line-([1-9]\d{0,17})")
@@ -432,20 +433,27 @@ class Checkpoint:
     def sends_since(self, moment: float) -> list[tuple[int, float, float | None]]:
         """POSTs that had not ended by `moment`, as (number, at, ended), oldest first."""
         with self._failures("read"):
-            return self._db.execute(
-                "SELECT number, at, ended FROM sends WHERE ended > ? OR ended IS NULL"
-                " ORDER BY number",
-                (moment,),
-            ).fetchall()
+            return [
+                _send(*columns)
+                for columns in self._db.execute(
+                    "SELECT number, at, ended FROM sends WHERE ended > ? OR ended IS NULL"
+                    " ORDER BY number",
+                    (moment,),
+                )
+            ]
 
     def _forget_sends(self, before: float) -> None:
-        self._db.execute("DELETE FROM sends WHERE coalesce(ended, at) < ?", (before,))
+        """Forget the first ones, up to one that is to be kept: the others are not looked at."""
+        self._db.execute(
+            "DELETE FROM sends WHERE number < ("
+            "SELECT number FROM sends WHERE coalesce(ended, at) >= ? ORDER BY number LIMIT 1)",
+            (before,),
+        )
 
     def last_send(self) -> int:
         with self._failures("read"):
-            return int(
-                self._db.execute("SELECT coalesce(max(number), 0) FROM sends").fetchone()[0]
-            )
+            found = self._db.execute("SELECT coalesce(max(number), 0) FROM sends").fetchone()
+            return _number(found[0])
 
     def totals(self, model: str) -> Totals:
         """The fold over everything finished; `model` is the run's, for rows that name none."""
@@ -455,6 +463,24 @@ class Checkpoint:
 
 def _text(name: str) -> str:
     return package_files("pipeline").joinpath(name).read_text("utf-8")
+
+
+def _number(number: object) -> int:
+    if not isinstance(number, int) or not 0 <= number <= _LAST_NUMBER:
+        raise ValueError(f"POST {number} is none of a run")
+    return number
+
+
+def _send(number: object, at: object, ended: object) -> tuple[int, float, float | None]:
+    """A POST as it was recorded; those that no window holds are not looked at.
+
+    Raises:
+        ValueError: no run writes it.
+
+    """
+    if not isinstance(at, float) or not isinstance(ended, float | None):
+        raise ValueError(f"the times of POST {number} are none")  # noqa: TRY004 - as in _span
+    return _number(number), at, ended
 
 
 def _span(offset: object, size: object, seal: object) -> Span:

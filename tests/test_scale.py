@@ -3,23 +3,32 @@
 import asyncio
 import gc
 import gzip
+import sqlite3
 import tracemalloc
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from aiofiles.threadpool.binary import AsyncBufferedReader
+from click.testing import CliRunner
 
-from pipeline import extent, preflight, run
+from pipeline import checkpoint, extent, preflight, run
 from pipeline.agenda import Agenda
 from pipeline.board import Counts, Ending, Stopped
+from pipeline.checkpoint import Checkpoint
+from pipeline.cli.audit import audit
+from pipeline.cli.status import status
 from pipeline.clock import Clock
 from pipeline.course import Course
 from pipeline.emulator.model import Config, Service
-from pipeline.facts import Signature
+from pipeline.facts import ROWS, Doubt, Ended, Sent, Signature
 from pipeline.intake import Intake
+from pipeline.item import Doubtful, Waiting
 from pipeline.outcomes import StillRunning
+from pipeline.pacing import paces
 from pipeline.polling import AskAgain, after_poll
 from pipeline.recorder import Recorder, Style
 from pipeline.recovery import Files
@@ -28,7 +37,7 @@ from pipeline.settings import Settings
 from pipeline.source import Source
 from pipeline.spending import Spending
 from pipeline.takeover import take_over
-from tests.builders import MODEL, NOW, SETTINGS, begin_all, place, price_table
+from tests.builders import MODEL, NOW, SETTINGS, Place, begin_all, finish, move, place, price_table
 from tests.simulation import EVENING, simulate
 
 IN_FLIGHT = 10_000
@@ -153,6 +162,93 @@ def test_an_input_is_counted_and_looked_at_once_while_it_is_the_same(
 def test_only_a_note_of_the_same_file_tells_how_many_rows_it_has(note: str | None) -> None:
     assert extent.rows_of(note, Signature(5, 6)) is None
     assert extent.rows_of(extent.noted(60, Signature(5, 6)), Signature(5, 6)) == 60
+
+
+# What is asked of the checkpoint, in steps of SQLite's machine.
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that gets longer by one for every ten steps."""
+    made: list[int] = []
+    connect = sqlite3.connect
+
+    def counted(*given: Any, **named: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*given, **named)
+        connection.set_progress_handler(lambda: made.append(1), 10)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", counted)
+    # Small files are looked at whole.
+    monkeypatch.setattr(checkpoint, "_SMALL", 0)
+    return made
+
+
+def mostly_done(folder: Path, done: int) -> Place:
+    """A run with so many rows done and ten pending: of each kind some."""
+    folder.mkdir()
+    found = place(folder, done + 10)
+    with found.opened() as files:
+        begin_all(files)
+        finish(files, *range(1, done + 1))
+        move(files, done + 1, Waiting())
+        move(files, done + 2, Doubtful(1, 1))
+        files.checkpoint.record([Doubt(done + 2, NOW)], {})
+        files.checkpoint.set_meta({ROWS: str(done + 10)})
+    return found
+
+
+def begun_again(run: Place) -> None:
+    with run.opened() as files:
+        taken = course(files)
+        paces(files, taken.recorder, SETTINGS, None, NOW)
+        asyncio.run(take_over(files.checkpoint, taken, MODEL, NOW))
+        assert taken.counts.open == 10
+
+
+def looked_at_by(command: click.Command, *options: str) -> Callable[[Place], None]:
+    def look(run: Place) -> None:
+        result = CliRunner().invoke(command, [str(run.paths.output), *options])
+        assert result.exit_code == 0, result.output
+
+    return look
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        begun_again,
+        looked_at_by(status),
+        looked_at_by(status, "--json"),
+        looked_at_by(audit, "--quick"),
+    ],
+)
+def test_rows_that_are_done_take_no_step_of_a_start_or_of_a_look(
+    folder: Path, steps: list[int], act: Callable[[Place], None]
+) -> None:
+    taken = []
+    for done in (300, 3000):
+        run = mostly_done(folder / str(done), done)
+        steps.clear()
+        act(run)
+        taken.append(len(steps))
+    few, many = taken
+    assert 0 < many <= few + 10
+
+
+def test_forgetting_posts_looks_at_those_alone_that_are_forgotten(
+    folder: Path, steps: list[int]
+) -> None:
+    day = 86_400.0
+    store = Checkpoint(folder / "results.jsonl.checkpoint")
+    facts = [fact for n in range(1, 5000) for fact in (Sent(n, day + n), Ended(n, day + n + 1.0))]
+    store.record(facts, {})
+    steps.clear()
+    store.record([Sent(5000, 3 * day)], {})
+    assert len(steps) < 10
+    store.record([Sent(6000, 3 * day + 4000.0)], {})
+    assert store.sends_since(0.0)[0][0] == 3999
+    store.close()
 
 
 def ask_once(agenda: Agenda) -> None:
