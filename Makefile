@@ -76,6 +76,9 @@ bench-pace: setup ## quota used, rejections, polls, delays and ETAs beside the o
 bench-cost: setup ## memory and time of `cost` on a million rows, beside decoding them
 	$(BIN)/python -m benchmarks.cost
 
+bench-scale: setup ## starts, looks and memory with ten thousand to a million rows done; some minutes
+	$(BIN)/python -m benchmarks.scale
+
 bench-estimate: setup ## how often estimates hold the bill, and how narrow they are; about a minute
 	$(BIN)/python -m benchmarks.estimate
 
@@ -88,4 +91,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-estimate lock clean
+.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-scale bench-estimate lock clean

@@ -1,6 +1,6 @@
 """The files of a run that has done very many rows, as its process would leave them.
 
-    python -m benchmarks.finished FOLDER [--rows 1000000] [--pending 1000]
+    python -m benchmarks.finished FOLDER [--rows 1000000] [--pending 1000] [--folder-id ID]
 
 The package's own modules write them, in large lots and without waiting for the disk, so that
 `yagpt-batch audit` finds nothing. The last rows are those pending: of ten, eight run, one waits
@@ -31,29 +31,24 @@ from pipeline.rows import Recipe, Row, parse_row
 from pipeline.settings import Settings
 from pipeline.source import Line, Source
 
-FOLDER_ID = "b1gbenchmark00000000"
-_SETTINGS = Settings(Recipe("yandexgpt-lite", FOLDER_ID))
+_MODEL = "yandexgpt-lite"
 _WORDS = ("вода", "река", "город", "утро", "письмо", "работа", "ответ", "вопрос", "слово", "книга")
 _LOT = 20_000
 _APART = 3600.0 / 5000.0
 _FLIGHT = 60
 
 
-def made(folder: Path, rows: int, pending: int = 0) -> tuple[Path, Path]:
-    """Write input, output and checkpoint, and return the first two.
-
-    The last `pending` rows have no line yet.
-    """
+def make(folder: Path, rows: int, pending: int, recipe: Recipe) -> None:
+    """Write prompts.jsonl, results.jsonl and its checkpoint into a folder."""
     path, output = folder / "prompts.jsonl", folder / "results.jsonl"
     chance, now = random.Random(1), time.time()  # noqa: TID251 - of what is on disk
     _write_input(path, rows, chance)
     source = Source(path)
     try:
-        with opened(Paths(output), source, _SETTINGS.identity(), now=now) as files:
-            _Past(files, rows, rows - pending, now, chance).write()
+        with opened(Paths(output), source, Settings(recipe).identity(), now=now) as files:
+            _Past(files, recipe, rows, rows - pending, now, chance).write()
     finally:
         source.close()
-    return path, output
 
 
 def _write_input(path: Path, rows: int, chance: random.Random) -> None:
@@ -69,9 +64,16 @@ class _Past:
     """What a process has done so far, written lot by lot; rows up to `done` have their lines."""
 
     def __init__(
-        self, files: Files, rows: int, done: int, now: float, chance: random.Random
+        self,
+        files: Files,
+        recipe: Recipe,
+        rows: int,
+        done: int,
+        now: float,
+        chance: random.Random,
     ) -> None:
         self._files = files
+        self._recipe = recipe
         self._rows = rows
         self._done = done
         self._began = now - (rows + 1) * _APART
@@ -90,7 +92,7 @@ class _Past:
         checkpoint.set_meta({ROWS: str(self._rows)})
 
     def _begun(self, line: Line) -> Begin:
-        row = parse_row(line.number, line.data, _SETTINGS.recipe)
+        row = parse_row(line.number, line.data, self._recipe)
         assert isinstance(row, Row)  # noqa: S101 - as it was written
         span, state = Span(line.offset, len(line.data), seal(line.data)), self._state(line.number)
         begin = Entry(row, span, state, line.next).begin(state)
@@ -149,8 +151,7 @@ _stamp = lru_cache(4096)(stamp)
 
 def _line(begin: Begin, answer: Answer) -> bytes:
     assert isinstance(begin.state, Running)  # noqa: S101 - as above
-    model, operation_id = _SETTINGS.recipe.model, begin.state.operation_id
-    known = Known(begin.line, begin.own_id or "", model, None, operation_id, 1)
+    known = Known(begin.line, begin.own_id or "", _MODEL, None, begin.state.operation_id, 1)
     return result_line(known, answer, raw=False, emulator=False)
 
 
@@ -158,8 +159,9 @@ def _line(begin: Begin, answer: Answer) -> bytes:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--rows", default=1_000_000, show_default=True)
 @click.option("--pending", default=1_000, show_default=True)
-def main(folder: Path, rows: int, pending: int) -> None:
-    made(folder, rows, pending)
+@click.option("--folder-id", default="b1gbenchmark00000000", show_default=True)
+def main(folder: Path, rows: int, pending: int, folder_id: str) -> None:
+    make(folder, rows, pending, Recipe(_MODEL, folder_id))
 
 
 if __name__ == "__main__":
