@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import assert_never
 
+import msgspec
+
 from pipeline.day import Day, day_of
 from pipeline.errors import BadData
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
@@ -20,8 +22,7 @@ UNDATED = "undated"
 """Under this name a checkpoint notes that it was of that version."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, gc=False):
     """Where a line stands in a file, and an 8-byte digest of it."""
 
     offset: int
@@ -150,8 +151,7 @@ class Note:
 Fact = Begin | Move | Sent | Ended | Doubt | Replaced | Finish | Note
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True, gc=False):
     """A row begun and not finished, as the checkpoint knows it; `state` None: it was not fit.
 
     `model` is the row's own, if it names one; the bounds are the most tokens that it can take.
