@@ -86,7 +86,7 @@ lock: ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --no-emit-find-links \
-	  --python-version 3.11 --group dev --upgrade pyproject.toml --output-file requirements.lock
+	  --python-version 3.11 --group dev --extra fast --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

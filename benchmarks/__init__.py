@@ -1,1 +1,1 @@
-"""Measurements: of what the program decides, under virtual time, and of what all of it costs."""
+"""Measurements: of decisions under virtual time, and of what the whole program costs."""

@@ -12,7 +12,7 @@ from decimal import Decimal
 import click
 
 from pipeline.agenda import Agenda
-from pipeline.cli.pricing import shipped
+from pipeline.cli.pricing import price_table
 from pipeline.item import Running
 from pipeline.polling import Asking
 from pipeline.spending import Spending
@@ -25,7 +25,7 @@ _BEGAN = 1_800_000_000.0
 @click.option("--operations", default=130_000, show_default=True)
 def main(operations: int) -> None:
     agenda = Agenda()
-    spending = Spending(shipped(), "yandexgpt-lite", Totals((), ()), Decimal(10**9))
+    spending = Spending(price_table(None), "yandexgpt-lite", Totals((), ()), Decimal(10**9))
     tracemalloc.start()
     for line in range(1_000_000, 1_000_000 + operations):
         at = _BEGAN + line

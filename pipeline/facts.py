@@ -20,6 +20,7 @@ UNDATED_VERSION = 1
 """One that had no days in its sums; it is brought up to date when a run goes on."""
 UNDATED = "undated"
 """Under this name a checkpoint notes that it was of that version."""
+_LONGEST_LINE = 2**31
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +29,20 @@ class Span(msgspec.Struct, frozen=True, gc=False):
     offset: int
     size: int
     seal: bytes
+
+    @classmethod
+    def recorded(cls, offset: object, size: object, seal: object) -> "Span":
+        """A span as the checkpoint has it; those of rows done, no start has looked at.
+
+        Raises:
+            ValueError: no run writes it.
+
+        """
+        if not (isinstance(offset, int) and isinstance(size, int) and isinstance(seal, bytes)):
+            raise ValueError("the place of a line is none")  # noqa: TRY004 - of data, not of a call
+        if offset < 0 or not 0 <= size <= _LONGEST_LINE:
+            raise ValueError("the place of a line is outside of every file")
+        return cls(offset, size, seal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,19 @@ class Cursor:
     line: int = 1
     rows: int = 0
     open: bool = False
+
+    @classmethod
+    def parse(cls, place: str | None) -> "Cursor":
+        """The cursor that a checkpoint notes; at first it notes none.
+
+        Raises:
+            ValueError: no run writes it.
+
+        """
+        if place is None:
+            return cls()
+        offset, line, rows, is_open = map(int, place.split())
+        return cls(offset, line, rows, bool(is_open))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.carrier import Carrier
 from pipeline.commands import CommandError, output_of
 from pipeline.credentials import Credential, NoCredentialError, scrubbed
+from pipeline.renewal import Renews
 from pipeline.secret_file import content_of
 from pipeline.tokens import BadToken, EmptyToken, Token, read_token
 
@@ -26,8 +27,7 @@ class Fixed:
     name: str
     credential: Credential
     advice: str = "Get a new one, or check its scope and expiry."
-    can_renew: bool = False
-    mints: bool = False
+    renews: Renews = "never"
 
     async def fresh(self, _carrier: Carrier, _now: float) -> Credential:
         return replace(self.credential)
@@ -40,8 +40,7 @@ class TokenFile:
     name: str
     path: Path
     advice: str = "Write an IAM token that is good into the file."
-    can_renew: bool = True
-    mints: bool = False
+    renews: Renews = "perhaps"
 
     async def fresh(self, _: Carrier, now: float) -> Credential:
         try:
@@ -68,8 +67,7 @@ class TokenCommand:
     environment: Mapping[str, str]
     is_users: bool = False
     advice: str = "Run the command by hand, and see what it prints."
-    can_renew: bool = True
-    mints: bool = False
+    renews: Renews = "perhaps"
 
     async def fresh(self, _: Carrier, now: float) -> Credential:
         said = await printed(self.words, self.environment, self.advice)
@@ -88,8 +86,7 @@ class Yc:
     environment: Mapping[str, str]
     name: str = "yc"
     advice: str = "Run `yc init`, and check that `yc iam create-token` prints a token."
-    can_renew: bool = True
-    mints: bool = False
+    renews: Renews = "perhaps"
 
     @classmethod
     def found(cls, environment: Mapping[str, str]) -> "Yc | None":

@@ -20,9 +20,8 @@ from pipeline.eta import (
     words,
 )
 from pipeline.facts import COSTS, ETA, Note
-from pipeline.keeper import Keeper
+from pipeline.hosts import Hosts
 from pipeline.pace import Pace
-from pipeline.reach import Reach
 from pipeline.settings import Settings
 from pipeline.spending import Spent
 
@@ -42,9 +41,7 @@ class Outlook:
     settings: Settings
     submits: Pace
     polls: Pace
-    submit_reach: Reach
-    poll_reach: Reach
-    keeper: Keeper
+    hosts: Hosts
     _tempo: Tempo = field(default_factory=Tempo)
     _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     _last: Eta | None = None
@@ -138,10 +135,12 @@ class Outlook:
         return all(window.place_at(0, now) <= now for window in long)
 
     def _is_away(self, left: int) -> bool:
-        if self.keeper.absence() is not None:
+        if self.hosts.keeper.absence() is not None:
             return True
         waits = self.course.counts.running > 0
-        return (left > 0 and not self.submit_reach.is_up) or (waits and not self.poll_reach.is_up)
+        return (left > 0 and not self.hosts.submits.is_up) or (
+            waits and not self.hosts.polls.is_up
+        )
 
     async def watch(self) -> None:
         """Note in the checkpoint what is seen, once a minute at most; for ever."""

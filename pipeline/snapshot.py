@@ -118,11 +118,8 @@ class Snapshot:
 
     def cursor(self) -> Cursor:
         place = self.meta("cursor")
-        if place is None:
-            return Cursor()
         with self._readable("cursor"):
-            offset, line, rows, is_open = map(int, place.split())
-            return Cursor(offset, line, rows, bool(is_open))
+            return Cursor.parse(place)
 
     def expected(self) -> int | None:
         """How many rows the run will come to, where it has counted them."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pipeline.allowance import Allowance
 from pipeline.board import Ending, Stopped
 from pipeline.carrier import Carrier, NoAnswerError, NotSentError, Reply
-from pipeline.cli.pricing import shipped
+from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.credentials import Credential
 from pipeline.emulator.api import Api
@@ -267,7 +267,7 @@ async def live(
         loop = asyncio.get_running_loop()
         loop.call_later(stop_after, ending.set, Stopped(signal.SIGTERM))
     tools = Tools(
-        *(lambda: nullcontext(service), clock, prices or shipped(), view or Silent(), say),
+        *(lambda: nullcontext(service), clock, prices or price_table(None), view or Silent(), say),
         allowance=None if state is None else lambda rates: Allowance(state, rates, clock),
     )
     try:

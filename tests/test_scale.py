@@ -15,7 +15,7 @@ import pytest
 from aiofiles.threadpool.binary import AsyncBufferedReader
 from click.testing import CliRunner
 
-from pipeline import checkpoint, extent, preflight, run
+from pipeline import database, extent, preflight, run
 from pipeline.agenda import Agenda
 from pipeline.board import Counts, Ending, Stopped
 from pipeline.checkpoint import Checkpoint
@@ -180,7 +180,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(sqlite3, "connect", counted)
     # Small files are looked at whole.
-    monkeypatch.setattr(checkpoint, "_SMALL", 0)
+    monkeypatch.setattr(database, "_SMALL", 0)
     return made
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline import log
 from pipeline.board import Counts
-from pipeline.cli.pricing import shipped
+from pipeline.cli.pricing import price_table
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import StorageFailed
 from pipeline.eta import Eta
@@ -176,7 +176,7 @@ def test_a_run_whose_terminal_is_gone_ends_as_any_other(
     assert outcome.exit_code == 3
     assert len(output.read_text().splitlines()) == 31
     assert json.loads(output.read_text().splitlines()[-1])["totals"] == outcome.totals.to_json(
-        shipped()
+        price_table(None)
     )
     assert logger.handlers
 

@@ -1,8 +1,10 @@
 """The command line: one file per command, and what all of them share."""
 
+import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 
 import click
 
@@ -49,12 +51,25 @@ def main() -> None:
     # Until a command listens for it, Ctrl-C ends the process as it ends any other.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    code = _called()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    # Not by taking the interpreter apart: a library's thread that comes for its lock in that
+    # moment aborts the process, and with it the exit code.
+    os._exit(code)
+
+
+def _called() -> int:
+    """The exit code of the command that was called."""
     try:
         commands(prog_name="yagpt-batch")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except RunError as error:
         say(f"yagpt-batch: {error.told}")
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception:  # noqa: BLE001 - the outermost frame: a bug is shown whole, as exit 1
         SPEECH.write(traceback.format_exc())
         say("yagpt-batch: this is a bug; nothing on disk is lost.")
-        sys.exit(Exit.UNEXPECTED)
+        return Exit.UNEXPECTED
+    return Exit.OK

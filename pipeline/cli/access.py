@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.carrier import HttpxCarrier
+from pipeline.carrier import Carrier
+from pipeline.carriers import Http, carrier
 from pipeline.clock import Clock
 from pipeline.credentials import Credential
 from pipeline.emulator.model import Config
@@ -34,6 +35,7 @@ class Access:
     folder: str | None
     remarks: tuple[str, ...] = ()
     emulator: bool = False
+    http: Http = "auto"
 
     @classmethod
     def of(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Access":
@@ -44,7 +46,7 @@ class Access:
     async def found(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Access":
         """Find what the options and the environment offer.
 
-        `options` has emulator, endpoint, auth, model and folder_id.
+        `options` has emulator, endpoint, auth, http, model and folder_id.
 
         Raises:
             NoPermission: there is no credential.
@@ -53,22 +55,33 @@ class Access:
         """
         endpoints = Endpoints.chosen(options["endpoint"], environment)
         given: str | None = options["folder_id"]
+        http: Http = options["http"]
         if given is not None and not _ID.fullmatch(given):
             raise BadSettings(f"--folder-id {given!r} is no folder id.", "It looks like b1g….")
         if options["emulator"]:
-            return cls(endpoints, _EMULATOR, given or Config().folder, emulator=True)
-        places, carrier = Places(environment, endpoints, Clock().now()), HttpxCarrier(1)
+            own = given or Config().folder
+            return cls(endpoints, _EMULATOR, own, emulator=True, http=http)
+        places, asked = Places(environment, endpoints, Clock().now()), carrier(1, http)
         try:
-            found = await find(places, carrier, options["auth"])
+            found = await find(places, asked, options["auth"])
             wants_folder = given is None and "://" not in options["model"]
-            folder = await find_folder(found, places, carrier) if wants_folder else given
+            folder = await find_folder(found, places, asked) if wants_folder else given
         finally:
-            await carrier.close()
+            await asked.close()
         try:
             model_uri(options["model"], folder)
         except ValueError as error:
             raise BadSettings(f"{error} or YC_FOLDER_ID.") from None
-        return cls(endpoints, found.source, folder, found.remarks)
+        return cls(endpoints, found.source, folder, found.remarks, http=http)
+
+    def carrier(self, connections: int) -> Carrier:
+        """What carries calls to these hosts, over up to so many connections to each.
+
+        Raises:
+            BadSettings: the environment's proxy or certificates can't be used.
+
+        """
+        return carrier(connections, self.http, trust_environment=not self.emulator)
 
     @contextmanager
     def served(self, store: Path | None = None) -> Iterator[Endpoints]:

@@ -17,7 +17,6 @@ import httpx
 from pipeline import log
 from pipeline.allowance import Allowance, Unshared, state_file
 from pipeline.board import Complete, Ending, Stopped
-from pipeline.carrier import HttpxCarrier
 from pipeline.cli.access import Access
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
@@ -180,10 +179,7 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
     signals.tell(stop)
     clock = Clock()
     source = Source(call.input)
-    carrier = HttpxCarrier(
-        call.settings.concurrency + _SPARE_CONNECTIONS,
-        trust_environment=not call.settings.emulator,
-    )
+    carrier = call.access.carrier(call.settings.concurrency + _SPARE_CONNECTIONS)
     keeper = Keeper(call.access.source, carrier, clock, call.settings.patience)
     account = Account(keeper, call.settings.recipe.folder, call.data_logging)
 

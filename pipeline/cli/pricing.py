@@ -73,8 +73,3 @@ def tariff_text(path: Path | None) -> str:
         raise click.UsageError(f"{path}: it is not UTF-8.") from None
     except OSError as error:
         raise click.UsageError(f"{path}: can't be read: {error.strerror}.") from None
-
-
-def shipped() -> "PriceTable":
-    """The price table that comes with the package."""
-    return price_table(None)
