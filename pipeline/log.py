@@ -25,7 +25,6 @@ def set_up(verbose: int, log_file: Path | None) -> None:
 
     """
     logger = logging.getLogger("yagpt-batch")
-    logger.setLevel(logging.DEBUG)
     logger.propagate = False
     screen = _Screen(_LEVELS.get(verbose, logging.DEBUG))
     logger.handlers = [screen]
@@ -37,6 +36,8 @@ def set_up(verbose: int, log_file: Path | None) -> None:
         file.setFormatter(_JsonLine())
         file.setLevel(logging.INFO)
         logger.addHandler(file)
+    # An event that nobody wants to hear of is then not even made.
+    logger.setLevel(min(handler.level for handler in logger.handlers))
 
 
 class _File(logging.FileHandler):
