@@ -20,7 +20,8 @@ from pipeline.clock import stamp
 from pipeline.codec import encode
 from pipeline.day import day_of
 from pipeline.entry import Entry
-from pipeline.facts import ROWS, Begin, Doubt, Ended, Fact, Finish, Sent, Span
+from pipeline.extent import noted
+from pipeline.facts import COUNTED, ROWS, Begin, Doubt, Ended, Fact, Finish, Sent, Span
 from pipeline.item import Doubtful, Running, State, Waiting
 from pipeline.outcomes import Answer, Usage
 from pipeline.output import seal
@@ -89,7 +90,8 @@ class _Past:
             begins = [self._begun(line) for line in lot]
             checkpoint.record((fact for begin in begins for fact in self._facts(begin)), {})
             self._finish([begin for begin in begins if begin.line <= self._done])
-        checkpoint.set_meta({ROWS: str(self._rows)})
+        counted = noted(self._rows, self._files.source.signature())
+        checkpoint.set_meta({ROWS: str(self._rows), COUNTED: counted})
 
     def _begun(self, line: Line) -> Begin:
         row = parse_row(line.number, line.data, self._recipe)

@@ -109,7 +109,7 @@ class Size:
         while first is None and time.monotonic() < until:  # noqa: TID251 - as above
             time.sleep(0.02)
             first = first_call(url)
-        process.send_signal(signal.SIGINT)
+        os.kill(process.pid, signal.SIGINT)
         used = ended(process, {0, -signal.SIGINT})
         if first is None:
             sys.exit("no call came")
