@@ -156,7 +156,7 @@ class Instant:
             path = request[4 : request.index(b" ", 4)]
             body = _OVER % (self._text, path[path.rindex(b"/") + 1 :], now, now)
         reply = _HEAD % (self._stamps.date, len(body)) + body
-        if self._delay:
+        if self._delay and is_call:
             at = time.monotonic() + self._delay  # noqa: TID251 - as above
             self._held.append((at, fd, reply))
         else:

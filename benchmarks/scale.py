@@ -44,7 +44,8 @@ _LOOKS = {
 }
 _MOST_IN_FLIGHT = 400
 _FLAT = 1.1
-_HOLD = 0.3
+# So that next to none of those pending are over before a run that goes on is stopped.
+_HOLD = 5.0
 _LONGEST = 60.0
 
 
