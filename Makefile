@@ -79,6 +79,9 @@ bench-cost: setup ## memory and time of `cost` on a million rows, beside decodin
 bench-start: setup ## how long commands take to begin, beside Python's own start; a minute
 	$(BIN)/python -m benchmarks.start
 
+bench-scale: setup ## starts, looks and memory with ten thousand to a million rows done; some minutes
+	$(BIN)/python -m benchmarks.scale
+
 bench-estimate: setup ## how often estimates hold the bill, and how narrow they are; about a minute
 	$(BIN)/python -m benchmarks.estimate
 
@@ -91,4 +94,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-start bench-estimate lock clean
+.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-start bench-scale bench-estimate lock clean

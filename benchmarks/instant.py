@@ -3,9 +3,10 @@
     python -m benchmarks.instant [--delay 0.05] [--certificate FILE --key FILE] [--first]
 
 It speaks just enough HTTP/1.1 for the two calls of a row: any POST begins an operation, any GET
-finds it over, `/counts` tells how many of each there were. It prints its port and serves until
-its standard input ends. `--delay`: seconds that each answer is held back. `--first`: print when
-the first POST came, as seconds of the clock that all processes of the machine share.
+finds it over, `/counts` tells how many of each there were, and when the first one came since it
+was asked for last. It prints its port and serves until its standard input ends. `--delay`:
+seconds that each answer is held back. `--first`: print when the first POST came, as seconds of
+the clock that all processes of the machine share.
 """
 
 import select
@@ -17,6 +18,7 @@ from collections import deque
 from pathlib import Path
 
 import click
+import msgspec
 
 _BEGUN = (
     b'{"id":"d7q%017d","description":"Async GPT Completion",'
@@ -65,6 +67,7 @@ class Instant:
         self._context = context
         self._stamps = _Stamps()
         self._posts = self._gets = 0
+        self._first: float | None = None
         self._text = _ANSWER.encode()
         self._open: dict[int, socket.socket] = {}
         self._rest: dict[int, bytes] = {}
@@ -142,19 +145,24 @@ class Instant:
     def _answer(self, fd: int, request: bytes) -> None:
         self._stamps.look()
         now = self._stamps.now
+        is_call = not request.startswith(b"GET /counts")
+        if is_call and self._first is None:
+            self._first = time.time()  # noqa: TID251 - as above
         if request.startswith(b"POST"):
             self._posts += 1
             if self._posts == 1 and self._tells_first:
                 print(time.monotonic(), flush=True)  # noqa: TID251 - as above
             body = _BEGUN % (self._posts, now, now)
-        elif request.startswith(b"GET /counts"):
-            body = b'{"posts":%d,"gets":%d}' % (self._posts, self._gets)
+        elif not is_call:
+            first, self._first = self._first, None
+            counts = {"posts": self._posts, "gets": self._gets, "first": first}
+            body = msgspec.json.encode(counts)
         else:
             self._gets += 1
             path = request[4 : request.index(b" ", 4)]
             body = _OVER % (self._text, path[path.rindex(b"/") + 1 :], now, now)
         reply = _HEAD % (self._stamps.date, len(body)) + body
-        if self._delay:
+        if self._delay and is_call:
             at = time.monotonic() + self._delay  # noqa: TID251 - as above
             self._held.append((at, fd, reply))
         else:

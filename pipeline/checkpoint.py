@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import assert_never
 
-from pipeline import codec, tally
+from pipeline import codec, sends, tally
 from pipeline.database import Database
 from pipeline.facts import (
     Begin,
@@ -32,11 +32,10 @@ from pipeline.facts import (
     columns_of,
     state_of,
 )
-from pipeline.rates import LONGEST_WINDOW
 from pipeline.records import Known
+from pipeline.sends import Send
 from pipeline.totals import Totals
 
-_FORGET_EVERY = 1000
 _LINE_ID = re.compile(r"line-([1-9]\d{0,17})")
 
 
@@ -129,7 +128,7 @@ class Checkpoint:
                     self._write(fact)
         if cursor is not None:
             self._note_cursor(cursor)
-        self._note_sends(sent, ended)
+        sends.record(self._db, sent, ended)
         self._finish(finished)
         return repeated
 
@@ -149,17 +148,6 @@ class Checkpoint:
     def _note_cursor(self, cursor: Cursor) -> None:
         place = f"{cursor.offset} {cursor.line} {cursor.rows} {int(cursor.open)}"
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (place,))
-
-    def _note_sends(self, sent: Sequence[Sent], ended: Sequence[Ended]) -> None:
-        self._db.executemany(
-            "INSERT INTO sends VALUES (?, ?, NULL)", ((send.number, send.at) for send in sent)
-        )
-        self._db.executemany(
-            "UPDATE sends SET ended = ? WHERE number = ?", ((end.at, end.number) for end in ended)
-        )
-        for send in sent:
-            if send.number % _FORGET_EVERY == 0:
-                self._forget_sends(send.at - 2 * LONGEST_WINDOW)
 
     def _begin(self, row: Begin) -> bool:
         repeated = self._is_repeated(row.line, row.own_id)
@@ -218,7 +206,10 @@ class Checkpoint:
         )
 
     def pending(self) -> Iterator[Pending]:
-        """Every row begun and not finished, in order of the input."""
+        """Every row begun and not finished, in order of the input.
+
+        They come as they are read, so nothing may be recorded meanwhile.
+        """
         with self._failures("read"):
             found = self._db.execute(
                 "SELECT line, offset, size, seal, model, input_bound, output_bound,"
@@ -279,23 +270,14 @@ class Checkpoint:
 
     # Pace and money.
 
-    def sends_since(self, moment: float) -> list[tuple[int, float, float | None]]:
+    def sends_since(self, moment: float) -> list[Send]:
         """POSTs that had not ended by `moment`, as (number, at, ended), oldest first."""
         with self._failures("read"):
-            return self._db.execute(
-                "SELECT number, at, ended FROM sends WHERE ended > ? OR ended IS NULL"
-                " ORDER BY number",
-                (moment,),
-            ).fetchall()
-
-    def _forget_sends(self, before: float) -> None:
-        self._db.execute("DELETE FROM sends WHERE coalesce(ended, at) < ?", (before,))
+            return sends.since(self._db, moment)
 
     def last_send(self) -> int:
         with self._failures("read"):
-            return int(
-                self._db.execute("SELECT coalesce(max(number), 0) FROM sends").fetchone()[0]
-            )
+            return sends.last(self._db)
 
     def totals(self, model: str) -> Totals:
         """The fold over everything finished; `model` is the run's, for rows that name none."""

@@ -22,7 +22,7 @@ UNDATED = "undated"
 _LONGEST_LINE = 2**31
 
 
-class Span(Struct, frozen=True):
+class Span(Struct, frozen=True, gc=False):
     """Where a line stands in a file, and an 8-byte digest of it."""
 
     offset: int
@@ -149,7 +149,7 @@ class Finish(Struct, frozen=True):
 
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
-COSTS = "costs"
+COSTS, COUNTED = "costs", "counted"
 OUTAGES = {
     "submits": "outage of submits",
     "polls": "outage of polls",
@@ -168,7 +168,7 @@ class Note(Struct, frozen=True):
 Fact = Begin | Move | Sent | Ended | Doubt | Replaced | Finish | Note
 
 
-class Pending(Struct, frozen=True):
+class Pending(Struct, frozen=True, gc=False):
     """A row begun and not finished, as the checkpoint knows it; `state` None: it was not fit.
 
     `model` is the row's own, if it names one; the bounds are the most tokens that it can take.

@@ -61,8 +61,11 @@ class Intended(Struct, frozen=True):
         return self.before.spent + 1
 
 
-class Running(Struct, frozen=True):
-    """The service gave an operation id, at `at` by our clock."""
+class Running(Struct, frozen=True, gc=False):
+    """The service gave an operation id, at `at` by our clock.
+
+    There may be a hundred thousand at once: none of the collector's time.
+    """
 
     operation_id: str
     at: float

@@ -14,13 +14,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from pipeline import extent
 from pipeline.board import Broken, Complete, Counts, Ending, Stopped
 from pipeline.clock import Clock
 from pipeline.completion import complete
 from pipeline.course import Course
 from pipeline.deadline import Deadline
 from pipeline.errors import Exit, RunError
-from pipeline.facts import COSTS, ROWS, Cursor, Note
+from pipeline.expectation import count, counted, expect, within
+from pipeline.facts import COSTS, COUNTED, Cursor, Note
 from pipeline.forgiveness import Forgiveness
 from pipeline.hosts import Hosts
 from pipeline.intake import Intake
@@ -102,21 +104,25 @@ async def carry(
 
     """
     recipe, limit = settings.recipe, settings.limit
-    begins = fresh or not paths.checkpoint.exists()
+    begins, before = fresh or not paths.checkpoint.exists(), source.signature()
     # A file that is no input must not leave files of a run behind.
     report = await look(source, recipe, Cursor(), limit) if begins else Report()
     now = tools.clock.now()
     with opened(paths, source, settings.identity(), now=now, fresh=fresh) as files:
-        cursor = files.checkpoint.cursor()
-        if not begins:
+        cursor, noted = files.checkpoint.cursor(), counted(files)
+        # An input that is still the same was looked at when the run began.
+        if not begins and noted is None:
             report = await look(source, recipe, cursor, limit)
         for sentence in report.sentences():
             tools.say(sentence)
-        total = cursor.rows + report.rows if report.complete else None
+        note, total = None, within(limit, noted)
+        if noted is None and report.complete:
+            total = cursor.rows + report.rows
+            note = extent.noted(total, before) if limit is None else None
         with tools.connect() as service:
             run = Run(files, service, settings, tools, ending)
             try:
-                return await run.carry(total)
+                return await run.carry(total, note)
             finally:
                 run.join()
 
@@ -159,11 +165,17 @@ class Run:
         self._course.recorder.join()
         self._refill.leave()
 
-    async def carry(self, total: int | None) -> Outcome:
-        """Carry every row to its line, or as far as the reason to end allows."""
+    async def carry(self, total: int | None, extent_note: str | None) -> Outcome:
+        """Carry every row to its line, or as far as the reason to end allows.
+
+        There are `total` rows, if that is known; `extent_note`: what is to be
+        noted of that.
+        """
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(self._guarded(self._course.recorder.run))
-            self._expect(total)
+            expect(self._course, total)
+            if extent_note is not None:
+                self._course.recorder.post(Note(COUNTED, extent_note))
             self._hosts.note_outages()
             await self._guarded(self._take_over)
             self._warn_of_deadline()
@@ -251,17 +263,8 @@ class Run:
             view.show(self._course.counts, self._outlook.eta(), self._outlook.spent())
             await asyncio.sleep(view.interval)
 
-    def _expect(self, total: int | None) -> None:
-        self._course.counts.total = total
-        self._course.recorder.post(Note(ROWS, None if total is None else str(total)))
-
     async def _count(self) -> None:
-        """Learn how many rows there are, where that was not seen at the start."""
-        if self._course.counts.total is None:
-            loop = asyncio.get_running_loop()
-            rows = await loop.run_in_executor(None, self._files.source.count_rows)
-            limit = self._settings.limit
-            self._expect(rows if limit is None else min(rows, limit))
+        await count(self._files, self._course, self._settings.limit)
 
     async def _complete(self) -> None:
         complete(self._files, self._settings, self._tools.prices)
@@ -272,10 +275,12 @@ def _course(files: Files, settings: Settings, tools: Tools, ending: Ending) -> C
     style = Style(recipe.model, settings.raw, settings.emulator)
     recorder = Recorder(files.checkpoint, files.source, files.output, files.errors, style)
     cursor = files.checkpoint.cursor()
+    # A compressed input would be read to its end, to find that there is nothing more.
+    limit = cursor.rows if counted(files) == cursor.rows else settings.limit
     return Course(
         settings.policy,
         recorder,
-        Intake(files.source, recorder.spans, recipe, cursor, settings.limit),
+        Intake(files.source, recorder.spans, recipe, cursor, limit),
         tools.clock,
         ending,
         Counts(),

@@ -158,9 +158,9 @@ def place(folder: Path, rows: int = 3) -> Place:
 
 def begin_all(files: Files) -> None:
     """Begin every row that the cursor has not reached; each is running as an operation."""
-    for line in read(files.source.path, files.checkpoint.cursor()):
-        state = Running(f"op-{line.number}", NOW, 1, 1)
-        files.checkpoint.record([begun(line, state)], {})
+    lines = read(files.source.path, files.checkpoint.cursor())
+    begins = (begun(line, Running(f"op-{line.number}", NOW, 1, 1)) for line in lines)
+    files.checkpoint.record(begins, {})
 
 
 def result(files: Files, line: int) -> bytes:

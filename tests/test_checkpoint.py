@@ -414,9 +414,6 @@ _ODD = [
     "UPDATE rows SET operation_id = x'ff' WHERE line = 1",
     "UPDATE rows SET place = 0 WHERE line = 1",
     "UPDATE rows SET place = NULL WHERE line = 3",
-    "UPDATE sends SET at = 'x'",
-    "UPDATE sends SET ended = 'x'",
-    "UPDATE sends SET number = 9223372036854775807",
     "UPDATE doubts SET input_bound = NULL",
     "UPDATE doubts SET model = x'ff'",
     "UPDATE tally SET rows = 'x'",
@@ -450,6 +447,21 @@ def test_a_checkpoint_that_holds_what_no_run_writes_is_refused_in_one_sentence(
         Checkpoint(path)
     assert "\n" not in caught.value.told
     assert "--fresh" in caught.value.advice
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize(
+    "change", ["at = 'x', ended = NULL", "ended = 'x'", "ended = x'00'", "number = 1 << 62"]
+)
+def test_posts_that_no_run_made_are_refused_where_they_are_read(path: Path, change: str) -> None:
+    whole(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE sends SET {change}")  # noqa: S608 - of the list above
+    checkpoint = Checkpoint(path)
+    with pytest.raises(BadData, match="is damaged: ") as caught:
+        checkpoint.sends_since(checkpoint.last_send())
+    assert "--fresh" in caught.value.advice
+    checkpoint.close()
 
 
 @pytest.mark.promise("P6")
