@@ -1,1 +1,1 @@
-"""Measurements: of the program's decisions under virtual time, and of what the whole of it costs."""
+"""Measurements: of the program's decisions under virtual time, and of what all of it costs."""
