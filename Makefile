@@ -85,6 +85,9 @@ bench-scale: setup ## starts, looks and memory with ten thousand to a million ro
 bench-estimate: setup ## how often estimates hold the bill, and how narrow they are; about a minute
 	$(BIN)/python -m benchmarks.estimate
 
+bench-peers: setup ## CPU, memory and speed beside six other tools, which it installs; about half an hour
+	$(BIN)/python -m benchmarks.peers
+
 lock: ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
@@ -92,6 +95,6 @@ lock: ## renew requirements.lock from pyproject.toml
 	  --python-version 3.11 --group dev --extra fast --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench-peers run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-start bench-scale bench-estimate lock clean
+.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-start bench-scale bench-peers bench-estimate lock clean

@@ -25,9 +25,10 @@ from pipeline.facts import COUNTED, ROWS, Begin, Doubt, Ended, Fact, Finish, Sen
 from pipeline.item import Doubtful, Running, State, Waiting
 from pipeline.outcomes import Answer, Usage
 from pipeline.output import seal
+from pipeline.paths import Paths
 from pipeline.rates import LONGEST_WINDOW
 from pipeline.records import Known, result_line
-from pipeline.recovery import Files, Paths, opened
+from pipeline.recovery import Files, opened
 from pipeline.rows import Recipe, Row, parse_row
 from pipeline.settings import Settings
 from pipeline.source import Line, Source

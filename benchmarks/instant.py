@@ -1,12 +1,12 @@
 """A server that does next to nothing, so that what is measured beside it is the client.
 
-    python -m benchmarks.instant [--delay 0.05] [--certificate FILE --key FILE] [--first]
+    python -m benchmarks.instant [--port 0] [--delay 0.05] [--certificate FILE --key FILE]
 
 It speaks just enough HTTP/1.1 for the two calls of a row: any POST begins an operation, any GET
-finds it over, `/counts` tells how many of each there were, and when the first one came since it
-was asked for last. It prints its port and serves until its standard input ends. `--delay`:
-seconds that each answer is held back. `--first`: print when the first POST came, as seconds of
-the clock that all processes of the machine share.
+finds it over. For other clients a POST to `…/chat/completions` is answered with a chat completion.
+It prints its port and serves until its standard input ends; then it prints what `/counts` tells,
+too: how many there were of each, and when the first call came since that was asked for last, by
+the machine's monotonic clock (null: none). `--delay`: seconds that each answer is held back.
 """
 
 import select
@@ -18,7 +18,6 @@ from collections import deque
 from pathlib import Path
 
 import click
-import msgspec
 
 _BEGUN = (
     b'{"id":"d7q%017d","description":"Async GPT Completion",'
@@ -33,10 +32,18 @@ _OVER = (
     b'"modelVersion":"18.01.2024"},"id":"%s","description":"Async GPT Completion",'
     b'"createdAt":"%s","createdBy":"ajebench","modifiedAt":"%s"}'
 )
+_COMPLETED = (
+    b'{"id":"chatcmpl-%d","object":"chat.completion","created":%d,"model":"yandexgpt-lite",'
+    b'"choices":[{"index":0,"message":{"role":"assistant","content":"%s","refusal":null},'
+    b'"logprobs":null,"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":31,"completion_tokens":64,"total_tokens":95}}'
+)
 _HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nserver: instant\r\ndate: %s\r\n"
     b"x-request-id: 6a1c0f5e-2f0d-4c64-9f0e-2a9d5c7f0b11\r\ncontent-length: %d\r\n\r\n"
 )
+# Where an OpenAI client's path ends, and how far into a request to look for it.
+_CHAT, _LINE = b"/chat/completions ", 100
 _ANSWER = "Вода кипит при ста градусах на уровне моря, а в горах раньше, и чем выше, тем раньше."
 
 
@@ -44,13 +51,13 @@ class _Stamps:
     """The time as the service writes it, made anew once a second."""
 
     def __init__(self) -> None:
-        self._second = 0
+        self.second = 0
         self.now = self.date = b""
 
     def look(self) -> None:
         second = int(time.time())  # noqa: TID251 - a server's own clock
-        if second != self._second:
-            self._second = second
+        if second != self.second:
+            self.second = second
             moment = time.gmtime(second)
             self.now = time.strftime("%Y-%m-%dT%H:%M:%SZ", moment).encode()
             self.date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", moment).encode()
@@ -59,11 +66,8 @@ class _Stamps:
 class Instant:
     """One thread, one loop, no parser."""
 
-    def __init__(
-        self, delay: float, context: ssl.SSLContext | None, *, tells_first: bool = False
-    ) -> None:
+    def __init__(self, delay: float, context: ssl.SSLContext | None, port: int = 0) -> None:
         self._delay = delay
-        self._tells_first = tells_first
         self._context = context
         self._stamps = _Stamps()
         self._posts = self._gets = 0
@@ -73,12 +77,18 @@ class Instant:
         self._rest: dict[int, bytes] = {}
         self._held: deque[tuple[float, int, bytes]] = deque()
         self._poll = select.epoll()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
         self._poll.register(self._listener.fileno(), select.EPOLLIN)
 
     @property
     def port(self) -> int:
         return int(self._listener.getsockname()[1])
+
+    def counts(self) -> bytes:
+        """What was asked for so far, as JSON."""
+        first, self._first = self._first, None
+        told = b"null" if first is None else b"%.6f" % first
+        return b'{"posts":%d,"gets":%d,"first":%s}' % (self._posts, self._gets, told)
 
     def serve(self) -> None:
         """Answer until standard input ends."""
@@ -147,16 +157,15 @@ class Instant:
         now = self._stamps.now
         is_call = not request.startswith(b"GET /counts")
         if is_call and self._first is None:
-            self._first = time.time()  # noqa: TID251 - as above
+            self._first = time.monotonic()  # noqa: TID251 - as above
         if request.startswith(b"POST"):
             self._posts += 1
-            if self._posts == 1 and self._tells_first:
-                print(time.monotonic(), flush=True)  # noqa: TID251 - as above
-            body = _BEGUN % (self._posts, now, now)
+            if request.find(_CHAT, 0, _LINE) < 0:
+                body = _BEGUN % (self._posts, now, now)
+            else:
+                body = _COMPLETED % (self._posts, self._stamps.second, self._text)
         elif not is_call:
-            first, self._first = self._first, None
-            counts = {"posts": self._posts, "gets": self._gets, "first": first}
-            body = msgspec.json.encode(counts)
+            body = self.counts()
         else:
             self._gets += 1
             path = request[4 : request.index(b" ", 4)]
@@ -177,18 +186,19 @@ class Instant:
 
 
 @click.command(help=__doc__)
+@click.option("--port", default=0, show_default=True)
 @click.option("--delay", default=0.0, show_default=True)
 @click.option("--certificate", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path))
-@click.option("--first", is_flag=True)
-def main(delay: float, certificate: Path | None, key: Path | None, *, first: bool) -> None:
+def main(port: int, delay: float, certificate: Path | None, key: Path | None) -> None:
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-    server = Instant(delay, context, tells_first=first)
+    server = Instant(delay, context, port)
     print(server.port, flush=True)
     server.serve()
+    print(server.counts().decode())
 
 
 if __name__ == "__main__":

@@ -11,22 +11,20 @@ Where a run goes on there are no limits on calls: with some, the first poll wait
 earlier process may have used of them, a second.
 """
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from resource import struct_rusage
 from statistics import median
 from tempfile import TemporaryDirectory
-from urllib.request import urlopen
 
 import click
+
+from benchmarks.stand_ins import StandIn, first_call, serving
 
 _PENDING = 1000
 _FOLDER_ID = "b1gbenchmark00000000"
@@ -46,7 +44,7 @@ _MOST_IN_FLIGHT = 400
 _FLAT = 1.1
 # So that next to none of those pending are over before a run that goes on is stopped.
 _HOLD = 5.0
-_LONGEST = 60.0
+_SERVER = (sys.executable, "-m", "benchmarks.instant")
 
 
 @dataclass(slots=True)
@@ -78,17 +76,18 @@ class Size:
         self.found: dict[str, Measured] = {}
 
     def measure(self) -> None:
-        with served(0.0) as url:
+        with serving(_SERVER, 1) as server:
+            url = server.url
             self._repeat(_START, [_START], url)
             for name, words in _LOOKS.items():
                 self._repeat(name, [*words, str(self._output)], url)
-        with served(_HOLD) as url:
+        with serving([*_SERVER, "--delay", str(_HOLD)], 1) as server:
             self.found[_RESUME] = Measured()
             for _ in range(self._rounds):
-                self.found[_RESUME].add(*self._to_first_request(url))
-        with served(0.0) as url:
-            finished(self._run(), url)
-            self._repeat(_SETTLED, self._run(), url)
+                self.found[_RESUME].add(*self._to_first_request(server))
+        with serving(_SERVER, 1) as server:
+            finished(self._run(), server.url)
+            self._repeat(_SETTLED, self._run(), server.url)
 
     def _run(self) -> list[str]:
         options = ["--folder-id", _FOLDER_ID, "--no-shared-quota", "--progress", "none"]
@@ -101,47 +100,19 @@ class Size:
         for _ in range(self._rounds):
             measured.add(*finished(words, url))
 
-    def _to_first_request(self, url: str) -> tuple[float, struct_rusage]:
+    def _to_first_request(self, server: StandIn) -> tuple[float, struct_rusage]:
         """Begin to resume, and stop it as soon as a call has come."""
-        first_call(url)
-        began = time.time()  # noqa: TID251 - as the server tells it
-        process = begun(self._run(), url)
-        first, until = None, time.monotonic() + _LONGEST  # noqa: TID251 - a benchmark's own clock
-        while first is None and time.monotonic() < until:  # noqa: TID251 - as above
-            time.sleep(0.02)
-            first = first_call(url)
+        began = time.monotonic()  # noqa: TID251 - as the server tells it
+        process = begun(self._run(), server.url)
+        first = first_call(server.port, since=began)
         os.kill(process.pid, signal.SIGINT)
-        used = ended(process, {0, -signal.SIGINT})
-        if first is None:
-            sys.exit("no call came")
-        return first - began, used
+        return first - began, ended(process, {0, -signal.SIGINT})
 
 
 def told_by(module: str, *words: str) -> str:
     """What another program of these prints: its memory is not to be that of what it makes."""
     command = [sys.executable, "-m", module, *words]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603 - ours
-
-
-def first_call(url: str) -> float | None:
-    """When the first call came to the server since it was asked for last; None if none did."""
-    with urlopen(f"{url}/counts") as answer:  # noqa: S310 - http, as above
-        first: float | None = json.load(answer)["first"]
-        return first
-
-
-@contextmanager
-def served(hold: float) -> Iterator[str]:
-    """The server, whose answers are held back so long."""
-    with subprocess.Popen(  # noqa: S603 - the server beside this
-        [sys.executable, "-m", "benchmarks.instant", "--delay", str(hold)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdout is not None  # noqa: S101 - a pipe, as asked for
-        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
-        server.communicate()
 
 
 def begun(words: list[str], url: str) -> subprocess.Popen[bytes]:

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -23,6 +22,7 @@ from tempfile import TemporaryDirectory
 import click
 import msgspec
 
+from benchmarks.stand_ins import first_call, serving
 from pipeline.facts import Cursor
 from pipeline.preflight import look
 from pipeline.rows import Recipe
@@ -30,6 +30,7 @@ from pipeline.source import Source
 
 _PROGRAM = Path(sys.executable).with_name("yagpt-batch")
 _COMMANDS = ("run", "estimate", "status", "audit", "check", "cost", "prices", "emulator")
+_SERVER = (sys.executable, "-m", "benchmarks.instant")
 _MANY = 10_000
 _ENVIRONMENT = {"PATH": os.environ["PATH"], "YC_API_KEY": "any", "YC_METADATA_ADDR": "127.0.0.1:9"}
 # In seconds of wall time; the second is what a command may take beyond Python's own start.
@@ -87,19 +88,19 @@ def _now() -> float:
 
 def _first_post(rows: int) -> _Timed:
     """From the start of a new run of so many rows to its first POST."""
-    with TemporaryDirectory() as name, _server() as (port, first):
+    with TemporaryDirectory() as name, serving(_SERVER, 1) as server:
         folder = Path(name)
         (folder / "in.jsonl").write_bytes(b"".join(_rows(rows)))
         words = ("run", "in.jsonl", "-o", "out.jsonl", "--progress", "none", "--folder-id", "b1g")
         began = _now()
         run = subprocess.Popen(  # noqa: S603 - the program itself
-            [_PROGRAM, *words, "--endpoint", f"http://127.0.0.1:{port}"],
+            [_PROGRAM, *words, "--endpoint", server.url],
             cwd=folder,
             env=_ENVIRONMENT | {"HOME": name},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        came = first()
+        came = first_call(server.port)
         run.kill()
         return came - began, _ended(run)
 
@@ -123,22 +124,6 @@ def _rows(count: int) -> Iterator[bytes]:
             f"Строка {number}: сколько будет {number} + 1? Ответь одним числом, без единого слова."
         )
         yield msgspec.json.encode({"prompt": text}) + b"\n"
-
-
-@contextmanager
-def _server() -> Iterator[tuple[int, Callable[[], float]]]:
-    """A server's port, and how to wait for the moment of its first POST."""
-    words = [sys.executable, "-m", "benchmarks.instant", "--first"]
-    with subprocess.Popen(  # noqa: S603 - this package's own server
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as server:
-        assert server.stdout is not None  # noqa: S101 - by the call
-        assert server.stdin is not None  # noqa: S101 - by the call
-        read = server.stdout.readline
-        try:
-            yield int(read()), lambda: float(read())
-        finally:
-            server.stdin.close()
 
 
 def _cases(folder: Path) -> Mapping[str, Case]:
