@@ -131,6 +131,7 @@ class Finish:
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
 COSTS = "costs"
+RATES = "rates"
 OUTAGES = {
     "submits": "outage of submits",
     "polls": "outage of polls",
