@@ -13,6 +13,7 @@ from pipeline.cli.cost import cost
 from pipeline.cli.emulator import emulator
 from pipeline.cli.estimate import estimate
 from pipeline.cli.prices import prices
+from pipeline.cli.report import report
 from pipeline.cli.run import run
 from pipeline.cli.status import status
 from pipeline.errors import Exit, RunError
@@ -40,6 +41,7 @@ commands.add_command(status)
 commands.add_command(audit)
 commands.add_command(check)
 commands.add_command(cost)
+commands.add_command(report)
 commands.add_command(prices)
 commands.add_command(emulator)
 
