@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipeline.account import Account, sentences, table
+from pipeline.account import Account, sentences
 from pipeline.background import Background
 from pipeline.chronicle import Chronicle
 from pipeline.codec import Json
@@ -16,12 +16,12 @@ from pipeline.plots import Plot, Zone
 from pipeline.prices import PriceTable, money
 from pipeline.quote import span
 from pipeline.settings import DEFAULT_RATES
-from pipeline.shortlist import Cited, beginning
-from pipeline.totals import add
+from pipeline.shortlist import beginning
+from pipeline.tables import OUTCOMES, Table, by_finish, by_model, cited, failures
+from pipeline.totals import add, no_price
 
 _PERCENTS = (50, 90, 99)
 _UNSAID: tuple[Json, ...] = (None, False, [])
-_OUTCOMES = {"failed": "failed", "held": "held in doubt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,6 @@ class Picture:
 
     plot: Plot
     caption: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Cells, of which the first `words` of a line are text.
-
-    Shares in percent are drawn beside each line, texts stand below each, where there are some.
-    """
-
-    head: Sequence[str]
-    lines: Sequence[Sequence[str]]
-    words: int
-    shares: Sequence[float] = ()
-    texts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +95,12 @@ def page(report: Report) -> Page:
         settings=list(_settings(report.background)),
         throughput=list(_throughput(report)),
         latency=_latency(chronicle),
-        models=_models(account, report.prices),
-        below_models=list(sentences(account, report.prices)),
-        finishes=_finishes(account),
-        troubles=_troubles(chronicle),
-        slowest=_cited(chronicle.slowest.rows(), report.prices),
-        costliest=_cited(chronicle.costliest.rows(), report.prices),
+        models=by_model(account, report.prices),
+        below_models=list(_below(account, report.prices)),
+        finishes=by_finish(account),
+        troubles=failures(chronicle),
+        slowest=cited(chronicle.slowest.rows(), report.prices),
+        costliest=cited(chronicle.costliest.rows(), report.prices),
         remarks=report.remarks,
     )
 
@@ -134,7 +120,7 @@ def _facts(report: Report) -> Iterator[Fact]:
     account, prices, totals = report.account, report.prices, report.account.totals
     sums, cost = add(part.tally for part in account.parts), account.cost(prices)
     outcomes = ((name, totals.rows(name)) for name in ("failed", "held"))
-    troubles = "".join(f", {n:,} {_OUTCOMES[name]}" for name, n in outcomes if n)
+    troubles = "".join(f", {n:,} {OUTCOMES[name]}" for name, n in outcomes if n)
     yield Fact("Rows", f"{totals.rows():,}", f"{totals.rows('ok'):,} ok{troubles}")
     reasoning = f", {sums.reasoning_tokens:,} of them reasoning" if sums.reasoning_tokens else ""
     unknown = f"; unknown for {sums.unknown:,} rows" if sums.unknown else ""
@@ -242,58 +228,11 @@ def _latency(chronicle: Chronicle) -> Picture | None:
     )
 
 
-def _models(account: Account, prices: PriceTable) -> Table:
-    head, *lines = table(account, prices)
-    return Table(head, lines, words=2)
-
-
-def _finishes(account: Account) -> Table:
-    counts: dict[str, int] = {}
-    for group in account.groups():
-        name = _OUTCOMES.get(group.outcome) or group.finish or "not told"
-        counts[name] = counts.get(name, 0) + group.sums.rows
-    lines = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    return _shared(("finish", "rows"), [([name], count) for name, count in lines])
-
-
-def _troubles(chronicle: Chronicle) -> Table:
-    found = sorted(chronicle.troubles.items(), key=lambda entry: (-entry[1].count, entry[0]))
-    lines = [([stage, code], trouble.count) for (stage, code), trouble in found]
-    texts = [f"{t.message} (for example line {t.line:,}, {t.id})" for _, t in found]
-    if chronicle.other_troubles:
-        lines.append((["others", ""], chronicle.other_troubles))
-        texts.append("")
-    return _shared(("stage", "code", "rows"), lines, texts)
-
-
-def _shared(
-    head: Sequence[str], lines: Sequence[tuple[list[str], int]], texts: Sequence[str] = ()
-) -> Table:
-    """Names with their counts, the largest of which is drawn in full."""
-    most = max((count for _, count in lines), default=1)
-    cells = [[*names, f"{count:,}"] for names, count in lines]
-    return Table(head, cells, len(head) - 1, [100 * count / most for _, count in lines], texts)
-
-
-def _cited(rows: Sequence[Cited], prices: PriceTable) -> Table:
-    head = ("row", "line", "took", "tokens in", "out", prices.currency)
-    lines = [
-        [
-            *(row.id, f"{row.line:,}"),
-            "" if row.seconds is None else span(row.seconds),
-            *("" if n is None else f"{n:,}" for n in (row.input_tokens, row.completion_tokens)),
-            _cost(row, prices),
-        ]
-        for row in rows
-    ]
-    return Table(head, lines, words=1, texts=[row.text for row in rows])
-
-
-def _cost(row: Cited, prices: PriceTable) -> str:
-    price = prices.find(row.model, row.day)
-    if price is None or row.input_tokens is None or row.completion_tokens is None:
-        return ""
-    return f"{price.of(row.input_tokens, row.completion_tokens):,.4f}"
+def _below(account: Account, prices: PriceTable) -> Iterator[str]:
+    yield from sentences(account, prices)
+    unpriced = account.totals.unpriced(prices)
+    if unpriced:
+        yield no_price(unpriced)
 
 
 def _shown(amount: Decimal | None) -> str:

@@ -62,6 +62,7 @@ def test_the_head_agrees_with_cost(folder: Path) -> None:
 def test_what_is_not_known_is_said_to_be_so(folder: Path) -> None:
     found = of(folder, answer(model="new", usage=None, finish=None))
     assert fact(found, "Cost, RUB")[0] == "unknown"
+    assert found.below_models[-1].startswith("No price is known for new: ")
     assert fact(found, "Doubts")[0] == "unknown"
     assert fact(found, "Tokens in")[1] == "0 out; unknown for 1 rows"
     assert found.state == "1 rows done; without its checkpoint it is not known how many there are."
@@ -121,7 +122,7 @@ def test_settings_are_told_with_the_rates_and_without_what_was_not_set(folder: P
 
 def test_submits_are_those_of_the_checkpoint_as_far_back_as_it_knows(folder: Path) -> None:
     begun = 1_772_400_000
-    stamps = ["2026-03-01T21:20:00Z", "2026-03-01T21:20:10Z"]
+    stamps = ["2026-03-01T21:20:00Z", "2026-03-01T21:20:09Z", "2026-03-01T21:20:10Z"]
     lines = [answer(created_at=stamp, finished_at="2026-03-01T21:21:00Z") for stamp in stamps]
     sends = Buckets()
     for second in (9, 9, 30):
@@ -137,7 +138,7 @@ def test_submits_are_those_of_the_checkpoint_as_far_back_as_it_knows(folder: Pat
         "Until 2026-03-02 00:20:09 submits are those of rows" in page(part).throughput[0].caption
     )
     alone = made(output)
-    assert alone.flow.submitted.counts == {begun: 1, begun + 10: 1}
+    assert alone.flow.submitted.counts == {begun: 1, begun + 9: 1, begun + 10: 1}
     assert "Submits are those of rows that were answered" in page(alone).throughput[0].caption
     assert sends.total == 3
 

@@ -2,7 +2,9 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -162,6 +164,13 @@ def test_the_page_says_what_cost_says(shell: Shell, service: Hostile) -> None:
     # What the run kept to is the checkpoint's to tell.
     assert "<dt>rate</dt><dd>7/s</dd>" in page
     assert "6 submits in " in page
+    assert "from then on each POST counts" not in page
+    # Of a long run it forgets the first ones.
+    with closing(sqlite3.connect(shell.path("out.jsonl.checkpoint"))) as db:
+        db.execute("DELETE FROM sends WHERE number = 1")
+        db.commit()
+    assert report(shell).code == 0
+    assert "from then on each POST counts" in text(shell)
 
 
 def test_a_run_that_goes_on_is_told_as_such_and_not_disturbed(
