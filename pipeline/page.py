@@ -125,8 +125,9 @@ def _facts(report: Report) -> Iterator[Fact]:
     reasoning = f", {sums.reasoning_tokens:,} of them reasoning" if sums.reasoning_tokens else ""
     unknown = f"; unknown for {sums.unknown:,} rows" if sums.unknown else ""
     out = f"{sums.completion_tokens:,} out{reasoning}{unknown}"
+    listed = ", ".join(account.lists(prices)) or prices.date
     yield Fact("Tokens in", f"{sums.input_tokens:,}", out)
-    yield Fact(f"Cost, {prices.currency}", _shown(cost), f"prices of {prices.date}")
+    yield Fact(f"Cost, {prices.currency}", _shown(cost), f"prices of {listed}")
     yield _doubts(account, prices)
     yield from _ends(report)
 

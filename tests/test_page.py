@@ -74,6 +74,12 @@ def test_what_is_not_known_is_said_to_be_so(folder: Path) -> None:
     )
 
 
+def test_the_price_lists_of_the_answers_are_named(folder: Path) -> None:
+    stamps = ("2025-12-01T00:00:00Z", "2026-03-05T00:00:00Z")
+    found = of(folder, *(answer(model=MODEL, finished_at=stamp) for stamp in stamps))
+    assert fact(found, "Cost, RUB")[1] == "prices of 2025-11-25, 2026-03-03"
+
+
 def test_doubts_of_a_totals_line_are_told(folder: Path) -> None:
     assert fact(of(folder, answer(), TOTALS), "Doubts") == ("3", "at worst 0.98 RUB")
 
