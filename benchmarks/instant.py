@@ -1,10 +1,11 @@
 """A server that does next to nothing, so that what is measured beside it is the client.
 
-    python -m benchmarks.instant [--delay 0.05] [--certificate FILE --key FILE]
+    python -m benchmarks.instant [--delay 0.05] [--certificate FILE --key FILE] [--first]
 
 It speaks just enough HTTP/1.1 for the two calls of a row: any POST begins an operation, any GET
 finds it over, `/counts` tells how many of each there were. It prints its port and serves until
-its standard input ends. `--delay`: seconds that each answer is held back.
+its standard input ends. `--delay`: seconds that each answer is held back. `--first`: print when
+the first POST came, as seconds of the clock that all processes of the machine share.
 """
 
 import select
@@ -56,8 +57,11 @@ class _Stamps:
 class Instant:
     """One thread, one loop, no parser."""
 
-    def __init__(self, delay: float, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, delay: float, context: ssl.SSLContext | None, *, tells_first: bool = False
+    ) -> None:
         self._delay = delay
+        self._tells_first = tells_first
         self._context = context
         self._stamps = _Stamps()
         self._posts = self._gets = 0
@@ -140,6 +144,8 @@ class Instant:
         now = self._stamps.now
         if request.startswith(b"POST"):
             self._posts += 1
+            if self._posts == 1 and self._tells_first:
+                print(time.monotonic(), flush=True)  # noqa: TID251 - as above
             body = _BEGUN % (self._posts, now, now)
         elif request.startswith(b"GET /counts"):
             body = b'{"posts":%d,"gets":%d}' % (self._posts, self._gets)
@@ -166,12 +172,13 @@ class Instant:
 @click.option("--delay", default=0.0, show_default=True)
 @click.option("--certificate", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path))
-def main(delay: float, certificate: Path | None, key: Path | None) -> None:
+@click.option("--first", is_flag=True)
+def main(delay: float, certificate: Path | None, key: Path | None, *, first: bool) -> None:
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-    server = Instant(delay, context)
+    server = Instant(delay, context, tells_first=first)
     print(server.port, flush=True)
     server.serve()
 

@@ -7,6 +7,8 @@ asked for again is the `agenda`'s to say.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import Struct
+
 from pipeline import outcomes
 from pipeline.item import Running
 from pipeline.outcomes import Answer, PollOutcome, Problem
@@ -61,24 +63,21 @@ class Asking:
         return 0.0 if self.heard_at is None else self.heard_at - self.born_at
 
 
-@dataclass(frozen=True, slots=True)
-class AskAgain:
+class AskAgain(Struct, frozen=True):
     """At `at`, or, where it is None, when the operation is likely enough to be over."""
 
     asking: Asking
     at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Conclude:
+class Conclude(Struct, frozen=True):
     """The operation is over: with an answer, or with a failure that is the row's."""
 
     end: Answer | Failure
     usage: outcomes.Usage | None
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUpLost:
+class GiveUpLost(Struct, frozen=True):
     """The service has forgotten the operation."""
 
 

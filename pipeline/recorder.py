@@ -20,9 +20,11 @@ from pipeline.errors import RunError
 from pipeline.facts import End, Fact, Finish, Signature, Span
 from pipeline.outcomes import Answer
 from pipeline.output import Lines
-from pipeline.records import Failure, failed_line, result_line
+from pipeline.records import Failure, Known, failed_line, result_line
 from pipeline.source import Source
 
+# A commit costs as much as what it says of ten rows, however little that is.
+_LONGEST_GATHERING = 0.01
 _A = TypeVar("_A")
 _R = TypeVar("_R")
 
@@ -43,8 +45,8 @@ class _Round:
     recorded: list[tuple[asyncio.Future[bool], int | None]] = field(default_factory=list)
     written: list[asyncio.Future[None]] = field(default_factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(self.facts or self.ends)
+    def __len__(self) -> int:
+        return len(self.facts) + len(self.ends)
 
 
 class Recorder:
@@ -126,6 +128,7 @@ class Recorder:
         """
         while True:
             await self._ready.wait()
+            await self._gather()
             self._ready.clear()
             current, self._next = self._next, _Round()
             if not current:
@@ -139,6 +142,13 @@ class Recorder:
                 raise
             if self._closing:
                 self._ready.set()
+
+    async def _gather(self) -> None:
+        """Let others have their turn for as long as each turn brings more, but not for long."""
+        now = asyncio.get_running_loop().time
+        latest, before = now() + _LONGEST_GATHERING, 0
+        while before < (before := len(self._next)) and now() < latest:  # noqa: ASYNC110 - by turns
+            await asyncio.sleep(0)
 
     async def _write_round(self, current: _Round) -> None:
         if current.facts:
@@ -178,11 +188,10 @@ class Recorder:
 
     def _lines(self, ends: list[End]) -> list[bytes]:
         sources = self._sources(e.line for e in ends if isinstance(e.end, Failure))
-        return [self._line(end, sources) for end in ends]
+        known = self._checkpoint.known_of((e.line for e in ends), self._style.model)
+        return [self._line(end, known[end.line], sources) for end in ends]
 
-    def _line(self, end: End, sources: dict[int, bytes]) -> bytes:
-        known = self._checkpoint.known(end.line, self._style.model)
-        assert known is not None, f"line {end.line} ends without having begun"  # noqa: S101
+    def _line(self, end: End, known: Known, sources: dict[int, bytes]) -> bytes:
         if end.shown_id is not None:
             known = replace(known, id=end.shown_id)
         if isinstance(end.end, Answer):

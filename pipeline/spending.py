@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from msgspec import convert
+from msgspec import Struct, convert
 
 from pipeline.codec import Json, decode, encode
 from pipeline.day import Day, day_at
@@ -27,8 +27,7 @@ _ENOUGH = 50
 _SPREAD = 1.96
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """What the finished rows cost, and what all rows will; as seen at one moment.
 
     `amount` None: a price is not known. `low`, `likely`, `high`: the total at the end, with 95 %

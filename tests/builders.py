@@ -25,9 +25,10 @@ from pipeline.outcomes import (
     Usage,
 )
 from pipeline.output import seal
+from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.records import Failure, failed_line, result_line
-from pipeline.recovery import Files, Paths, opened
+from pipeline.recovery import Files, opened
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.source import Line, Source

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.checkpoint import Checkpoint
+from pipeline.database import Database
 from pipeline.errors import BadData
 from pipeline.facts import (
     Begin,
@@ -471,6 +472,31 @@ def test_a_checkpoint_with_a_page_in_anothers_place_is_refused(
 
 
 @pytest.mark.promise("P6")
+def test_a_large_checkpoint_whose_ids_are_damaged_is_refused_and_left_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a small one is read through before it is marked as open."""
+    whole(path)
+    sound = path.read_bytes()
+    with closing(sqlite3.connect(path)) as db:
+        (root,) = db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'own_ids'"
+        ).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    at = (root - 1) * size
+    monkeypatch.setattr("pipeline.database._SMALL", 0)
+    path.write_bytes(sound[:at] + bytes(size) + sound[at + size :])
+    with pytest.raises(BadData, match="is damaged: "):
+        Checkpoint(path)
+    assert not log_of(path).exists()
+    refused = path.read_bytes()
+    path.write_bytes(refused[:at] + sound[at : at + size] + refused[at + size :])
+    checkpoint = Checkpoint(path)
+    assert {row.line for row in checkpoint.pending()} == {1, 2}
+    checkpoint.close()
+
+
+@pytest.mark.promise("P6")
 @pytest.mark.parametrize("change", ["offset = 'x'", "offset = -1", "size = 1 << 62", "seal = 'x'"])
 def test_where_a_finished_row_stands_is_refused_when_it_is_needed_and_no_run_wrote_it(
     path: Path, change: str
@@ -589,15 +615,15 @@ def test_a_checkpoint_whose_first_process_was_killed_early_is_taken_up(
     """Killed right after the schema, or right after the first mark."""
     left = tmp_path / "killed"
     left.mkdir()
-    whole = getattr(Checkpoint, part)
+    whole = getattr(Database, part)
 
-    def killed_after(checkpoint: Checkpoint, **given: bool) -> None:
-        whole(checkpoint, **given)
+    def killed_after(database: Database, **given: bool) -> None:
+        whole(database, **given)
         for suffix in "", "-wal":
             shutil.copy(f"{path}{suffix}", left)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, part, killed_after)
+        patch.setattr(Database, part, killed_after)
         Checkpoint(path).close()
     assert pending(Checkpoint(left / path.name)) == {}
 

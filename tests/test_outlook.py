@@ -9,10 +9,10 @@ import pytest
 from pipeline.board import Counts
 from pipeline.clock import local_day_and_time, stamp
 from pipeline.emulator.model import Config, Service
-from pipeline.eta import ANSWERS, SERVICE, Eta, words
+from pipeline.paths import Paths
 from pipeline.progress import JsonLines
+from pipeline.prospect import ANSWERS, SERVICE, Eta, words
 from pipeline.rates import Rate
-from pipeline.recovery import Paths
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.snapshot import looked_at

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,11 +14,13 @@ from pipeline.cli.pricing import price_table, prices_option
 if TYPE_CHECKING:
     from pipeline.background import Background
     from pipeline.page import Page
+    from pipeline.paths import Paths
     from pipeline.prices import PriceTable
     from pipeline.receipts import Receipt
-    from pipeline.recovery import Paths
     from pipeline.snapshot import Snapshot
 
+# Found beside the package's modules, as prices are.
+_TEMPLATE = Path(__file__).parent.parent / "page.html"
 _EXAMPLES = """Write one HTML page about the run of OUTPUT, while it goes on or not.
 
 \b
@@ -31,7 +32,7 @@ be read is told and not counted; exit code 65: nothing could be read, or it is n
 """
 
 
-@click.command(help=_EXAMPLES, short_help="one HTML page: throughput, latency, cost, errors")
+@click.command(help=_EXAMPLES)
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -110,7 +111,7 @@ def _looked(
 def _background(
     paths: "Paths", seen: "Snapshot", prices: "PriceTable", now: float, *, running: bool
 ) -> "Background":
-    from pipeline import eta  # noqa: PLC0415
+    from pipeline import prospect  # noqa: PLC0415
     from pipeline.background import Background  # noqa: PLC0415
     from pipeline.buckets import Buckets  # noqa: PLC0415
     from pipeline.cli.status import standing_of  # noqa: PLC0415
@@ -128,7 +129,7 @@ def _background(
         rates=seen.rates(),
         state=standing.state,
         expected=standing.expected,
-        ends="" if in_sight is None else eta.words(in_sight, local_day_and_time),
+        ends="" if in_sight is None else prospect.words(in_sight, local_day_and_time),
         sends=sends,
         since=None if first == 1 else since,
     )
@@ -146,8 +147,8 @@ def rendered(made: "Page") -> str:
 
     environment = Environment(autoescape=True, finalize=cleaned, undefined=StrictUndefined)
     environment.filters["share"] = lambda share: round(share, 3)
-    template = package_files("pipeline").joinpath("page.html").read_text("utf-8")
-    return environment.from_string(template).render(page=made, version=__version__)
+    template = environment.from_string(_TEMPLATE.read_text("utf-8"))
+    return template.render(page=made, version=__version__)
 
 
 def _write(path: Path, text: str) -> None:
