@@ -57,6 +57,12 @@ def local_day_and_time(moment: float) -> str:
     return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
+def zone_at(moment: float) -> int:
+    """How many seconds the time of day here is ahead of UTC at a moment."""
+    ahead = datetime.fromtimestamp(moment).astimezone().utcoffset()
+    return 0 if ahead is None else int(ahead.total_seconds())
+
+
 def moment_of(text: str, now: float) -> float:
     """A moment that people write: ``07:30`` is the next one after `now`; else ISO, local or not.
 

@@ -149,7 +149,7 @@ class Finish(Struct, frozen=True):
 
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
-COSTS, COUNTED = "costs", "counted"
+COSTS, COUNTED, RATES = "costs", "counted", "rates"
 OUTAGES = {
     "submits": "outage of submits",
     "polls": "outage of polls",

@@ -18,6 +18,7 @@ from pipeline.facts import (
     APPLICATION,
     ETA,
     OUTAGES,
+    RATES,
     ROWS,
     UNDATED,
     UNDATED_VERSION,
@@ -27,6 +28,7 @@ from pipeline.facts import (
 )
 from pipeline.matching import Key
 from pipeline.prospect import Eta
+from pipeline.rates import Rate
 from pipeline.standing import Operation, Operations, Outage
 from pipeline.totals import Sums, Totals
 
@@ -138,6 +140,19 @@ class Snapshot:
         found = self.meta(ETA)
         with self._readable("eta"):
             return None if found is None else msgspec.json.decode(found, type=Eta)
+
+    def rates(self) -> tuple[Rate, ...] | None:
+        """The limits on submits that its last process kept to; None where it did not say."""
+        found = self.meta(RATES)
+        with self._readable("rates"):
+            return None if found is None else tuple(map(Rate.parse, found.split()))
+
+    def sends(self) -> Iterator[tuple[int, int, int]]:
+        """POSTs sent in the last two days at least, as (second, how many, number of the first)."""
+        yield from self._db.execute(
+            "SELECT CAST(at AS INTEGER) AS second, count(*), min(number) FROM sends"
+            " WHERE ended IS NOT 0 GROUP BY second"
+        )
 
     @contextmanager
     def _readable(self, name: str) -> Iterator[None]:

@@ -26,6 +26,7 @@ _OFFERS = {
     "audit": "whether the files of a run agree",
     "check": "whether credential, folder, model and hosts answer",
     "cost": "what outputs used and cost, by model and finish",
+    "report": "one HTML page: throughput, latency, cost, errors",
     "prices": "what tokens cost, since when, and who says so",
     "emulator": "the API on this machine",
 }

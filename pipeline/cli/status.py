@@ -42,7 +42,7 @@ def status(*, output: Path, prices: Path | None, as_json: bool) -> None:
     paths, now, table = Paths(output), Clock().now(), price_table(prices)
     running = is_running(output)
     standing = looked_at(
-        paths.checkpoint, lambda seen: _standing(paths, seen, table, now, running=running)
+        paths.checkpoint, lambda seen: standing_of(paths, seen, table, now, running=running)
     )
     if as_json:
         click.echo(encode(in_json(standing, now, table, stamp)).decode())
@@ -51,9 +51,10 @@ def status(*, output: Path, prices: Path | None, as_json: bool) -> None:
         click.echo(clean(sentence))
 
 
-def _standing(
+def standing_of(
     paths: "Paths", seen: "Snapshot", prices: "PriceTable", now: float, *, running: bool
 ) -> "Standing":
+    """What a checkpoint tells, and a look at the files around it."""
     from pipeline.facts import COSTS  # noqa: PLC0415
     from pipeline.polling import RETENTION  # noqa: PLC0415
     from pipeline.spending import Spending  # noqa: PLC0415

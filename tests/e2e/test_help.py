@@ -29,9 +29,9 @@ carrier.__init__, carrier.send = count, tell
 from pipeline.cli import main
 main()
 """
-_COMMANDS = ("run", "estimate", "check", "status", "audit", "cost", "prices", "emulator")
+_COMMANDS = ("run", "estimate", "check", "status", "audit", "cost", "report", "prices", "emulator")
 _SLOW = {
-    *("asyncio", "httpx", "ssl", "sqlite3", "uvicorn", "aiofiles", "jsonlines", "tqdm"),
+    *("asyncio", "httpx", "ssl", "sqlite3", "jinja2", "uvicorn", "aiofiles", "jsonlines", "tqdm"),
     *("jwt", "cryptography", "msgspec", "logging", "json", "importlib.resources"),
     *("importlib.metadata", "tempfile", "random", "secrets", "tomllib", "traceback"),
 }
