@@ -76,6 +76,9 @@ bench-pace: setup ## quota used, rejections, polls, delays and ETAs beside the o
 bench-cost: setup ## memory and time of `cost` on a million rows, beside decoding them
 	$(BIN)/python -m benchmarks.cost
 
+bench: setup ## what a row costs, with quotas lifted, beside the barest client; half an hour
+	$(BIN)/python -m benchmarks.speed
+
 bench-start: setup ## how long commands take to begin, beside Python's own start; a minute
 	$(BIN)/python -m benchmarks.start
 
@@ -97,4 +100,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .bench-peers run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-start bench-scale bench-peers bench-estimate lock clean
+.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench bench-pace bench-cost bench-start bench-scale bench-peers bench-estimate lock clean

@@ -43,13 +43,20 @@ def _driver(name: str) -> tuple[str, ...]:
 
 
 _OURSELVES = ("yagpt-batch", "run", "{input}", "-o", "{output}", "--no-totals")
+_LOCKED = ("--constraint", str(_ROOT / "requirements.lock"))
 _LOOPBACK = ("--endpoint", "http://127.0.0.1:{port}", "--folder-id", "b1gbenchmark")
 _UNLIMITED = ("--rate", "none", "--poll-rate", "none", "--concurrency", "{in_flight}")
 
 CONTENDERS = (
     Contender(
+        "yagpt-batch[fast]",
+        (f"{_ROOT}[fast]", *_LOCKED),
+        (*_OURSELVES, *_LOOPBACK, *_UNLIMITED, "--http", "pyreqwest"),
+        resumes=True,
+    ),
+    Contender(
         "yagpt-batch",
-        (str(_ROOT), "--constraint", str(_ROOT / "requirements.lock")),
+        (str(_ROOT), *_LOCKED),
         (*_OURSELVES, *_LOOPBACK, *_UNLIMITED),
         resumes=True,
     ),

@@ -31,7 +31,9 @@ class Environments:
         place = self.folder / re.sub(r"\W+", "-", contender.name)
         told, asked = place / "requirements.txt", "\n".join(contender.requirements)
         # A folder may hold other code than yesterday: ourselves are installed each time.
-        is_fixed = not any(Path(named).is_dir() for named in contender.requirements)
+        is_fixed = not any(
+            Path(named.partition("[")[0]).is_dir() for named in contender.requirements
+        )
         if is_fixed and told.exists() and told.read_text() == asked:
             return place
         _call(sys.executable, "-m", "venv", "--clear", "--without-pip", str(place))

@@ -6,9 +6,11 @@ call ──Carrier──▶ Reply ──wire──▶ outcome
 └─ UndecodableError ──▶ outcomes.Unsure for a POST, outcomes.Garbled for a GET
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from pipeline import outcomes, wire
 from pipeline.carrier import Carrier, NoAnswerError, NotSentError, UndecodableError
@@ -124,7 +126,7 @@ class Service:
         problem = getattr(outcome, "problem", None)
         if isinstance(problem, Problem):
             clean = _redacted(problem, credential)
-            outcome = replace(outcome, problem=clean)  # type: ignore[arg-type] # those that have one
+            outcome = replace(outcome, problem=clean)
         match outcome:
             case outcomes.Unauthorized(problem):
                 self.keeper.refused(credential, by, problem.message)

@@ -26,6 +26,8 @@ class Sieve:
         self._count += 1
         if not 0.0 <= now - self._since < _LOOKED_EVERY:
             self._look(now)
+        elif self._count > _MOST * self._share:
+            self._share *= 2
         return (line * _SCATTER & _WORD) * self._share <= _WORD
 
     def _look(self, now: float) -> None:

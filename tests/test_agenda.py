@@ -1,7 +1,5 @@
 """Which operation is asked for next, and when."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +29,7 @@ def heard(line: int, accepted_at: float, age: float) -> Asking:
 def answer(seconds: int) -> Answer:
     minutes, rest = divmod(seconds, 60)
     finished = f"2026-01-01T{minutes // 60:02}:{minutes % 60:02}:{rest:02}Z"
-    return dataclasses.replace(ANSWER, created_at="2026-01-01T00:00:00Z", finished_at=finished)
+    return replace(ANSWER, created_at="2026-01-01T00:00:00Z", finished_at=finished)
 
 
 def teach(agenda: Agenda, *seconds: int, model: str | None = None) -> None:

@@ -9,20 +9,11 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
-from pathlib import Path
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
+from benchmarks.certificates import Certificates, made
 from pipeline.carrier import Carrier, NoAnswerError, NotSentError, Reply, UndecodableError
 from pipeline.carriers import Http, carrier
 from pipeline.errors import BadSettings
@@ -346,45 +337,9 @@ def test_many_calls_at_once_each_have_their_own_answer(http: Http) -> None:
 # TLS.
 
 
-@dataclass(frozen=True, slots=True)
-class Certificates:
-    """Files: of an authority, and of a host at 127.0.0.1 with its key."""
-
-    authority: Path
-    host: Path
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Made for this test; nobody else trusts them."""
-    folder = tmp_path_factory.mktemp("tls")
-    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-    names = [
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        for name in ("authority", "host")
-    ]
-    made = [_certificate(names[0], names[which], keys[0], keys[which]) for which in range(2)]
-    private = keys[1].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    found = Certificates(folder / "authority.pem", folder / "host.pem")
-    found.authority.write_bytes(made[0].public_bytes(Encoding.PEM))
-    found.host.write_bytes(made[1].public_bytes(Encoding.PEM) + private)
-    return found
-
-
-def _certificate(
-    by: x509.Name, of: x509.Name, signer: EllipticCurvePrivateKey, key: EllipticCurvePrivateKey
-) -> x509.Certificate:
-    # Certificates are made for the real time.
-    now = datetime.now(UTC)  # noqa: TID251
-    at = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    return (
-        x509.CertificateBuilder(by, of, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=by == of, path_length=None), critical=True)
-        .add_extension(at, critical=False)
-        .sign(signer, hashes.SHA256())
-    )
+    return made(tmp_path_factory.mktemp("tls"))
 
 
 def secured(certificates: Certificates) -> ssl.SSLContext:
