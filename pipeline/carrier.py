@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline import __version__
+from pipeline.errors import BadSettings
 
 CONNECT_TIMEOUT = 10.0
 # Shorter than servers keep idle connections, so that a POST is not sent into one that is just
@@ -51,3 +52,11 @@ class Carrier(Protocol):
 def described(error: Exception) -> str:
     """What a library says, with its type: some raise with an empty message."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def bad_environment(error: Exception) -> BadSettings:
+    """The refusal of an environment that says how calls are to be made, and can't be heeded."""
+    return BadSettings(
+        f"the environment's proxy or certificates can't be used: {described(error)}",
+        "Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+    )

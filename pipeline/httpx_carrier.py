@@ -21,9 +21,9 @@ from pipeline.carrier import (
     NotSentError,
     Reply,
     UndecodableError,
+    bad_environment,
     described,
 )
-from pipeline.errors import BadSettings
 from pipeline.transport import StraightTransport
 
 _TIMEOUT = httpx.Timeout(None, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT)
@@ -59,10 +59,7 @@ class HttpxCarrier:
             if trust_environment and any(os.environ.get(name) for name in _CERTIFICATES):
                 self._certificates()
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-            raise BadSettings(
-                f"the environment's proxy or certificates can't be used: {described(error)}",
-                "Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
-            ) from error
+            raise bad_environment(error) from error
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float

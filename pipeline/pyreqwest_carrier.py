@@ -3,9 +3,11 @@
 HTTP/1.1 only: a connection that breaks takes one call with it, not all that are under way.
 """
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import (
@@ -23,6 +25,7 @@ from pipeline.carrier import (
     NotSentError,
     Reply,
     UndecodableError,
+    bad_environment,
     described,
 )
 
@@ -36,7 +39,12 @@ class PyreqwestCarrier:
     """Carries calls over connections that are kept."""
 
     def __init__(self, *, trust_environment: bool = True) -> None:
-        """Open no connection yet."""
+        """Open no connection yet.
+
+        Raises:
+            BadSettings: the environment's proxy or certificates can't be used.
+
+        """
         builder = (
             ClientBuilder()
             .user_agent(USER_AGENT)
@@ -47,7 +55,14 @@ class PyreqwestCarrier:
         )
         # Nothing compressed is asked for, so that whatever can't be read was broken on the way.
         builder = builder.gzip(False).brotli(False).zstd(False).deflate(False)
-        self._client = (builder if trust_environment else builder.no_proxy()).build()
+        # It goes on without certificates that are not there, and then trusts nobody.
+        named = os.environ.get("SSL_CERT_FILE") if trust_environment else None
+        try:
+            if named:
+                Path(named).read_bytes()
+            self._client = (builder if trust_environment else builder.no_proxy()).build()
+        except (PyreqwestError, ValueError, OSError) as error:
+            raise bad_environment(error) from error
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float

@@ -434,4 +434,24 @@ def test_an_environment_that_can_t_be_used_is_told_at_the_start(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(BadSettings, match="proxy or certificates"):
-        carrier(1, "httpx")
+        carrier(1)
+
+
+def test_a_carrier_that_is_not_installed_is_told_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.carriers.find_spec", lambda _: None)
+    with pytest.raises(BadSettings, match="not installed"):
+        carrier(1, "pyreqwest")
+
+
+def test_without_the_fast_one_httpx_carries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.carriers.find_spec", lambda _: None)
+
+    async def call() -> bytes:
+        async with hosted(lambda _: OK) as host, opened("auto") as to:
+            await post(to, host.url)
+            return host.calls[0].lower()
+
+    # The other one says that it takes any answer.
+    assert b"accept:" not in asyncio.run(call())

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pipeline.carrier import Carrier, Reply
+from pipeline.carrier import Carrier
 from pipeline.carriers import Http, carrier
 from pipeline.clock import Clock
 from pipeline.credentials import Credential
@@ -59,7 +59,7 @@ class Access(Struct, frozen=True):
             raise BadSettings(f"--folder-id {given!r} is no folder id.", "It looks like b1g….")
         if options["emulator"]:
             return cls(endpoints, _EMULATOR, given or FOLDER, emulator=True, http=http)
-        places, asked = Places(environment, endpoints, Clock().now()), _OnDemand(http)
+        places, asked = Places(environment, endpoints, Clock().now()), carrier(1, http)
         try:
             found = await find(places, asked, options["auth"])
             wants_folder = given is None and "://" not in options["model"]
@@ -94,22 +94,3 @@ class Access(Struct, frozen=True):
         folder = self.folder or FOLDER
         with embedded(Config(folder=folder, seed=secrets.randbits(32)), store) as url:
             yield Endpoints(url, url, url, url)
-
-
-class _OnDemand:
-    """A carrier that is made for its first call: most credentials are found without one."""
-
-    def __init__(self, http: Http) -> None:
-        self._http = http
-        self._made: Carrier | None = None
-
-    async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
-    ) -> Reply:
-        if self._made is None:
-            self._made = carrier(1, self._http)
-        return await self._made.send(method, url, headers, body, timeout)
-
-    async def close(self) -> None:
-        if self._made is not None:
-            await self._made.close()
