@@ -2,8 +2,8 @@
 
 A round takes all that is ready. First its facts are committed, in one transaction: intents and
 operation ids, which POSTs and polls wait for. Then the lines of finished rows are written and
-synced, and only then does a second transaction call those rows finished. While one round is on its
-way to the disk, the next one gathers: no window of time to tune.
+synced; the transaction of the next round, which follows at once, calls those rows finished. While
+one round is on its way to the disk, the next one gathers.
 
 The disk's calls block, so they are made in a thread; nothing else touches the files meanwhile.
 After the first failure nothing is written any more: everybody who waits is told.
@@ -49,6 +49,15 @@ class _Round:
         return len(self.facts) + len(self.ends)
 
 
+@dataclass(slots=True)
+class _Written:
+    """Lines that are synced, and that the checkpoint does not call finished yet."""
+
+    finishes: list[Finish] = field(default_factory=list)
+    signatures: dict[str, Signature] = field(default_factory=dict)
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
+
+
 class Recorder:
     """Takes facts and ends; answers when they are on disk."""
 
@@ -67,6 +76,7 @@ class Recorder:
         self._style = style
         self._loop = asyncio.get_running_loop()
         self._next = _Round()
+        self._written = _Written()
         self._ready = asyncio.Event()
         self._closing = False
         self._failure: Exception | None = None
@@ -141,7 +151,7 @@ class Recorder:
             await self._gather()
             self._ready.clear()
             current, self._next = self._next, _Round()
-            if not current:
+            if not current and not self._written.waiting:
                 if self._closing:
                     return
                 continue
@@ -150,7 +160,7 @@ class Recorder:
             except Exception as error:
                 self._fail(current, error)
                 raise
-            if self._closing:
+            if self._closing or self._written.waiting:
                 self._ready.set()
 
     async def _gather(self) -> None:
@@ -161,28 +171,34 @@ class Recorder:
             await asyncio.sleep(0)
 
     async def _write_round(self, current: _Round) -> None:
-        if current.facts:
-            repeated = await self._in_thread(self._commit_facts, current.facts)
+        if current.facts or self._written.waiting:
+            repeated = await self._in_thread(self._commit, current.facts)
             for future, line in current.recorded:
                 if not future.done():
                     future.set_result(line not in repeated)
+            written, self._written = self._written, _Written()
+            for waiting in written.waiting:
+                if not waiting.done():
+                    waiting.set_result(None)
         if current.ends and self._lines_failure is None:
             try:
-                await self._in_thread(self._write_ends, current.ends)
+                finishes, signatures = await self._in_thread(self._append, current.ends)
+                self._written = _Written(finishes, signatures, current.written)
             except RunError as error:
                 # What the checkpoint alone can still take is worth having: ids that were paid for.
                 self._lines_failure = error
-        for written in current.written:
-            if not written.done():
-                _settle(written, self._lines_failure)
+        if self._lines_failure is not None:
+            _refuse(current.written, self._lines_failure)
 
     async def _in_thread(self, call: Callable[[_A], _R], argument: _A) -> _R:
         return await self._loop.run_in_executor(self._thread, call, argument)
 
-    def _commit_facts(self, facts: list[Fact]) -> set[int]:
-        return self._checkpoint.record(facts, {})
+    def _commit(self, facts: list[Fact]) -> set[int]:
+        written = self._written
+        return self._checkpoint.record([*facts, *written.finishes], written.signatures)
 
-    def _write_ends(self, ends: list[End]) -> None:
+    def _append(self, ends: list[End]) -> tuple[list[Finish], dict[str, Signature]]:
+        """Write the lines and sync them; what the checkpoint is to say of them."""
         finishes: list[Finish] = []
         signatures: dict[str, Signature] = {}
         answered = [end for end in ends if isinstance(end.end, Answer)]
@@ -193,7 +209,7 @@ class Recorder:
                 places = file.append(self._lines(group))
                 finishes.extend(_finish(*pair) for pair in zip(group, places, strict=True))
                 signatures[name] = file.signature()
-        self._checkpoint.record(finishes, signatures)
+        return finishes, signatures
 
     def _lines(self, ends: list[End]) -> list[bytes]:
         sources = self._sources(e.line for e in ends if isinstance(e.end, Failure))
@@ -223,12 +239,10 @@ class Recorder:
 
     def _fail(self, current: _Round, error: Exception) -> None:
         self._failure = error
-        waiting: list[asyncio.Future[Any]] = []
+        waiting: list[asyncio.Future[Any]] = [*self._written.waiting]
         for lot in (current, self._next):
             waiting += [*(future for future, _ in lot.recorded), *lot.written]
-        for future in waiting:
-            if not future.done():
-                future.set_exception(error)
+        _refuse(waiting, error)
 
 
 def _fetched(future: asyncio.Future[bool]) -> None:
@@ -236,11 +250,10 @@ def _fetched(future: asyncio.Future[bool]) -> None:
         future.exception()
 
 
-def _settle(future: asyncio.Future[None], failure: RunError | None) -> None:
-    if failure is None:
-        future.set_result(None)
-    else:
-        future.set_exception(failure)
+def _refuse(waiting: Iterable[asyncio.Future[Any]], error: Exception) -> None:
+    for future in waiting:
+        if not future.done():
+            future.set_exception(error)
 
 
 def _finish(end: End, place: Span) -> Finish:
