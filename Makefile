@@ -76,16 +76,28 @@ bench-pace: setup ## quota used, rejections, polls, delays and ETAs beside the o
 bench-cost: setup ## memory and time of `cost` on a million rows, beside decoding them
 	$(BIN)/python -m benchmarks.cost
 
+bench: setup ## what a row costs, with quotas lifted, beside the barest client; half an hour
+	$(BIN)/python -m benchmarks.speed
+
+bench-start: setup ## how long commands take to begin, beside Python's own start; a minute
+	$(BIN)/python -m benchmarks.start
+
+bench-scale: setup ## starts, looks and memory with ten thousand to a million rows done; some minutes
+	$(BIN)/python -m benchmarks.scale
+
 bench-estimate: setup ## how often estimates hold the bill, and how narrow they are; about a minute
 	$(BIN)/python -m benchmarks.estimate
+
+bench-peers: setup ## CPU, memory and speed beside six other tools, which it installs; about half an hour
+	$(BIN)/python -m benchmarks.peers
 
 lock: ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --no-emit-find-links \
-	  --python-version 3.11 --group dev --upgrade pyproject.toml --output-file requirements.lock
+	  --python-version 3.11 --group dev --extra fast --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench-peers run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-estimate lock clean
+.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench bench-pace bench-cost bench-start bench-scale bench-peers bench-estimate lock clean

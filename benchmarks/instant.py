@@ -1,10 +1,12 @@
 """A server that does next to nothing, so that what is measured beside it is the client.
 
-    python -m benchmarks.instant [--delay 0.05] [--certificate FILE --key FILE]
+    python -m benchmarks.instant [--port 0] [--delay 0.05] [--certificate FILE --key FILE]
 
 It speaks just enough HTTP/1.1 for the two calls of a row: any POST begins an operation, any GET
-finds it over, `/counts` tells how many of each there were. It prints its port and serves until
-its standard input ends. `--delay`: seconds that each answer is held back.
+finds it over. For other clients a POST to `…/chat/completions` is answered with a chat completion.
+It prints its port and serves until its standard input ends; then it prints what `/counts` tells,
+too: how many there were of each, and when the first call came since that was asked for last, by
+the machine's monotonic clock (null: none). `--delay`: seconds that each answer is held back.
 """
 
 import select
@@ -30,10 +32,18 @@ _OVER = (
     b'"modelVersion":"18.01.2024"},"id":"%s","description":"Async GPT Completion",'
     b'"createdAt":"%s","createdBy":"ajebench","modifiedAt":"%s"}'
 )
+_COMPLETED = (
+    b'{"id":"chatcmpl-%d","object":"chat.completion","created":%d,"model":"yandexgpt-lite",'
+    b'"choices":[{"index":0,"message":{"role":"assistant","content":"%s","refusal":null},'
+    b'"logprobs":null,"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":31,"completion_tokens":64,"total_tokens":95}}'
+)
 _HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nserver: instant\r\ndate: %s\r\n"
     b"x-request-id: 6a1c0f5e-2f0d-4c64-9f0e-2a9d5c7f0b11\r\ncontent-length: %d\r\n\r\n"
 )
+# Where an OpenAI client's path ends, and how far into a request to look for it.
+_CHAT, _LINE = b"/chat/completions ", 100
 _ANSWER = "Вода кипит при ста градусах на уровне моря, а в горах раньше, и чем выше, тем раньше."
 
 
@@ -41,13 +51,13 @@ class _Stamps:
     """The time as the service writes it, made anew once a second."""
 
     def __init__(self) -> None:
-        self._second = 0
+        self.second = 0
         self.now = self.date = b""
 
     def look(self) -> None:
         second = int(time.time())  # noqa: TID251 - a server's own clock
-        if second != self._second:
-            self._second = second
+        if second != self.second:
+            self.second = second
             moment = time.gmtime(second)
             self.now = time.strftime("%Y-%m-%dT%H:%M:%SZ", moment).encode()
             self.date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", moment).encode()
@@ -56,22 +66,29 @@ class _Stamps:
 class Instant:
     """One thread, one loop, no parser."""
 
-    def __init__(self, delay: float, context: ssl.SSLContext | None) -> None:
+    def __init__(self, delay: float, context: ssl.SSLContext | None, port: int = 0) -> None:
         self._delay = delay
         self._context = context
         self._stamps = _Stamps()
         self._posts = self._gets = 0
+        self._first: float | None = None
         self._text = _ANSWER.encode()
         self._open: dict[int, socket.socket] = {}
         self._rest: dict[int, bytes] = {}
         self._held: deque[tuple[float, int, bytes]] = deque()
         self._poll = select.epoll()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
         self._poll.register(self._listener.fileno(), select.EPOLLIN)
 
     @property
     def port(self) -> int:
         return int(self._listener.getsockname()[1])
+
+    def counts(self) -> bytes:
+        """What was asked for so far, as JSON."""
+        first, self._first = self._first, None
+        told = b"null" if first is None else b"%.6f" % first
+        return b'{"posts":%d,"gets":%d,"first":%s}' % (self._posts, self._gets, told)
 
     def serve(self) -> None:
         """Answer until standard input ends."""
@@ -138,17 +155,23 @@ class Instant:
     def _answer(self, fd: int, request: bytes) -> None:
         self._stamps.look()
         now = self._stamps.now
+        is_call = not request.startswith(b"GET /counts")
+        if is_call and self._first is None:
+            self._first = time.monotonic()  # noqa: TID251 - as above
         if request.startswith(b"POST"):
             self._posts += 1
-            body = _BEGUN % (self._posts, now, now)
-        elif request.startswith(b"GET /counts"):
-            body = b'{"posts":%d,"gets":%d}' % (self._posts, self._gets)
+            if request.find(_CHAT, 0, _LINE) < 0:
+                body = _BEGUN % (self._posts, now, now)
+            else:
+                body = _COMPLETED % (self._posts, self._stamps.second, self._text)
+        elif not is_call:
+            body = self.counts()
         else:
             self._gets += 1
             path = request[4 : request.index(b" ", 4)]
             body = _OVER % (self._text, path[path.rindex(b"/") + 1 :], now, now)
         reply = _HEAD % (self._stamps.date, len(body)) + body
-        if self._delay:
+        if self._delay and is_call:
             at = time.monotonic() + self._delay  # noqa: TID251 - as above
             self._held.append((at, fd, reply))
         else:
@@ -163,17 +186,19 @@ class Instant:
 
 
 @click.command(help=__doc__)
+@click.option("--port", default=0, show_default=True)
 @click.option("--delay", default=0.0, show_default=True)
 @click.option("--certificate", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path))
-def main(delay: float, certificate: Path | None, key: Path | None) -> None:
+def main(port: int, delay: float, certificate: Path | None, key: Path | None) -> None:
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-    server = Instant(delay, context)
+    server = Instant(delay, context, port)
     print(server.port, flush=True)
     server.serve()
+    print(server.counts().decode())
 
 
 if __name__ == "__main__":

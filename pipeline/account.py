@@ -7,7 +7,7 @@ from decimal import Decimal
 from pipeline.bill import Bill, Known, Part, Said
 from pipeline.codec import Json
 from pipeline.prices import PriceTable, money
-from pipeline.totals import Sums, Tally, Totals, add, sum_of, usage_object
+from pipeline.totals import Sums, Tally, Totals, add, in_doubt, sum_of, usage_object
 
 _ORDER = ("ok", "failed", "held")
 _DIGITS = Decimal("0.000001")
@@ -170,7 +170,7 @@ def _group(group: Group, prices: PriceTable) -> Json:
     }
 
 
-# Tables.
+# Tables, and sentences.
 
 _HEAD = ("model", "finish", "rows", "tokens in", "out", "reasoning")
 _OUTCOMES = {"failed": "failed", "held": "held in doubt"}
@@ -199,6 +199,27 @@ def _cells(sums: Sums, costs: Sequence[Decimal | None]) -> list[str]:
 
 def _shown(amount: Decimal | None, digits: int) -> str:
     return "unknown" if amount is None else f"{amount:,.{digits}f}"
+
+
+def sentences(account: Account, prices: PriceTable) -> Iterator[str]:
+    """What to tell below the table."""
+    lists = account.lists(prices)
+    if lists:
+        yield f"Prices of {', '.join(lists)}."
+    unknown = sum(part.tally.sums.unknown for part in account.parts)
+    if unknown:
+        yield f"Rows whose usage is not known, and not in these sums: {unknown:,}."
+    emulated = account.emulated()
+    if emulated:
+        yield f"Rows of runs with the emulator: {emulated:,}, not billed but priced all the same."
+    doubts, replaced = account.doubts(), account.replaced()
+    if doubts:
+        yield in_doubt(doubts, account.doubt_cost(prices), prices.currency)
+    for output in account.without_doubts():
+        yield f"Doubts are not known: {output} has neither its checkpoint beside it nor totals."
+    if replaced is not None and replaced.unknown:
+        lost = f"{replaced.unknown:,}"
+        yield f"Operations paid for and superseded, whose usage is not known: {lost}."
 
 
 def records(account: Account, prices: PriceTable) -> Iterator[list[str]]:

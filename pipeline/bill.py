@@ -1,6 +1,6 @@
 """What lines of results come to: a few sums, however many lines there are. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, NamedTuple
@@ -69,7 +69,7 @@ class _Error(msgspec.Struct, gc=False):
     stage: str | None = None
 
 
-class _Line(msgspec.Struct, gc=False):
+class Line(msgspec.Struct, gc=False):
     """What of a line matters here. Lines of every version have these, or lack some."""
 
     status: str | None = None
@@ -103,9 +103,11 @@ class _TotalsLine(msgspec.Struct):
     totals: _Totals
 
 
-_decode = msgspec.json.Decoder(_Line).decode
-# Outcome, model ('' is the run's), finish, day, and whether the emulator answered.
-_Key = tuple[str, str, str | None, Day | None, bool]
+_decode = msgspec.json.Decoder(Line).decode
+Key = tuple[str, str, str | None, Day | None, bool]
+"""Outcome, model ('' is the run's), finish, day, and whether the emulator answered."""
+Seen = Callable[[Key, Line, bytes], None]
+"""Is shown each line that counts, where it counts and what of it is decoded."""
 
 
 @dataclass(slots=True)
@@ -114,14 +116,16 @@ class Fold:
 
     `recipe` is what the run made of its input, where that is known: what failed has its model in
     its row. `results` counts lines taken, `unread` those that are none; `remarks` names some.
+    `seen` may look at each line taken.
     """
 
     recipe: Recipe | None = None
+    seen: Seen | None = None
     results: int = 0
     unread: int = 0
     said: Said | None = None
     remarks: list[str] = field(default_factory=list)
-    _sums: dict[_Key, list[int]] = field(default_factory=dict)
+    _sums: dict[Key, list[int]] = field(default_factory=dict)
     _name: str = ""
     _lines: int = 0
 
@@ -157,7 +161,7 @@ class Fold:
         if not data.strip():
             return
         try:
-            line = msgspec.convert(codec.decode(data), _Line)
+            line = msgspec.convert(codec.decode(data), Line)
         except (ValueError, RecursionError):
             self._refuse(number)
         else:
@@ -169,7 +173,7 @@ class Fold:
             told = "this line is no result, and is not counted."
             self.remarks.append(f"{self._name}:{number}: {told}")
 
-    def _add(self, line: _Line, data: bytes, number: int) -> None:
+    def _add(self, line: Line, data: bytes, number: int) -> None:
         key = self._key(line, data)
         if key is None:
             if data.startswith(_TOTALS):
@@ -178,6 +182,8 @@ class Fold:
                 self._refuse(number)
             return
         self.results += 1
+        if self.seen is not None:
+            self.seen(key, line, data)
         sums = self._sums.get(key)
         if sums is None:
             sums = self._sums[key] = [0] * 6
@@ -192,7 +198,7 @@ class Fold:
         sums[4] += usage.reasoning_tokens
         sums[5] += usage.input_tokens + usage.completion_tokens if total is None else total
 
-    def _key(self, line: _Line, data: bytes) -> _Key | None:
+    def _key(self, line: Line, data: bytes) -> Key | None:
         """Where a line counts; None where it is no result."""
         if line.status == "ok" or (line.status is None and line.usage is not None):
             day = day_of(line.finished_at, line.created_at)

@@ -11,14 +11,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
+from functools import partial
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-def _steady() -> float:
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)
+_steady = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Clock:
@@ -56,6 +55,12 @@ def stamp(moment: float) -> str:
 def local_day_and_time(moment: float) -> str:
     """A moment as people here read it: ``2026-11-20 23:10``."""
     return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def zone_at(moment: float) -> int:
+    """How many seconds the time of day here is ahead of UTC at a moment."""
+    ahead = datetime.fromtimestamp(moment).astimezone().utcoffset()
+    return 0 if ahead is None else int(ahead.total_seconds())
 
 
 def moment_of(text: str, now: float) -> float:

@@ -9,9 +9,11 @@ call of a tool is no answer yet, and is left alone.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pipeline import codec
 from pipeline.codec import Json
@@ -31,13 +33,11 @@ _STOPPED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AnyObject:
+class AnyObject(Struct, frozen=True):
     """Any JSON object."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fitting:
+class Fitting(Struct, frozen=True):
     """What fits a schema, which stands here as JSON text."""
 
     schema: bytes
@@ -46,8 +46,7 @@ class Fitting:
 Form = AnyObject | Fitting
 
 
-@dataclass(frozen=True, slots=True)
-class Misfit:
+class Misfit(Struct, frozen=True):
     """Why an answer does not have its form: `code` is for scripts, `message` for people."""
 
     code: str

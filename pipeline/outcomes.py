@@ -4,8 +4,9 @@
 `submitting` and `polling` decide what each means.
 """
 
-from dataclasses import dataclass
 from typing import NewType
+
+from msgspec import Struct
 
 from pipeline.codec import Json
 from pipeline.gate import Throttle
@@ -13,8 +14,7 @@ from pipeline.gate import Throttle
 OperationId = NewType("OperationId", str)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Why the service said no: a code (gRPC's name, else ``HTTP_nnn``), its words, its id."""
 
     code: str
@@ -22,88 +22,76 @@ class Problem:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The POST created an operation."""
 
     operation_id: OperationId
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """Not accepted, and never will be. `shared`: for a reason that is not the row's own."""
 
     problem: Problem
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Throttled:
+class Throttled(Struct, frozen=True):
     """Refused for now: a quota."""
 
     throttle: Throttle
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Unauthorized:
+class Unauthorized(Struct, frozen=True):
     """The credential was not accepted."""
 
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Forbidden:
+class Forbidden(Struct, frozen=True):
     """The credential was accepted, the call was not."""
 
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class NotFound:
+class NotFound(Struct, frozen=True):
     """For a POST the model or path, for a GET the operation."""
 
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     """Refused for now, by the service's own account."""
 
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Misdirected:
+class Misdirected(Struct, frozen=True):
     """The host does not offer the call, or points elsewhere."""
 
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class NotSent:
+class NotSent(Struct, frozen=True):
     """No byte of the call left this machine."""
 
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Unsure:
+class Unsure(Struct, frozen=True):
     """Sent, and what became of it is unknown. `outage`: the host failed rather than answered."""
 
     problem: Problem
     outage: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class StillRunning:
+class StillRunning(Struct, frozen=True):
     """The operation is not done. `age` in seconds, by the service's own clock alone."""
 
     age: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens as the service counted them."""
 
     input_tokens: int
@@ -112,15 +100,13 @@ class Usage:
     total_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(Struct, frozen=True):
     """A JSON value; null is one."""
 
     value: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a finished operation says. Times are the operation's own words.
 
     `data` is the text as JSON, where that was asked for and has the form that was asked for.
@@ -137,8 +123,7 @@ class Answer:
     data: Data | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The operation ended with an error, or with nothing that could be an answer."""
 
     problem: Problem
@@ -146,15 +131,13 @@ class Failed:
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Garbled:
+class Garbled(Struct, frozen=True):
     """A 200 that can't be read as this operation."""
 
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """What the tokenizer makes of a request, the chat template included."""
 
     tokens: int

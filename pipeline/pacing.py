@@ -7,7 +7,7 @@ was learned of the quotas.
 from collections.abc import Callable
 from functools import partial
 
-from pipeline.facts import POLLED_UNTIL, QUOTAS, Ended, Note
+from pipeline.facts import POLLED_UNTIL, QUOTAS, RATES, Ended, Note
 from pipeline.pace import Pace
 from pipeline.rates import Rate
 from pipeline.recorder import Recorder
@@ -27,6 +27,9 @@ def paces(
     _go_on_learning(submits, QUOTAS["submits"], files, recorder, now, remember)
     _go_on_learning(polls, QUOTAS["polls"], files, recorder, now, None)
     _restore_submits(submits, files, recorder, now)
+    # What `auto` finds out is no limit that anybody set.
+    kept_to = None if settings.auto_rate else " ".join(map(str, settings.rates))
+    recorder.post(Note(RATES, kept_to))
     if files.resumed:
         polls.fill(now, _polled_until(files, now))
     return submits, polls

@@ -8,7 +8,9 @@ from pipeline.entry import repeated
 from pipeline.errors import BadData
 from pipeline.facts import Cursor
 from pipeline.outset import Outset
+from pipeline.prices import PriceTable
 from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
+from pipeline.settings import Settings
 from pipeline.source import Line, Source
 
 ROWS = 10_000
@@ -76,6 +78,12 @@ def rows_ahead(report: Report, source: Source, limit: int | None) -> int | None:
         return None
     rows = report.rows * source.signature().size / report.read.offset
     return round(min(rows, limit or rows) * report.outset.rows / report.rows)
+
+
+def foretold(report: Report, source: Source, settings: Settings, prices: PriceTable) -> str:
+    """What a run that begins will roughly come to; the report has a row that is fit."""
+    ahead = rows_ahead(report, source, settings.limit)
+    return report.outset.sentence(ahead, prices, settings.rates, settings.poll_rates)
 
 
 async def look(source: Source, recipe: Recipe, start: Cursor, limit: int | None) -> Report:

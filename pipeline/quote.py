@@ -98,11 +98,11 @@ def _roubles(amount: Decimal) -> str:
 def lasting(duration: Duration) -> str:
     """How long submitting takes, and what binds."""
     bound_by = f", bound by {duration.bound_by.words}" if duration.bound_by else ", with no limit"
-    return f"{_span(duration.seconds)} and the last answers{bound_by}"
+    return f"{span(duration.seconds)} and the last answers{bound_by}"
 
 
-def _span(seconds: float) -> str:
-    """``7 h 08 min``; to the minute from an hour on."""
+def span(seconds: float) -> str:
+    """``7 h 08 min``; to the minute from an hour on, to the second below."""
     if seconds < _HOUR:
         minutes, rest = divmod(round(seconds), _MINUTE)
         return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -12,10 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.bill import Bill, Fold, Known, bill
+from pipeline.bill import Bill, Fold, Known, Seen, bill
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Ways
-from pipeline.recovery import Paths
+from pipeline.paths import Paths
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.source import Source
 
@@ -38,16 +38,16 @@ def chosen(outputs: Iterable[Path]) -> list[Path]:
     return [path for real, path in given.items() if real not in beside]
 
 
-def receipt(output: Path) -> Receipt:
-    """Read an output and the errors file beside it.
+def receipt(output: Path, seen: Seen | None = None) -> Receipt:
+    """Read an output and the errors file beside it; `seen` may look at each line that counts.
 
     Raises:
         StorageFailed: the disk fails.
 
     """
     remarks: list[str] = []
-    known = _known(_paths(output).checkpoint, remarks)
-    fold = Fold(None if known is None else known.recipe)
+    known = _known(paths_of(output).checkpoint, remarks)
+    fold = Fold(None if known is None else known.recipe, seen)
     is_whole = True
     for path in (output, *_errors_files(output)):
         try:
@@ -61,13 +61,13 @@ def receipt(output: Path) -> Receipt:
     return Receipt(made, [*fold.last_remarks(), *remarks], failed)
 
 
-def _paths(output: Path) -> Paths:
+def paths_of(output: Path) -> Paths:
     """The files of a run whose output may have been compressed since."""
     return Paths(output.with_suffix("") if output.suffix in _COMPRESSED else output)
 
 
 def _errors_files(output: Path) -> list[Path]:
-    errors = _paths(output).errors
+    errors = paths_of(output).errors
     names = [errors, *(errors.with_name(errors.name + ending) for ending in _COMPRESSED)]
     return [path for path in names if path.is_file()][:1]
 

@@ -2,8 +2,8 @@
 
 A round takes all that is ready. First its facts are committed, in one transaction: intents and
 operation ids, which POSTs and polls wait for. Then the lines of finished rows are written and
-synced, and only then does a second transaction call those rows finished. While one round is on its
-way to the disk, the next one gathers: no window of time to tune.
+synced; the transaction of the next round, which follows at once, calls those rows finished. While
+one round is on its way to the disk, the next one gathers.
 
 The disk's calls block, so they are made in a thread; nothing else touches the files meanwhile.
 After the first failure nothing is written any more: everybody who waits is told.
@@ -20,9 +20,11 @@ from pipeline.errors import RunError
 from pipeline.facts import End, Fact, Finish, Signature, Span
 from pipeline.outcomes import Answer
 from pipeline.output import Lines
-from pipeline.records import Failure, failed_line, result_line
+from pipeline.records import Failure, Known, failed_line, result_line
 from pipeline.source import Source
 
+# A commit costs as much as what it says of ten rows, however little that is.
+_LONGEST_GATHERING = 0.01
 _A = TypeVar("_A")
 _R = TypeVar("_R")
 
@@ -43,8 +45,17 @@ class _Round:
     recorded: list[tuple[asyncio.Future[bool], int | None]] = field(default_factory=list)
     written: list[asyncio.Future[None]] = field(default_factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(self.facts or self.ends)
+    def __len__(self) -> int:
+        return len(self.facts) + len(self.ends)
+
+
+@dataclass(slots=True)
+class _Written:
+    """Lines that are synced, and that the checkpoint does not call finished yet."""
+
+    finishes: list[Finish] = field(default_factory=list)
+    signatures: dict[str, Signature] = field(default_factory=dict)
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
 
 class Recorder:
@@ -63,7 +74,9 @@ class Recorder:
         self._output = output
         self._open_errors = errors
         self._style = style
+        self._loop = asyncio.get_running_loop()
         self._next = _Round()
+        self._written = _Written()
         self._ready = asyncio.Event()
         self._closing = False
         self._failure: Exception | None = None
@@ -78,17 +91,26 @@ class Recorder:
             RunError: they could not be written, nor can anything be from now on.
 
         """
-        return await self.post(*facts, line=line)
+        future = self._loop.create_future()
+        if not self._refuses(future):
+            self._next.recorded.append((future, line))
+            self.post(*facts)
+        return bool(await future)
 
-    def post(self, *facts: Fact, line: int | None = None) -> asyncio.Future[bool]:
-        """Queue facts now, in this order after all that was queued before; as `record`."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if self._refuses(future):
-            return future
-        self._next.facts.extend(facts)
-        self._next.recorded.append((future, line))
-        self._ready.set()
+    def announce(self, *facts: Fact, line: int) -> asyncio.Future[bool]:
+        """Queue facts now; the future is as `record`."""
+        future = self._loop.create_future()
+        # Whoever asked may be gone by then; an error that no one fetches is no bug.
+        future.add_done_callback(_fetched)
+        if not self._refuses(future):
+            self._next.recorded.append((future, line))
+            self.post(*facts)
         return future
+
+    def post(self, *facts: Fact) -> None:
+        """Queue facts now, in this order after all that was queued before; nobody waits."""
+        self._next.facts.extend(facts)
+        self._ready.set()
 
     async def write(self, end: End) -> None:
         """Return when the row's line is synced and the checkpoint calls it finished.
@@ -97,7 +119,7 @@ class Recorder:
             RunError: as `record`.
 
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         if not self._refuses(future):
             self._next.ends.append(end)
             self._next.written.append(future)
@@ -126,9 +148,10 @@ class Recorder:
         """
         while True:
             await self._ready.wait()
+            await self._gather()
             self._ready.clear()
             current, self._next = self._next, _Round()
-            if not current:
+            if not current and not self._written.waiting:
                 if self._closing:
                     return
                 continue
@@ -137,33 +160,45 @@ class Recorder:
             except Exception as error:
                 self._fail(current, error)
                 raise
-            if self._closing:
+            if self._closing or self._written.waiting:
                 self._ready.set()
 
+    async def _gather(self) -> None:
+        """Let others have their turn for as long as each turn brings more, but not for long."""
+        now = self._loop.time
+        latest, before = now() + _LONGEST_GATHERING, 0
+        while before < (before := len(self._next)) and now() < latest:  # noqa: ASYNC110 - by turns
+            await asyncio.sleep(0)
+
     async def _write_round(self, current: _Round) -> None:
-        if current.facts:
-            repeated = await self._in_thread(self._commit_facts, current.facts)
+        if current.facts or self._written.waiting:
+            repeated = await self._in_thread(self._commit, current.facts)
             for future, line in current.recorded:
                 if not future.done():
                     future.set_result(line not in repeated)
+            written, self._written = self._written, _Written()
+            for waiting in written.waiting:
+                if not waiting.done():
+                    waiting.set_result(None)
         if current.ends and self._lines_failure is None:
             try:
-                await self._in_thread(self._write_ends, current.ends)
+                finishes, signatures = await self._in_thread(self._append, current.ends)
+                self._written = _Written(finishes, signatures, current.written)
             except RunError as error:
                 # What the checkpoint alone can still take is worth having: ids that were paid for.
                 self._lines_failure = error
-        for written in current.written:
-            if not written.done():
-                _settle(written, self._lines_failure)
+        if self._lines_failure is not None:
+            _refuse(current.written, self._lines_failure)
 
     async def _in_thread(self, call: Callable[[_A], _R], argument: _A) -> _R:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, call, argument)
+        return await self._loop.run_in_executor(self._thread, call, argument)
 
-    def _commit_facts(self, facts: list[Fact]) -> set[int]:
-        return self._checkpoint.record(facts, {})
+    def _commit(self, facts: list[Fact]) -> set[int]:
+        written = self._written
+        return self._checkpoint.record([*facts, *written.finishes], written.signatures)
 
-    def _write_ends(self, ends: list[End]) -> None:
+    def _append(self, ends: list[End]) -> tuple[list[Finish], dict[str, Signature]]:
+        """Write the lines and sync them; what the checkpoint is to say of them."""
         finishes: list[Finish] = []
         signatures: dict[str, Signature] = {}
         answered = [end for end in ends if isinstance(end.end, Answer)]
@@ -174,15 +209,14 @@ class Recorder:
                 places = file.append(self._lines(group))
                 finishes.extend(_finish(*pair) for pair in zip(group, places, strict=True))
                 signatures[name] = file.signature()
-        self._checkpoint.record(finishes, signatures)
+        return finishes, signatures
 
     def _lines(self, ends: list[End]) -> list[bytes]:
         sources = self._sources(e.line for e in ends if isinstance(e.end, Failure))
-        return [self._line(end, sources) for end in ends]
+        known = self._checkpoint.known_of((e.line for e in ends), self._style.model)
+        return [self._line(end, known[end.line], sources) for end in ends]
 
-    def _line(self, end: End, sources: dict[int, bytes]) -> bytes:
-        known = self._checkpoint.known(end.line, self._style.model)
-        assert known is not None, f"line {end.line} ends without having begun"  # noqa: S101
+    def _line(self, end: End, known: Known, sources: dict[int, bytes]) -> bytes:
         if end.shown_id is not None:
             known = replace(known, id=end.shown_id)
         if isinstance(end.end, Answer):
@@ -198,8 +232,6 @@ class Recorder:
         return {line: data for (line, _), data in zip(spans, fetched, strict=True)}
 
     def _refuses(self, future: asyncio.Future[Any]) -> bool:
-        # Nobody need wait for a future of ours; an error that no one fetches is no bug.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         if self._failure is None:
             return False
         future.set_exception(self._failure)
@@ -207,19 +239,21 @@ class Recorder:
 
     def _fail(self, current: _Round, error: Exception) -> None:
         self._failure = error
-        waiting: list[asyncio.Future[Any]] = []
+        waiting: list[asyncio.Future[Any]] = [*self._written.waiting]
         for lot in (current, self._next):
             waiting += [*(future for future, _ in lot.recorded), *lot.written]
-        for future in waiting:
-            if not future.done():
-                future.set_exception(error)
+        _refuse(waiting, error)
 
 
-def _settle(future: asyncio.Future[None], failure: RunError | None) -> None:
-    if failure is None:
-        future.set_result(None)
-    else:
-        future.set_exception(failure)
+def _fetched(future: asyncio.Future[bool]) -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+def _refuse(waiting: Iterable[asyncio.Future[Any]], error: Exception) -> None:
+    for future in waiting:
+        if not future.done():
+            future.set_exception(error)
 
 
 def _finish(end: End, place: Span) -> Finish:

@@ -7,6 +7,8 @@ after a crash is the row that was read before. No line raises; what is wrong wit
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from pipeline.codec import Json, NotJson, TooDeep, decode, encode
 from pipeline.form import BadSchema, Form, form_of, request_fields
 from pipeline.messages import Fields, LineError, has_system, name_of, shown
@@ -34,8 +36,7 @@ class Recipe:
     form: Form | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A line that can be asked.
 
     `line` counts from 1, blank lines too. `model` is as asked for, a name or a URI. `kept` is a
@@ -57,8 +58,7 @@ class Row:
     own_form: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
+class BadRow(Struct, frozen=True):
     """A line that can't be asked: `code` is stable, `message` is one sentence for people."""
 
     line: int
@@ -70,7 +70,7 @@ class BadRow:
 
 def is_blank(data: bytes) -> bool:
     """Whether a line is to be skipped; it counts as a line all the same."""
-    return not data.strip() or not data.removeprefix(_BOM).strip()
+    return not data or data.isspace() or (data.startswith(_BOM) and not data[3:].strip())
 
 
 def parse_row(line: int, data: bytes, recipe: Recipe) -> Row | BadRow:
@@ -224,7 +224,7 @@ def _uri(model: str, folder: str | None) -> str:
 
 def _with_system(asked: Asked, command: str | None) -> list[Json]:
     system = asked.system
-    if system is None and not has_system(asked.messages):
+    if system is None and command is not None and not has_system(asked.messages):
         system = command
     if system is None:
         return asked.messages

@@ -6,9 +6,11 @@ call ──Carrier──▶ Reply ──wire──▶ outcome
 └─ UndecodableError ──▶ outcomes.Unsure for a POST, outcomes.Garbled for a GET
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from pipeline import outcomes, wire
 from pipeline.carrier import Carrier, NoAnswerError, NotSentError, UndecodableError
@@ -72,7 +74,7 @@ class Service:
 
     async def poll(self, operation_id: str, timeout: float) -> PollOutcome:
         """GET an operation."""
-        url = f"{self._endpoints.operations}/operations/{quote(operation_id, safe='')}"
+        url = f"{self._endpoints.operations}/operations/{_quoted(operation_id)}"
         credential = self.keeper.credential
         headers = credential.headers(None)
         try:
@@ -124,7 +126,7 @@ class Service:
         problem = getattr(outcome, "problem", None)
         if isinstance(problem, Problem):
             clean = _redacted(problem, credential)
-            outcome = replace(outcome, problem=clean)  # type: ignore[arg-type] # those that have one
+            outcome = replace(outcome, problem=clean)
         match outcome:
             case outcomes.Unauthorized(problem):
                 self.keeper.refused(credential, by, problem.message)
@@ -144,6 +146,12 @@ class Service:
         headers = credential.headers(self._account.folder)
         headers["content-type"] = "application/json"
         return headers
+
+
+def _quoted(operation_id: str) -> str:
+    """As a part of a path; the service's own ids are letters and digits."""
+    is_plain = operation_id.isascii() and operation_id.isalnum()
+    return operation_id if is_plain else quote(operation_id, safe="")
 
 
 def _redacted(problem: Problem, credential: Credential) -> Problem:

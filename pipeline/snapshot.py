@@ -13,12 +13,12 @@ import msgspec
 from pipeline import codec, tally
 from pipeline.bystander import Disturbed, database
 from pipeline.errors import BadData, StorageFailed
-from pipeline.eta import Eta
 from pipeline.evidence import Doubted, Kept, Recorded
 from pipeline.facts import (
     APPLICATION,
     ETA,
     OUTAGES,
+    RATES,
     ROWS,
     UNDATED,
     UNDATED_VERSION,
@@ -27,6 +27,8 @@ from pipeline.facts import (
     Signature,
 )
 from pipeline.matching import Key
+from pipeline.prospect import Eta
+from pipeline.rates import Rate
 from pipeline.standing import Operation, Operations, Outage
 from pipeline.totals import Sums, Totals
 
@@ -118,11 +120,8 @@ class Snapshot:
 
     def cursor(self) -> Cursor:
         place = self.meta("cursor")
-        if place is None:
-            return Cursor()
         with self._readable("cursor"):
-            offset, line, rows, is_open = map(int, place.split())
-            return Cursor(offset, line, rows, bool(is_open))
+            return Cursor.parse(place)
 
     def expected(self) -> int | None:
         """How many rows the run will come to, where it has counted them."""
@@ -141,6 +140,19 @@ class Snapshot:
         found = self.meta(ETA)
         with self._readable("eta"):
             return None if found is None else msgspec.json.decode(found, type=Eta)
+
+    def rates(self) -> tuple[Rate, ...] | None:
+        """The limits on submits that its last process kept to; None where it did not say."""
+        found = self.meta(RATES)
+        with self._readable("rates"):
+            return None if found is None else tuple(map(Rate.parse, found.split()))
+
+    def sends(self) -> Iterator[tuple[int, int, int]]:
+        """POSTs sent in the last two days at least, as (second, how many, number of the first)."""
+        yield from self._db.execute(
+            "SELECT CAST(at AS INTEGER) AS second, count(*), min(number) FROM sends"
+            " WHERE ended IS NOT 0 GROUP BY second"
+        )
 
     @contextmanager
     def _readable(self, name: str) -> Iterator[None]:

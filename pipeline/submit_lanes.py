@@ -167,9 +167,8 @@ class SubmitLanes:
         if begin is not None:
             self._course.counts.open += 1
         sent, intent = Sent(self._number, now), begin or Move(row.line, state)
-        recorded = self._course.recorder.post(
-            sent, intent, *self._course.marked(row), line=row.line
-        )
+        marks = self._course.marked(row)
+        recorded = self._course.recorder.announce(sent, intent, *marks, line=row.line)
         self._course.counts.posting += 1
         return _Posting(entry, row, state, self._number, now, recorded)
 

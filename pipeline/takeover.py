@@ -1,15 +1,14 @@
 """Rows that an earlier process began, brought to where this one goes on with them.
 
-What they cost, or can have cost, is counted before anything new is submitted.
+What they cost, or can have cost, is counted before anything new is submitted. They are placed one
+by one as they are read, and remembered in that place alone: there may be very many.
 """
-
-from collections.abc import Iterable
 
 from pipeline.checkpoint import Checkpoint
 from pipeline.course import Course
 from pipeline.facts import FORMS, LATENCY, Pending
 from pipeline.form import Form
-from pipeline.item import Gone, Intended, Running
+from pipeline.item import Gone, Intended, Running, State
 from pipeline.spending import Spending
 
 
@@ -24,30 +23,31 @@ async def take_over(checkpoint: Checkpoint, course: Course, model: str, now: flo
     counts.ok, counts.failed = totals.rows("ok"), totals.rows("failed")
     counts.held, counts.doubts = totals.rows("held"), totals.doubt_count
     course.agenda.recall(checkpoint.meta(LATENCY))
-    pending = list(checkpoint.pending())
-    counts.open = len(pending)
     course.has_own_forms = checkpoint.meta(FORMS) is not None
-    forms = await _forms(course, pending)
-    for row in pending:
+    own = await _own_forms(checkpoint, course) if course.has_own_forms else {}
+    unsettled: list[tuple[int, State]] = []
+    for row in checkpoint.pending():
+        counts.open += 1
         _reserve(course.spending, row)
+        form = own.get(row.line, course.intake.form)
         if row.state is None:
             course.intake.again(row.line, None, first=True)
-        else:
-            form = forms.get(row.line, course.intake.form)
-            await course.advance(row.line, row.state, model=row.model, poll_at=now, form=form)
+        elif not course.place(row.line, row.state, row.model, now, form):
+            unsettled.append((row.line, row.state))
+    for line, state in unsettled:
+        await course.advance(line, state)
 
 
-async def _forms(course: Course, pending: Iterable[Pending]) -> dict[int, Form | None]:
+async def _own_forms(checkpoint: Checkpoint, course: Course) -> dict[int, Form | None]:
     """What the answers of running rows must be, where rows say it themselves."""
-    if not course.has_own_forms:
-        return {}
-    return await course.intake.forms(
-        [row.line for row in pending if isinstance(row.state, Running)]
-    )
+    running = (row.line for row in checkpoint.pending() if isinstance(row.state, Running))
+    return await course.intake.forms(list(running))
 
 
 def _reserve(spending: Spending, row: Pending) -> None:
     """Count what was sent, or lost, and nobody has told the usage of."""
+    if spending.limit is None:
+        return
     # Of a lost operation nobody knows any more when it was accepted.
     at = row.state.at if isinstance(row.state, Intended | Running) else None
     worst = spending.worst(row.model, row.input_bound, row.output_bound, at)

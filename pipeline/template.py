@@ -1,7 +1,8 @@
 """Prompts with places in braces, which the fields of a line fill."""
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pipeline.codec import encode
 from pipeline.messages import Fields, LineError, shown
@@ -11,15 +12,13 @@ _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NOT_IN_A_NAME = frozenset(".[]!:\"'")
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """A place in a template where a field's value goes."""
 
     field: str
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A prompt with slots, as ``--template`` gives it."""
 
     parts: tuple[str | Slot, ...]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from msgspec.structs import replace
 
 from pipeline import codec
 from pipeline.codec import Json
@@ -25,9 +26,10 @@ from pipeline.outcomes import (
     Usage,
 )
 from pipeline.output import seal
+from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.records import Failure, failed_line, result_line
-from pipeline.recovery import Files, Paths, opened
+from pipeline.recovery import Files, opened
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.source import Line, Source
@@ -157,9 +159,9 @@ def place(folder: Path, rows: int = 3) -> Place:
 
 def begin_all(files: Files) -> None:
     """Begin every row that the cursor has not reached; each is running as an operation."""
-    for line in read(files.source.path, files.checkpoint.cursor()):
-        state = Running(f"op-{line.number}", NOW, 1, 1)
-        files.checkpoint.record([begun(line, state)], {})
+    lines = read(files.source.path, files.checkpoint.cursor())
+    begins = (begun(line, Running(f"op-{line.number}", NOW, 1, 1)) for line in lines)
+    files.checkpoint.record(begins, {})
 
 
 def result(files: Files, line: int) -> bytes:

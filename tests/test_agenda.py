@@ -1,10 +1,9 @@
 """Which operation is asked for next, and when."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from benchmarks.polling import Scenario, lognormal, measure
 from pipeline.agenda import Agenda

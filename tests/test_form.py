@@ -1,11 +1,11 @@
 """Whether an answer is the JSON that was asked for, and what is said where it is not."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.codec import Json
 from pipeline.form import (

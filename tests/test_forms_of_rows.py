@@ -12,7 +12,7 @@ from pipeline.emulator.model import Config, Service
 from pipeline.facts import FORMS
 from pipeline.form import Form, fitting
 from pipeline.intake import Intake
-from pipeline.recovery import Paths
+from pipeline.paths import Paths
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from tests.oracle import check, whole_lines

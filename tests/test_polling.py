@@ -1,10 +1,9 @@
 """From the answer to a GET to what becomes of its operation."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline import outcomes
 from pipeline.codec import encode

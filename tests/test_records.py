@@ -1,11 +1,11 @@
 """The lines that scripts outside the project read: keys, their order, and every character."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.codec import Json, decode
 from pipeline.outcomes import Answer, Data, Usage

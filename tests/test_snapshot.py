@@ -18,10 +18,11 @@ from pipeline import bystander
 from pipeline.bystander import is_running
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import BadData, RunError, StorageFailed
-from pipeline.facts import Cursor
+from pipeline.facts import RATES, Cursor, Ended, Note, Sent
 from pipeline.item import Doubtful, Running
 from pipeline.output import Lines
 from pipeline.polling import RETENTION
+from pipeline.rates import Rate
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.totals import Totals
 from tests.builders import MODEL, NOW, Place, begin_all, finish, move, place
@@ -40,7 +41,7 @@ with place(Path(sys.argv[1])).opened() as files:
 _GOES_ON = """
 import sys
 from pathlib import Path
-from pipeline.recovery import Paths
+from pipeline.paths import Paths
 from tests.builders import Place, finish
 folder = Path(sys.argv[1])
 with Place(folder / "prompts.jsonl", Paths(folder / "results.jsonl")).opened() as files:
@@ -351,3 +352,34 @@ def test_an_error_of_the_one_who_looks_is_his_own(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nothing to do with it"):
         looked_at(run.paths.checkpoint, see)
     shutil.rmtree(tmp_path)
+
+
+def test_posts_are_counted_by_the_second_but_for_those_that_never_left(folder: Path) -> None:
+    run = place(folder)
+    with run.opened() as files:
+        facts = [Sent(n, NOW + at) for n, at in enumerate((0.2, 0.9, 1.0, 5.0), start=1)]
+        never = [Ended(2, 0.0), Ended(3, NOW + 3)]
+        files.checkpoint.record([*facts, *never], {})
+    found = looked_at(run.paths.checkpoint, lambda seen: sorted(seen.sends()))
+    assert found == [(int(NOW), 1, 1), (int(NOW) + 1, 1, 3), (int(NOW) + 5, 1, 4)]
+
+
+@pytest.mark.parametrize(
+    ("noted", "rates"),
+    [(None, None), ("", ()), ("10/s 5000/h", (Rate(10, 1.0), Rate(5000, 3600.0)))],
+)
+def test_the_rates_are_those_that_were_noted(
+    folder: Path, noted: str | None, rates: tuple[Rate, ...] | None
+) -> None:
+    run = place(folder)
+    with run.opened() as files:
+        files.checkpoint.record([Note(RATES, noted)], {})
+    assert looked_at(run.paths.checkpoint, Snapshot.rates) == rates
+
+
+def test_rates_that_are_none_are_damage(folder: Path) -> None:
+    run = place(folder)
+    with run.opened() as files:
+        files.checkpoint.record([Note(RATES, "fast")], {})
+    with pytest.raises(BadData, match="holds a 'rates' that can't be read"):
+        looked_at(run.paths.checkpoint, Snapshot.rates)

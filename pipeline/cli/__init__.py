@@ -3,22 +3,12 @@
 import os
 import signal
 import sys
-import traceback
+from contextlib import suppress
 
 import click
 
 from pipeline import __version__
-from pipeline.cli.audit import audit
-from pipeline.cli.check import check
-from pipeline.cli.cost import cost
-from pipeline.cli.emulator import emulator
-from pipeline.cli.estimate import estimate
-from pipeline.cli.mistakes import Commands, sentences
-from pipeline.cli.prices import prices
-from pipeline.cli.render import render
-from pipeline.cli.run import run
-from pipeline.cli.status import status
-from pipeline.cli.validate import validate
+from pipeline.cli.menu import Menu
 from pipeline.errors import Exit, RunError
 from pipeline.speech import SPEECH, say
 
@@ -29,18 +19,27 @@ _EXAMPLES = """Send a file of prompts to YandexGPT, get a file of answers, paid 
   yagpt-batch run prompts.jsonl -o results.jsonl --emulator     # try it without an account
 """
 
+# In the order of their use, which is that of the help.
+_OFFERS = {
+    "run": "send a file of rows; the same command resumes",
+    "validate": "every bad line, before the first request",
+    "render": "the requests of a few rows, as they would be sent",
+    "estimate": "tokens, roubles and hours before anything is spent",
+    "status": "where a run stands, while it goes on or not",
+    "audit": "whether the files of a run agree",
+    "cost": "what outputs used and cost, by model and finish",
+    "report": "one HTML page: throughput, latency, cost, errors",
+    "check": "whether credential, folder, model and hosts answer",
+    "prices": "what tokens cost, since when, and who says so",
+    "emulator": "the API on this machine",
+}
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 99}
 
 
-@click.group(cls=Commands, help=_EXAMPLES, context_settings=_CONTEXT)
+@click.group(cls=Menu, offers=_OFFERS, help=_EXAMPLES, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="yagpt-batch")
 def commands() -> None: ...
-
-
-# In the order of their use, which is that of the help.
-for _command in (run, validate, render, estimate, status, audit, cost, check, prices, emulator):
-    commands.add_command(_command)
 
 
 def main() -> None:
@@ -48,23 +47,35 @@ def main() -> None:
     # Until a command listens for it, Ctrl-C ends the process as it ends any other.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    code = _called()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    # Not by taking the interpreter apart: a library's thread that comes for its lock in that
+    # moment aborts the process, and with it the exit code.
+    os._exit(code)
+
+
+def _called() -> int:
+    """The exit code of the command that was called."""
     try:
-        sys.exit(commands.main(prog_name="yagpt-batch", standalone_mode=False))
+        return commands.main(prog_name="yagpt-batch", standalone_mode=False) or Exit.OK
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        sys.exit(Exit.USAGE)
+        SPEECH.write(f"{error.format_message()}\n")
+        return error.exit_code
     except click.ClickException as error:
+        from pipeline.cli.mistakes import sentences  # noqa: PLC0415 - at mistakes only
+
         for sentence in sentences(error):
             say(sentence)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read standard output has seen enough; or the interpreter complains at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(Exit.UNEXPECTED)
+        return error.exit_code
     except RunError as error:
         say(f"yagpt-batch: {error.told}")
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception:  # noqa: BLE001 - the outermost frame: a bug is shown whole, as exit 1
-        SPEECH.write(traceback.format_exc())
+        from traceback import format_exc  # noqa: PLC0415 - it takes time, and is hardly ever shown
+
+        SPEECH.write(format_exc())
         say("yagpt-batch: this is a bug; nothing on disk is lost.")
-        sys.exit(Exit.UNEXPECTED)
+        return Exit.UNEXPECTED

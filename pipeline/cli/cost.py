@@ -30,7 +30,7 @@ knows them, or the totals line. Exit code 65: of an output nothing could be read
 """
 
 
-@click.command(help=_EXAMPLES, short_help="what outputs used and cost, by model and finish")
+@click.command(help=_EXAMPLES)
 @click.argument("outputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @prices_option
 @click.option("--json", "as_json", is_flag=True, help="The object of a totals line, and more.")
@@ -71,31 +71,9 @@ def _plain(cell: object) -> object:
 
 
 def _lines(account: "Account", prices: "PriceTable") -> Iterator[str]:
-    from pipeline.account import table  # noqa: PLC0415
+    from pipeline.account import sentences, table  # noqa: PLC0415
     from pipeline.cli.sheet import aligned  # noqa: PLC0415
 
     yield from aligned(list(table(account, prices)), left=2)
     yield ""
-    yield from _sentences(account, prices)
-
-
-def _sentences(account: "Account", prices: "PriceTable") -> Iterator[str]:
-    from pipeline.totals import in_doubt  # noqa: PLC0415
-
-    lists = account.lists(prices)
-    if lists:
-        yield f"Prices of {', '.join(lists)}."
-    unknown = sum(part.tally.sums.unknown for part in account.parts)
-    if unknown:
-        yield f"Rows whose usage is not known, and not in these sums: {unknown:,}."
-    emulated = account.emulated()
-    if emulated:
-        yield f"Rows of runs with the emulator: {emulated:,}, not billed but priced all the same."
-    doubts, replaced = account.doubts(), account.replaced()
-    if doubts:
-        yield in_doubt(doubts, account.doubt_cost(prices), prices.currency)
-    for output in account.without_doubts():
-        yield f"Doubts are not known: {output} has neither its checkpoint beside it nor totals."
-    if replaced is not None and replaced.unknown:
-        lost = f"{replaced.unknown:,}"
-        yield f"Operations paid for and superseded, whose usage is not known: {lost}."
+    yield from sentences(account, prices)

@@ -8,23 +8,6 @@ from pipeline.cli.config import origin_of
 from pipeline.cli.meant import meant
 
 
-class Commands(click.Group):
-    """The commands in the order in which they are added, which is that of their use."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if self.get_command(ctx, name) is None and not name.startswith("-"):
-            raise click.UsageError(
-                f'there is no command "{name}"{meant(name, self.commands)}', ctx
-            )
-        return super().resolve_command(ctx, args)
-
-
 def sentences(error: click.ClickException) -> Iterator[str]:
     """What to tell: what is wrong, and where to read more."""
     context = error.ctx if isinstance(error, click.UsageError) else None

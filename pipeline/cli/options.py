@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
+from pipeline.carriers import CHOICES
 from pipeline.cli.config import DEFAULT_FILE, load_config
 from pipeline.cli.kinds import AuthKind, RateKind, SubmitRateKind
 from pipeline.cli.texts import SchemaKind, TemplateKind, TextKind
@@ -63,6 +64,13 @@ limit_option = option(
 host_options = _together(
     option("--emulator", is_flag=True, help="Use the embedded stand-in: no account, no money."),
     option("--endpoint", metavar="URL", help="One base URL for all services."),
+    option(
+        "--http",
+        type=click.Choice(CHOICES),
+        default="auto",
+        show_default=True,
+        help="What carries calls: the fast one where it is installed, else httpx.",
+    ),
     option(
         "--auth",
         type=AuthKind(),

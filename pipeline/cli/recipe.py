@@ -6,13 +6,9 @@ from typing import Any
 import click
 
 from pipeline.codec import decode
-from pipeline.emulator.model import Config
 from pipeline.form import AnyObject, Form, fitting
 from pipeline.rows import Recipe
 from pipeline.template import Template
-
-ANY_FOLDER = Config().folder
-"""Stands in a request's model URI where nobody will be asked."""
 
 
 def recipe_of(options: Mapping[str, Any], folder: str | None) -> Recipe:

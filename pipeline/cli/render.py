@@ -19,7 +19,7 @@ Rows that can't be sent are told on standard error; where there are no others, t
 """
 
 
-@click.command(help=_EXAMPLES, short_help="the requests of a few rows, as they would be sent")
+@click.command(help=_EXAMPLES)
 @click.argument("input_path", metavar="INPUT")
 @click.option(
     "--limit",

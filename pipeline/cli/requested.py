@@ -11,7 +11,8 @@ from pipeline.cli.access import Access
 from pipeline.cli.given import input_of, lines_of, name_of
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
-from pipeline.cli.recipe import ANY_FOLDER, recipe_of
+from pipeline.cli.recipe import recipe_of
+from pipeline.emulator import FOLDER
 from pipeline.ids import Ids
 from pipeline.preflight import Report, look_at
 from pipeline.prices import PriceTable
@@ -52,7 +53,7 @@ class Request:
         _check(options)
         access = None if options["offline"] else Access.of(options, environment)
         # Offline nobody is asked, and any folder will do.
-        folder = options["folder_id"] or ANY_FOLDER if access is None else access.folder
+        folder = options["folder_id"] or FOLDER if access is None else access.folder
         return cls(
             input=input_of(options),
             recipe=recipe_of(options, folder),

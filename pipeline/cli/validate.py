@@ -20,7 +20,7 @@ first 20 bad lines are shown and the others counted; with any, the exit code is 
 """
 
 
-@click.command(help=_EXAMPLES, short_help="every bad line, before the first request")
+@click.command(help=_EXAMPLES)
 @click.argument("input_path", metavar="INPUT")
 @click.option("--all", "show_all", is_flag=True, help="Show every bad line, not the first 20.")
 @request_options

@@ -7,8 +7,9 @@ from typing import Any
 
 from pipeline.cli.answer import answer
 from pipeline.cli.given import input_of, lines_of, name_of
-from pipeline.cli.recipe import ANY_FOLDER, recipe_of
+from pipeline.cli.recipe import recipe_of
 from pipeline.codec import encode
+from pipeline.emulator import FOLDER
 from pipeline.errors import BadData, Exit
 from pipeline.ids import Ids
 from pipeline.preflight import SHOWN, judged, more_lines, told
@@ -73,7 +74,8 @@ def _code(tally: Tally) -> int:
 def _rows_of(
     options: Mapping[str, Any], path: Path | None, tally: Tally
 ) -> Iterator[Row | BadRow]:
-    recipe = recipe_of(options, options["folder_id"] or ANY_FOLDER)
+    # Nobody is asked, and any folder will do.
+    recipe = recipe_of(options, options["folder_id"] or FOLDER)
     with lines_of(path) as lines, Ids() as seen:
         for line in lines:
             if is_blank(line.data):

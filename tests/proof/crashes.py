@@ -18,11 +18,12 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from pipeline import output, recovery
+from pipeline import checkpoint, output, recovery
 from pipeline.checkpoint import Checkpoint
+from pipeline.database import Database
 from pipeline.facts import Fact, Move, Signature
 from pipeline.item import Running
-from pipeline.recovery import Paths
+from pipeline.paths import Paths
 from tests.oracle import checkpoint_at
 
 
@@ -142,9 +143,12 @@ def mortal(life: Mortal) -> Iterator[None]:
             life.ids |= {state.operation_id for state in moves if isinstance(state, Running)}
             return repeated
 
-        def set_meta(self, values: dict[str, str]) -> None:
+    class WatchedDatabase(Database):
+        @contextmanager
+        def transaction(self) -> Iterator[None]:
             life.step()
-            super().set_meta(values)
+            with super().transaction():
+                yield
             life.step()
 
     system = SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
@@ -154,5 +158,6 @@ def mortal(life: Mortal) -> Iterator[None]:
         patch.object(output, "os", system),
         patch.object(output, "_sync", life.sync),
         patch.object(recovery, "Checkpoint", Watched),
+        patch.object(checkpoint, "Database", WatchedDatabase),
     ):
         yield

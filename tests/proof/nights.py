@@ -28,8 +28,8 @@ from pipeline.emulator.api import Api
 from pipeline.emulator.faults import Unreliable
 from pipeline.emulator.model import Accepted, Service
 from pipeline.errors import Exit
+from pipeline.paths import Paths
 from pipeline.polling import RETENTION
-from pipeline.recovery import Paths
 from pipeline.settings import Settings
 from tests.oracle import Odd, announced, check, checkpoint_at
 from tests.proof.crashes import Died, Mortal, mortal
