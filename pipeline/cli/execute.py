@@ -1,6 +1,7 @@
 """Makes a run of resolved options: finds what it needs, carries it, says how it went."""
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -158,6 +159,9 @@ def execute(call: Call, signals: Signals, resume_command: str) -> int:
     log.set_up(call.verbose, call.log_file)
     for remark in call.access.remarks:
         say(remark)
+    # What a run makes is freed as it goes; looking for cycles among all else takes its time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         outcome = runner.run(carry_out(call, signals))
     _conclude(call, outcome, resume_command)
