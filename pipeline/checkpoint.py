@@ -10,14 +10,14 @@ All calls block; they are made on one thread at a time.
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import assert_never
 from uuid import UUID
 
-from pipeline import codec, tally
+from pipeline import codec, reopening, tally
 from pipeline.errors import BadData, StorageFailed
 from pipeline.facts import (
     APPLICATION,
@@ -42,6 +42,7 @@ from pipeline.facts import (
 from pipeline.outcomes import Usage
 from pipeline.rates import LONGEST_WINDOW
 from pipeline.records import Known
+from pipeline.retrial import Reopening
 from pipeline.totals import Sums, Totals
 
 _INCOMPLETE = (
@@ -241,28 +242,43 @@ class Checkpoint:
         another row's operation stays what it was.
         """
         repeated: set[int] = set()
+        with self._transaction():
+            for fact in facts:
+                if isinstance(fact, Begin | Move):
+                    if not (self._begin(fact) if isinstance(fact, Begin) else self._move(fact)):
+                        repeated.add(fact.line)
+                elif not (isinstance(fact, Replaced) and fact.line in repeated):
+                    self._write(fact)
+            self._sign(files)
+        return repeated
+
+    def reopen(self, retry: Reopening, files: Mapping[str, Signature]) -> int:
+        """Write in one transaction what a retry makes of rows; return how many still are unfit."""
+        own_ids = (row.own_id or "" for row in retry.reread)
+        self._known_line_ids |= any(own_id.startswith("line-") for own_id in own_ids)
+        with self._transaction():
+            unfit = reopening.write(self._db, retry, self._is_repeated)
+            self._sign(files)
+        return unfit
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self._failures("write"):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                for fact in facts:
-                    if isinstance(fact, Begin | Move):
-                        if not (
-                            self._begin(fact) if isinstance(fact, Begin) else self._move(fact)
-                        ):
-                            repeated.add(fact.line)
-                    elif not (isinstance(fact, Replaced) and fact.line in repeated):
-                        self._write(fact)
-                for name, known in files.items():
-                    self._db.execute(
-                        "INSERT OR REPLACE INTO files VALUES (?, ?, ?)",
-                        (name, known.size, known.mtime_ns),
-                    )
+                yield
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-        return repeated
+
+    def _sign(self, files: Mapping[str, Signature]) -> None:
+        for name, known in files.items():
+            self._db.execute(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?)",
+                (name, known.size, known.mtime_ns),
+            )
 
     def _write(self, fact: Sent | Ended | Doubt | Replaced | Finish | Note) -> None:
         match fact:
@@ -301,9 +317,7 @@ class Checkpoint:
         )
         if own_id is not None and own_id.startswith("line-"):
             self._known_line_ids = True
-        cursor = row.cursor
-        place = f"{cursor.offset} {cursor.line} {cursor.rows} {int(cursor.open)}"
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (place,))
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (row.cursor.text,))
         return not repeated
 
     def _is_repeated(self, line: int, own_id: str | None) -> bool:
@@ -382,7 +396,7 @@ class Checkpoint:
             }
             return {line: _span(*columns) for line, columns in found.items() if columns}
 
-    def begun(self, after_line: int = 0) -> Iterator[tuple[int, Span]]:
+    def begun(self, after_line: int = 0) -> Generator[tuple[int, Span], None, None]:
         """Every row begun, in order of the input, as (line, span)."""
         with self._failures("read"):
             for line, *columns in self._db.execute(

@@ -62,10 +62,11 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row, and how many doubts of it are on record."""
+    """A row, how many doubts of it are on record, and its submits when it was last retried."""
 
     row: Recorded
     doubts: int
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from pipeline import codec
+from pipeline import codec, swap
 from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
 from pipeline.day import day_of
@@ -44,6 +44,11 @@ class Paths:
         return self.output.with_name(self.output.name.removesuffix(".jsonl") + ".errors.jsonl")
 
     @property
+    def rewritten(self) -> Path:
+        """What a retry wrote to take the place of the errors file; gone once it has."""
+        return self.errors.with_name(self.errors.name + ".retry")
+
+    @property
     def checkpoint(self) -> Path:
         return self.output.with_name(self.output.name + ".checkpoint")
 
@@ -54,7 +59,8 @@ class Paths:
     def all(self) -> list[Path]:
         """The checkpoint first: without it the others are only files."""
         logs = [self.checkpoint.with_name(self.checkpoint.name + s) for s in ("-wal", "-shm")]
-        return [self.checkpoint, *logs, self.output, self.errors, self.emulator]
+        own = [self.output, self.errors, self.rewritten, self.emulator]
+        return [self.checkpoint, *logs, *own]
 
 
 @dataclass(slots=True)
@@ -73,6 +79,11 @@ class Files:
         if self._errors is None:
             self._errors = Lines(self.paths.errors)
         return self._errors
+
+    def reopen_errors(self) -> None:
+        """Go on with the file that stands at its path now."""
+        self.close()
+        self._errors = Lines(self.paths.errors)
 
     def check_in_place(self) -> None:
         """Make sure that what was written is what users will find.
@@ -95,9 +106,17 @@ class Files:
 
 @contextmanager
 def opened(
-    paths: Paths, source: Source, identity: dict[str, str], *, now: float, fresh: bool = False
+    paths: Paths,
+    source: Source,
+    identity: dict[str, str],
+    *,
+    now: float,
+    fresh: bool = False,
+    mended: bool = False,
 ) -> Iterator[Files]:
     """Open, lock, check and repair the files of a run.
+
+    `mended`: lines of the input may have been, so that the caller compares it.
 
     Raises:
         RunError: another process has the run, its files don't fit, or the disk fails.
@@ -118,7 +137,9 @@ def opened(
         _note_input(checkpoint, source, paths)
         files = Files(paths, source, output, checkpoint, run_id, resumed=existed)
         stack.callback(files.close)
-        check_input(source, checkpoint)
+        swap.complete(paths.errors, paths.rewritten, checkpoint)
+        if not mended:
+            check_input(source, checkpoint)
         _repair(checkpoint, "output", output)
         if paths.errors.exists() or _committed(checkpoint, "errors"):
             _repair(checkpoint, "errors", files.errors())
@@ -201,7 +222,7 @@ def check_input(source: Source, checkpoint: Checkpoint) -> None:
             raise BadData(
                 f"{source.path}:{line}: the line is not what it was when this run began it "
                 f"(byte {span.offset:,}).",
-                "Put the input back as it was, or start afresh with --fresh.",
+                _for_changed(checkpoint, line),
             )
         checkpoint.record([], {"input": now})
         return
@@ -210,6 +231,14 @@ def check_input(source: Source, checkpoint: Checkpoint) -> None:
         (data,) = source.fetch([last[1]])
         if seal(data) != last[1].seal:
             raise BadData(f"{source.path}:{last[0]}: the line was changed.", _FRESH)
+
+
+def _for_changed(checkpoint: Checkpoint, line: int) -> str:
+    advice = "Put the input back as it was, or start afresh with --fresh."
+    known = checkpoint.known(line, "")
+    if known is None or known.submits or checkpoint.place(line) is None:
+        return advice
+    return f"If you have mended it, send it with yagpt-batch retry. {advice}"
 
 
 def _mismatches(source: Source, checkpoint: Checkpoint) -> Iterator[tuple[int, Span]]:

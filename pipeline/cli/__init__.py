@@ -13,6 +13,7 @@ from pipeline.cli.cost import cost
 from pipeline.cli.emulator import emulator
 from pipeline.cli.estimate import estimate
 from pipeline.cli.prices import prices
+from pipeline.cli.retry import retry
 from pipeline.cli.run import run
 from pipeline.cli.status import status
 from pipeline.errors import Exit, RunError
@@ -35,6 +36,7 @@ def commands() -> None: ...
 
 
 commands.add_command(run)
+commands.add_command(retry)
 commands.add_command(estimate)
 commands.add_command(status)
 commands.add_command(audit)
