@@ -24,7 +24,7 @@ from pipeline.facts import Cursor, Span
 from pipeline.matching import Key, Matching, number_of
 from pipeline.output import seal
 from pipeline.prices import PriceTable
-from pipeline.recovery import Paths
+from pipeline.recovery import Paths, found_input
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.source import Source
 from pipeline.swap import standing
@@ -231,14 +231,8 @@ def _prove_input(case: _Case, report: Report) -> None:
 @contextmanager
 def _source(case: _Case, report: Report) -> Iterator[Source | None]:
     """The input, where it is; that it is nowhere is a finding."""
-    path = next((path for path in case.inputs if path.exists()), None)
-    if path is None:
-        where = " nor ".join(map(str, dict.fromkeys(case.inputs))) or "where it was"
-        report.find([f"The input is not at {where}: say with --input where it is."])
-        yield None
-        return
     try:
-        source = Source(path)
+        source = Source(found_input(case.inputs))
     except BadData as error:
         report.find([error.told])
         yield None

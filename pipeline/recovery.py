@@ -9,7 +9,7 @@ which is cut; anything else behind the committed length somebody else wrote, and
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, count
@@ -212,6 +212,20 @@ def _note_input(checkpoint: Checkpoint, source: Source, paths: Paths) -> None:
     where = codec.encode([str(absolute), os.path.relpath(absolute, folder)]).decode()
     if checkpoint.meta("input") != where:
         checkpoint.set_meta({"input": where})
+
+
+def found_input(places: Sequence[Path]) -> Path:
+    """The first place where there is something.
+
+    Raises:
+        BadData: there is nothing at any of them.
+
+    """
+    found = next((path for path in places if path.exists()), None)
+    if found is None:
+        where = " nor ".join(map(str, dict.fromkeys(places))) or "where it was"
+        raise BadData(f"The input is not at {where}: say with --input where it is.")
+    return found
 
 
 def check_input(source: Source, checkpoint: Checkpoint) -> None:

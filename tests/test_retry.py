@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import audit as audits
 from pipeline import output
 from pipeline.audit import Report, audit
 from pipeline.carrier import NoAnswerError, Reply
@@ -32,7 +33,7 @@ from pipeline.retry import Retry
 from pipeline.rows import Recipe
 from pipeline.run import Outcome
 from pipeline.settings import Settings
-from tests.builders import price_table, refusal
+from tests.builders import Place, price_table, refusal
 from tests.oracle import Story, check, checkpoint_at, whole_lines
 from tests.proof.crashes import Died, Mortal, mortal
 from tests.simulation import EVENING, Sending, simulate
@@ -501,3 +502,21 @@ def test_an_errors_file_that_was_changed_is_refused_whatever_its_time_says(scene
     os.utime(errors, ns=(status.st_atime_ns, status.st_mtime_ns))
     with pytest.raises(BadData, match="is not what this run wrote"):
         scene.run(Choice(stages=frozenset({"doubt"})))
+
+
+def test_an_audit_that_a_retry_crosses_looks_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prove, retries = audits._prove_files, iter([True])  # noqa: SLF001 - where they may cross
+
+    with Place(scene.input, scene.paths).opened(settings=SETTINGS) as files:
+
+        def late(*case: Any) -> None:
+            if next(retries, False):
+                Retry(SOME, SETTINGS.recipe, lambda _: None)(files, scene.now)
+            prove(*case)
+
+        monkeypatch.setattr(audits, "_prove_files", late)
+        report = scene.audit()
+    assert report.findings == []
+    assert (report.outcomes, report.pending) == ({"ok": 2, "failed": 2, "held": 0}, 5)

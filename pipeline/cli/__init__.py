@@ -12,6 +12,7 @@ from pipeline.cli.check import check
 from pipeline.cli.cost import cost
 from pipeline.cli.emulator import emulator
 from pipeline.cli.estimate import estimate
+from pipeline.cli.export import export
 from pipeline.cli.prices import prices
 from pipeline.cli.retry import retry
 from pipeline.cli.run import run
@@ -40,6 +41,7 @@ commands.add_command(retry)
 commands.add_command(estimate)
 commands.add_command(status)
 commands.add_command(audit)
+commands.add_command(export)
 commands.add_command(check)
 commands.add_command(cost)
 commands.add_command(prices)

@@ -16,8 +16,8 @@ from pipeline.cli import execute as running
 from pipeline.cli.config import show_settings
 from pipeline.cli.execute import Call, answer
 from pipeline.codec import Json
-from pipeline.errors import BadData, Busy, Exit
-from pipeline.recovery import Paths
+from pipeline.errors import Busy, Exit
+from pipeline.recovery import Paths, found_input
 from pipeline.retrial import Choice, Failed, told
 from pipeline.retry import Retry
 from pipeline.signals import Signals
@@ -68,7 +68,8 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
             raise Busy(f"another process is running {paths.output}.", "Wait for it to end.")
         say("Nothing to retry: no row that was chosen has failed or is held in doubt.")
         return Exit.OK
-    source = _input(begun, options["given_input"])
+    given = options["given_input"]
+    source = found_input(begun.inputs if given is None else [given])
     call = Call.of(_as_of_run(options, begun, source), os.environ)
     retry = Retry(choice, call.settings.recipe, say)
     signals = Signals()
@@ -95,15 +96,6 @@ def _would(chosen: Mapping[int, Failed]) -> list[str]:
     count = len(chosen)
     rows = f"{count:,} row{'' if count == 1 else 's'}"
     return [*told(chosen.values()), f"A retry would send {rows} again; nothing was sent."]
-
-
-def _input(begun: Begun, given: Path | None) -> Path:
-    inputs = begun.inputs if given is None else (given,)
-    found = next((path for path in inputs if path.exists()), None)
-    if found is None:
-        where = " nor ".join(map(str, dict.fromkeys(inputs))) or "where it was"
-        raise BadData(f"the input is not at {where}.", "Say with --input where it is.")
-    return found
 
 
 def _as_of_run(options: Mapping[str, Any], begun: Begun, source: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ except SystemExit as end:
         ["-h"],
         ["--version"],
         *([name, "-h"] for name in ("run", "estimate", "check", "status", "audit", "cost")),
+        *([name, "-h"] for name in ("retry", "export")),
         *([name, "-h"] for name in ("prices", "emulator")),
         ["run", "--help"],
     ],
