@@ -76,6 +76,12 @@ bench-pace: setup ## quota used, rejections, polls, delays and ETAs beside the o
 bench-cost: setup ## memory and time of `cost` on a million rows, beside decoding them
 	$(BIN)/python -m benchmarks.cost
 
+bench-start: setup ## how long commands take to begin, beside Python's own start; a minute
+	$(BIN)/python -m benchmarks.start
+
+bench-scale: setup ## starts, looks and memory with ten thousand to a million rows done; some minutes
+	$(BIN)/python -m benchmarks.scale
+
 bench-estimate: setup ## how often estimates hold the bill, and how narrow they are; about a minute
 	$(BIN)/python -m benchmarks.estimate
 
@@ -83,9 +89,9 @@ lock: ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --no-emit-find-links \
-	  --python-version 3.11 --group dev --upgrade pyproject.toml --output-file requirements.lock
+	  --python-version 3.11 --group dev --extra fast --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-estimate lock clean
+.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench-pace bench-cost bench-start bench-scale bench-estimate lock clean

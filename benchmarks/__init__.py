@@ -1,1 +1,1 @@
-"""Measurements: of the program's decisions under virtual time, and of what the whole of it costs."""
+"""Measurements: of decisions under virtual time, and of what the whole program costs."""

@@ -20,11 +20,12 @@ from benchmarks.optimum import Mixture
 from benchmarks.polling import TWO_PEAKS, lognormal
 from pipeline.agenda import Agenda
 from pipeline.curve import Tempo
-from pipeline.eta import IN_FLIGHT, SAMPLES, Eta, Situation, estimate, hindrance
+from pipeline.eta import SAMPLES, Situation, estimate, hindrance
 from pipeline.item import Running
 from pipeline.outcomes import Answer, StillRunning
 from pipeline.pace import Pace
 from pipeline.polling import AskAgain, Asking, after_poll
+from pipeline.prospect import IN_FLIGHT, Eta
 from pipeline.rates import Rate
 
 _START = 1_790_000_000.4

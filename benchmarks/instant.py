@@ -1,10 +1,12 @@
 """A server that does next to nothing, so that what is measured beside it is the client.
 
-    python -m benchmarks.instant [--delay 0.05] [--certificate FILE --key FILE]
+    python -m benchmarks.instant [--delay 0.05] [--certificate FILE --key FILE] [--first]
 
 It speaks just enough HTTP/1.1 for the two calls of a row: any POST begins an operation, any GET
-finds it over, `/counts` tells how many of each there were. It prints its port and serves until
-its standard input ends. `--delay`: seconds that each answer is held back.
+finds it over, `/counts` tells how many of each there were, and when the first one came since it
+was asked for last. It prints its port and serves until its standard input ends. `--delay`:
+seconds that each answer is held back. `--first`: print when the first POST came, as seconds of
+the clock that all processes of the machine share.
 """
 
 import select
@@ -16,6 +18,7 @@ from collections import deque
 from pathlib import Path
 
 import click
+import msgspec
 
 _BEGUN = (
     b'{"id":"d7q%017d","description":"Async GPT Completion",'
@@ -56,11 +59,15 @@ class _Stamps:
 class Instant:
     """One thread, one loop, no parser."""
 
-    def __init__(self, delay: float, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, delay: float, context: ssl.SSLContext | None, *, tells_first: bool = False
+    ) -> None:
         self._delay = delay
+        self._tells_first = tells_first
         self._context = context
         self._stamps = _Stamps()
         self._posts = self._gets = 0
+        self._first: float | None = None
         self._text = _ANSWER.encode()
         self._open: dict[int, socket.socket] = {}
         self._rest: dict[int, bytes] = {}
@@ -138,17 +145,24 @@ class Instant:
     def _answer(self, fd: int, request: bytes) -> None:
         self._stamps.look()
         now = self._stamps.now
+        is_call = not request.startswith(b"GET /counts")
+        if is_call and self._first is None:
+            self._first = time.time()  # noqa: TID251 - as above
         if request.startswith(b"POST"):
             self._posts += 1
+            if self._posts == 1 and self._tells_first:
+                print(time.monotonic(), flush=True)  # noqa: TID251 - as above
             body = _BEGUN % (self._posts, now, now)
-        elif request.startswith(b"GET /counts"):
-            body = b'{"posts":%d,"gets":%d}' % (self._posts, self._gets)
+        elif not is_call:
+            first, self._first = self._first, None
+            counts = {"posts": self._posts, "gets": self._gets, "first": first}
+            body = msgspec.json.encode(counts)
         else:
             self._gets += 1
             path = request[4 : request.index(b" ", 4)]
             body = _OVER % (self._text, path[path.rindex(b"/") + 1 :], now, now)
         reply = _HEAD % (self._stamps.date, len(body)) + body
-        if self._delay:
+        if self._delay and is_call:
             at = time.monotonic() + self._delay  # noqa: TID251 - as above
             self._held.append((at, fd, reply))
         else:
@@ -166,12 +180,13 @@ class Instant:
 @click.option("--delay", default=0.0, show_default=True)
 @click.option("--certificate", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path))
-def main(delay: float, certificate: Path | None, key: Path | None) -> None:
+@click.option("--first", is_flag=True)
+def main(delay: float, certificate: Path | None, key: Path | None, *, first: bool) -> None:
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-    server = Instant(delay, context)
+    server = Instant(delay, context, tells_first=first)
     print(server.port, flush=True)
     server.serve()
 

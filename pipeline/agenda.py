@@ -12,10 +12,13 @@ import math
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from msgspec import Struct
+
 from pipeline import codec, outcomes
 from pipeline.latency import BINS, EDGES, Latency, position
 from pipeline.outcomes import PollOutcome
 from pipeline.polling import RETENTION, Asking, told_seconds
+from pipeline.sieve import Sieve
 from pipeline.timetable import LATEST, Timetable, latest
 
 _MOST_MODELS = 16
@@ -26,8 +29,7 @@ _ROUNDING = 1e-3
 _Queue = list[tuple[float, int, Asking]]
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(Struct, frozen=True):
     """So many operations of about `age` seconds, last heard of at age `since`; 0 if never."""
 
     latency: Latency
@@ -64,6 +66,7 @@ class Agenda:
         self._due: _Queue = []
         self._found: list[_Front] | None = None
         self._found_for = False
+        self._sieve = Sieve()
 
     def __len__(self) -> int:
         return self._count
@@ -191,6 +194,8 @@ class Agenda:
 
     def hear(self, asking: Asking, outcome: PollOutcome, now: float) -> None:
         """Learn from an answer how long operations take."""
+        if not self._sieve.passes(asking.line, now):
+            return
         since, age = asking.heard_age, now - asking.accepted_at
         if age <= 0:
             # Our clock has been set back since: this age tells nothing.

@@ -23,8 +23,9 @@ from pipeline.evidence import OUTCOMES, Stood, Ways
 from pipeline.facts import Cursor, Span
 from pipeline.matching import Key, Matching, number_of
 from pipeline.output import seal
+from pipeline.paths import Paths
 from pipeline.prices import PriceTable
-from pipeline.recovery import Paths, found_input
+from pipeline.recovery import found_input
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.source import Source
 from pipeline.swap import standing

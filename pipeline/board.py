@@ -6,23 +6,22 @@ The counts are for display; totals are folded from the disk.
 import asyncio
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from pipeline.errors import RunError
 
 
-@dataclass(frozen=True, slots=True)
-class Complete:
+class Complete(Struct, frozen=True):
     """Every row has its line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(Struct, frozen=True):
     """A signal asked for the end."""
 
     signal: int
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(Struct, frozen=True):
     """Something happened that should not: a bug."""
 
     error: Exception

@@ -17,9 +17,9 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from msgspec import Struct
 
 from pipeline.errors import BadData, StorageFailed
 from pipeline.facts import Signature
@@ -112,8 +112,7 @@ def _opened(path: Path, what: str) -> int:
         raise StorageFailed(f"can't read the {what} {path}: {error.strerror}.") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(Struct, frozen=True):
     """How a checkpoint is read, and what its files were when that was decided."""
 
     path: Path
@@ -162,6 +161,8 @@ def _files(path: Path) -> tuple[Signature | None, Signature | None, Signature | 
 
 @contextmanager
 def _copied(path: Path) -> Iterator[Path]:
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - 4 ms, and hardly ever needed
+
     with TemporaryDirectory() as folder:
         try:
             for file in (path, path.with_name(path.name + "-wal")):

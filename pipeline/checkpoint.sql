@@ -22,7 +22,8 @@ CREATE TABLE rows (
 );
 CREATE UNIQUE INDEX own_ids ON rows (id) WHERE id IS NOT NULL;
 CREATE UNIQUE INDEX operations ON rows (operation_id) WHERE operation_id IS NOT NULL;
-CREATE INDEX pending ON rows (state) WHERE place IS NULL;
+-- by time too, so that whoever looks finds the oldest operation of a hundred thousand at once
+CREATE INDEX pending ON rows (state, at) WHERE place IS NULL;
 
 -- POSTs of late, for the sliding windows; ended is 0 for one that was never sent.
 CREATE TABLE sends (number INTEGER PRIMARY KEY, at REAL NOT NULL, ended REAL);

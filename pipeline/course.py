@@ -105,10 +105,16 @@ class Course:
     async def advance(
         self, line: int, state: State, *, model: str | None = None, poll_at: float | None = None
     ) -> None:
+        """As `place`, but also where that is to be recorded first."""
+        if not self.place(line, state, model, poll_at):
+            await self._settle(line, state)
+
+    def place(self, line: int, state: State, model: str | None, poll_at: float | None) -> bool:
         """Put a row that no call is under way for where its next step is taken.
 
         An operation is first asked for at `poll_at`, or when experience says that it is done:
-        experience with `model`, if the row names its own.
+        experience with `model`, if the row names its own. False: first something is to be
+        recorded, and nothing was done.
         """
         match next_step(state, self.policy):
             case Submit(again):
@@ -117,12 +123,20 @@ class Course:
                 self.agenda.put(Asking(line, running, model), poll_at)
                 self.counts.running += 1
                 self.poll_bell.ring()
+            case Settle() | GiveUp():
+                return False
+            case step:
+                assert_never(step)
+        return True
+
+    async def _settle(self, line: int, state: State) -> None:
+        match next_step(state, self.policy):
             case Settle():
                 await self.advance(line, await self.doubt(line, state))
             case GiveUp(failure):
                 await self.finish(End(line, failure))
-            case step:
-                assert_never(step)
+            case _:
+                pass
 
     async def doubt(self, line: int, state: State, *, forgiven: bool = False) -> State:
         """Record that the acceptance of a row's POST can't be known; return its state then."""

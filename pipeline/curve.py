@@ -5,6 +5,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from pipeline.margin import held_for
 from pipeline.window import Window
 
@@ -76,8 +78,7 @@ class Curve:
         return begin + (end - begin) * (row - low) / (high - low)
 
 
-@dataclass(frozen=True, slots=True)
-class Achieved:
+class Achieved(Struct, frozen=True):
     """Rows a second that were submitted while `hindrance` held them up, seen with so many rows."""
 
     per_second: float

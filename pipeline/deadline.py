@@ -1,19 +1,19 @@
 """Until when rows are submitted, so that their answers are back by a moment. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pipeline.curve import Curve
 from pipeline.errors import DeadlineReached
-from pipeline.eta import Told
 from pipeline.latency import Latency
+from pipeline.prospect import Told
 from pipeline.window import Window
 
 _TYPICAL = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(Struct, frozen=True):
     """Answers are wanted by `at`, in seconds since 1970."""
 
     at: float

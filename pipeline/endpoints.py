@@ -41,3 +41,10 @@ class Endpoints:
                     f"{where} {url!r} is no URL.", "Write it like https://host:port."
                 )
         return cls(**{name: url.rstrip("/") for name, url in urls.items() if url})
+
+
+def host_of(url: str) -> str:
+    """The host of a base URL, with its port where that is not its scheme's own."""
+    scheme, _, rest = url.partition("://")
+    port = {"https": ":443", "http": ":80"}[scheme]
+    return rest.partition("/")[0].lower().removesuffix(port)

@@ -12,38 +12,33 @@ sixty samples with weights, so what they cost does not grow with the run.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from msgspec import Struct
+
 from pipeline.agenda import Flight
-from pipeline.codec import Json
 from pipeline.curve import Achieved, Curve
 from pipeline.ends import EVEN, FAST, SLOW, Tail
 from pipeline.latency import Latency
 from pipeline.margin import held_for
+from pipeline.prospect import (
+    ANSWERS,
+    CONCURRENCY,
+    IN_FLIGHT,
+    OTHERS,
+    POLLS,
+    QUOTA,
+    SERVICE,
+    SHARE,
+    Eta,
+)
 from pipeline.rates import Rate
 from pipeline.window import Window
 
 SAMPLES = 64
 """Operations in flight are told by about so many of them."""
-ANSWERS, IN_FLIGHT, CONCURRENCY = "answers", "max-in-flight", "concurrency"
-SERVICE, QUOTA, POLLS = "service", "quota", "polls"
-SHARE, OTHERS = "other runs", "others"
-BUDGET, FINISH_BY = "budget", "finish-by"
-
-_WORDS = {
-    ANSWERS: "bound by how long answers take",
-    IN_FLIGHT: "bound by --max-in-flight",
-    CONCURRENCY: "bound by --concurrency",
-    SERVICE: "waiting for the service",
-    QUOTA: "waiting for quota",
-    SHARE: "bound by what other runs use of the quota",
-    OTHERS: "bound by what others use of the quota",
-    BUDGET: "as far as --budget goes",
-    FINISH_BY: "as far as --finish-by lets it",
-    POLLS: "bound by how often the service may be asked",
-}
 _SPREAD = 1.28
 _ENOUGH_KNOWN = 16
 _SPACING = 1.3
@@ -53,16 +48,9 @@ _POLLS_EACH = 2.0
 _CLEARLY = 1.25
 # Answers bind where the last one takes so many times longer than to submit all that is left.
 _FAR_MORE = 5.0
-# Between two moments so near each other nobody chooses: in seconds, and of all that is left.
-_NEAR, _NEAR_SHARE = 150.0, 0.02
-_SOON = 60.0
 _NOTHING = 1.0
 # So far ahead nobody looks, and no calendar need go: ten years.
 _FOR_EVER = 10 * 365 * 86400.0
-_LONG_WINDOW = 60.0
-
-Told = Callable[[float], str]
-"""A moment as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +75,7 @@ class Situation:
     achieved: Achieved | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Eta:
-    """When a run ends, as seen `at` a moment; moments in seconds since 1970, None if not known.
-
-    `submitted`: when the last row is, if any is to be. `earliest`, `likely`, `latest`: when the
-    last answer is in, with chances of 10, 50 and 90 %. `bound_by`: a rate as options write it, or
-    the name of something else that binds; `used`: how much of that rate is, 0 to 1. `waiting`:
-    operations in flight.
-    """
-
-    at: float
-    waiting: int = 0
-    bound_by: Rate | str | None = None
-    used: float | None = None
-    submitted: float | None = None
-    earliest: float | None = None
-    likely: float | None = None
-    latest: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Submits:
+class _Submits(Struct, frozen=True):
     """When the last row is submitted, how much sooner or later that may be, and what binds."""
 
     curve: Curve
@@ -230,64 +197,3 @@ def _starts(curve: Curve, rows: int) -> Iterator[tuple[float, int]]:
         count = min(max(int(done * (_SPACING - 1)), 1), rows - done)
         yield curve.at(rows - 1 - done - count // 2), count
         done += count
-
-
-# What is said of it.
-
-
-def words(eta: Eta, local: Told) -> str:
-    """When, and what binds: ``07:42, bound by 5,000 an hour (99.4 % used)``; empty if neither.
-
-    `local` writes a date and a time with a blank between them; the date is left out if it is
-    today's.
-    """
-    return ", ".join(part for part in (_when(eta, partial(_clock, eta, local)), _why(eta)) if part)
-
-
-def _clock(eta: Eta, local: Told, moment: float) -> str:
-    day, _, time = local(moment).partition(" ")
-    return time if local(eta.at).startswith(f"{day} ") else f"{day} {time}"
-
-
-def _when(eta: Eta, told: Told) -> str:
-    if eta.likely is None or eta.earliest is None or eta.latest is None:
-        is_soon = eta.submitted is None or eta.submitted - eta.at < _SOON
-        return (
-            "" if is_soon or eta.submitted is None else f"all submitted by {told(eta.submitted)}"
-        )
-    if eta.latest - eta.at < _SOON:
-        return ""
-    if eta.latest - eta.earliest <= max(_NEAR, _NEAR_SHARE * (eta.likely - eta.at)):
-        return told(eta.likely)
-    return f"between {told(eta.earliest)} and {told(eta.latest)}"
-
-
-def _why(eta: Eta) -> str:
-    match eta.bound_by:
-        case None:
-            return ""
-        case Rate() as rate:
-            is_told = eta.used is not None and rate.seconds >= _LONG_WINDOW
-            used = f" ({100 * (eta.used or 0.0):.1f} % used)" if is_told else ""
-            return f"bound by {rate.words}{used}"
-        case "answers" if eta.submitted is None:
-            last = "answer" if eta.waiting == 1 else f"{eta.waiting:,} answers"
-            return f"waiting for the last {last}"
-        case name:
-            return _WORDS[name]
-
-
-def as_json(eta: Eta | None, utc: Told) -> dict[str, Json]:
-    """The same as values; `utc` writes moments. Without an estimate all of them are null."""
-
-    def told(moment: float | None) -> Json:
-        return None if moment is None else utc(moment)
-
-    eta = eta or Eta(0.0)
-    moments = (eta.submitted, eta.earliest, eta.likely, eta.latest)
-    names = ("all_submitted", "earliest", "likely", "latest")
-    return {
-        "eta": dict(zip(names, map(told, moments), strict=True)),
-        "bound_by": None if eta.bound_by is None else str(eta.bound_by),
-        "used": None if eta.used is None else round(eta.used, 4),
-    }

@@ -1,9 +1,9 @@
 """What an audit looks at: lines as they stand in files, rows as the checkpoint has them. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from pipeline import codec
 from pipeline.codec import Json
@@ -15,8 +15,7 @@ OUTCOMES = ("ok", "failed", "held")
 _LONGEST = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Stood:
+class Stood(Struct, frozen=True):
     """A line as it stands in a file. `whole`: a newline ends it."""
 
     number: int
@@ -25,8 +24,7 @@ class Stood:
     whole: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """A row as the checkpoint has it; `columns` are those of its state."""
 
     line: int
@@ -60,8 +58,7 @@ class Recorded:
         return self.columns[4]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A row, how many doubts of it are on record, and its submits when it was last retried."""
 
     row: Recorded
@@ -69,8 +66,7 @@ class Kept:
     before: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Doubted:
+class Doubted(Struct, frozen=True):
     """A doubt as the checkpoint has it; `fits`: its row is there and says the same."""
 
     line: int
@@ -78,8 +74,7 @@ class Doubted:
     fits: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
+class Ways(Struct, frozen=True):
     """What rows and lines owe to the settings of their run."""
 
     recipe: Recipe

@@ -21,7 +21,8 @@ from pipeline.columns import Columns, Fields, Result
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Recorded, Ways
 from pipeline.output import seal
-from pipeline.recovery import Paths, found_input
+from pipeline.paths import Paths
+from pipeline.recovery import found_input
 from pipeline.rows import fields_of
 from pipeline.sheets import Opener
 from pipeline.snapshot import Snapshot, looked_at

@@ -1,7 +1,8 @@
 """What is recorded: facts on their way to the checkpoint, and a row's state as its columns."""
 
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from pipeline.day import Day, day_of
 from pipeline.errors import BadData
@@ -22,19 +23,32 @@ RETRIES = "retries"
 """The note of how many retries there were: each moves lines of the errors file."""
 UNDATED = "undated"
 """Under this name a checkpoint notes that it was of that version."""
+_LONGEST_LINE = 2**31
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True, gc=False):
     """Where a line stands in a file, and an 8-byte digest of it."""
 
     offset: int
     size: int
     seal: bytes
 
+    @classmethod
+    def recorded(cls, offset: object, size: object, seal: object) -> "Span":
+        """A span as the checkpoint has it; those of rows done, no start has looked at.
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+        Raises:
+            ValueError: no run writes it.
+
+        """
+        if not (isinstance(offset, int) and isinstance(size, int) and isinstance(seal, bytes)):
+            raise ValueError("the place of a line is none")  # noqa: TRY004 - of data, not of a call
+        if offset < 0 or not 0 <= size <= _LONGEST_LINE:
+            raise ValueError("the place of a line is outside of every file")
+        return cls(offset, size, seal)
+
+
+class Cursor(Struct, frozen=True):
     """Where reading goes on: the first byte that no line read has taken, and that line's number.
 
     `rows` have been read before it. `open`: the line before it ended with the file, not with LF.
@@ -50,9 +64,21 @@ class Cursor:
         """As the checkpoint notes it."""
         return f"{self.offset} {self.line} {self.rows} {int(self.open)}"
 
+    @classmethod
+    def parse(cls, place: str | None) -> "Cursor":
+        """The cursor that a checkpoint notes; at first it notes none.
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+        Raises:
+            ValueError: no run writes it.
+
+        """
+        if place is None:
+            return cls()
+        offset, line, rows, is_open = map(int, place.split())
+        return cls(offset, line, rows, bool(is_open))
+
+
+class Begin(Struct, frozen=True):
     """A row is begun. `state` None: it is no fit row, its error line follows at once."""
 
     line: int
@@ -66,47 +92,41 @@ class Begin:
     state: State | None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """A row stands somewhere else now."""
 
     line: int
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """A POST is about to leave, counted in every window."""
 
     number: int
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """That POST ended."""
 
     number: int
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(Struct, frozen=True):
     """The acceptance of this row's last POST can't be known, and can have cost money."""
 
     line: int
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
+class Replaced(Struct, frozen=True):
     """What was paid for this row's last operation bought nothing: it is submitted again."""
 
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """A row is over. `shown_id` where its id could not be kept, being another row's too."""
 
     line: int
@@ -122,8 +142,7 @@ class End:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """A row's line stands in the output (`ok`) or in the errors file (`failed`, `held`).
 
     `day` is the one by which it is priced, None where its line does not tell.
@@ -139,7 +158,7 @@ class Finish:
 
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
-COSTS = "costs"
+COSTS, COUNTED = "costs", "counted"
 OUTAGES = {
     "submits": "outage of submits",
     "polls": "outage of polls",
@@ -148,8 +167,7 @@ OUTAGES = {
 QUOTAS: dict[Kind, str] = {"submits": "quota of submits", "polls": "quota of polls"}
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """What whoever looks from outside, or the next process, is to know; None takes it back."""
 
     name: str
@@ -159,8 +177,7 @@ class Note:
 Fact = Begin | Move | Sent | Ended | Doubt | Replaced | Finish | Note
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True, gc=False):
     """A row begun and not finished, as the checkpoint knows it; `state` None: it was not fit.
 
     `model` is the row's own, if it names one; the bounds are the most tokens that it can take.
@@ -174,8 +191,7 @@ class Pending:
     output_bound: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """Size and time of a file when the run last knew it to be right."""
 
     size: int

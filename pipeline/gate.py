@@ -1,7 +1,8 @@
 """What a 429 closes: for how long, and how it opens again."""
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _NEVER = math.inf
 _PERIODS = {"PerSecond": 1.0, "PerMinute": 60.0, "PerHour": 3600.0, "PerDay": 86400.0}
@@ -12,8 +13,7 @@ _SHORTEST_RETRY_AFTER = 1.0
 _LONGEST_RETRY_AFTER = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Throttle:
+class Throttle(Struct, frozen=True):
     """What a 429 said: seconds to wait, the quota's id and its number, each where given."""
 
     retry_after: float | None = None

@@ -12,12 +12,12 @@ from urllib.parse import quote, urlsplit
 
 from pipeline.carrier import (
     Carrier,
-    HttpxCarrier,
     NoAnswerError,
     NotSentError,
     Reply,
     UndecodableError,
 )
+from pipeline.carriers import carrier
 from pipeline.codec import NotJson, decode, encode
 from pipeline.credentials import (
     ROLE,
@@ -27,6 +27,7 @@ from pipeline.credentials import (
     scrubbed,
     without,
 )
+from pipeline.renewal import Renews
 from pipeline.secret_file import content_of
 from pipeline.tokens import AuthorizedKey, BadToken, Token, audience, read_answer
 from pipeline.wire import read_problem
@@ -52,8 +53,7 @@ class OAuth:
     secret: str = field(repr=False)
     url: str
     advice: str = "Get a new OAuth token, and check that its account has access to the folder."
-    can_renew: bool = True
-    mints: bool = True
+    renews: Renews = "always"
 
     async def fresh(self, carrier: Carrier, now: float) -> Credential:
         body = {"yandexPassportOauthToken": self.secret}
@@ -70,8 +70,7 @@ class ServiceAccount:
     path: Path
     url: str
     advice: str = _LOOK_AT_ACCOUNT
-    can_renew: bool = True
-    mints: bool = True
+    renews: Renews = "always"
 
     async def fresh(self, carrier: Carrier, now: float) -> Credential:
         try:
@@ -126,8 +125,7 @@ class Metadata:
     timeout: float = _METADATA_TIMEOUT
     name: str = "the metadata service"
     advice: str = f"Check that the machine's service account has the role {ROLE} on the folder."
-    can_renew: bool = True
-    mints: bool = False
+    renews: Renews = "perhaps"
 
     async def fresh(self, _: Carrier, now: float) -> Credential:
         reply = await self._asked("/service-accounts/default/token")
@@ -150,14 +148,14 @@ class Metadata:
         return folder if folder and reply.status == 200 else None
 
     async def _asked(self, path: str) -> Reply:
-        carrier = HttpxCarrier(1, trust_environment=False)
+        straight = carrier(1, trust_environment=False)
         try:
             url = f"{self.url}{_METADATA}{path}"
-            reply = await carrier.send("GET", url, _FLAVOR, b"", self.timeout)
+            reply = await straight.send("GET", url, _FLAVOR, b"", self.timeout)
         except (NotSentError, NoAnswerError, UndecodableError) as error:
             raise NoCredentialError(f"{self.url}: {error}", may_pass=True) from error
         finally:
-            await carrier.close()
+            await straight.close()
         return reply
 
 

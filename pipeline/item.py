@@ -14,14 +14,15 @@ again waits as at first, but for the submits that it had.
 count as attempts.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from pipeline.records import Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """Not submitted, as far as money goes, since the run began it or a retry put it back.
 
     `submits` are those before that retry; as attempts they count no more.
@@ -31,16 +32,14 @@ class Waiting:
     spent = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Doubtful:
+class Doubtful(Struct, frozen=True):
     """The acceptance of its last POST can't be known."""
 
     submits: int
     spent: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """The service has forgotten the operation that this row was submitted as."""
 
     operation_id: str
@@ -51,8 +50,7 @@ class Gone:
 Submittable = Waiting | Doubtful | Gone
 
 
-@dataclass(frozen=True, slots=True)
-class Intended:
+class Intended(Struct, frozen=True):
     """Announced on disk at `at`: a POST may be under way."""
 
     at: float
@@ -67,9 +65,11 @@ class Intended:
         return self.before.spent + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The service gave an operation id, at `at` by our clock."""
+class Running(Struct, frozen=True, gc=False):
+    """The service gave an operation id, at `at` by our clock.
+
+    There may be a hundred thousand at once: none of the collector's time.
+    """
 
     operation_id: str
     at: float
@@ -80,38 +80,32 @@ class Running:
 State = Submittable | Intended | Running
 
 
-@dataclass(frozen=True, slots=True)
-class Announced:
+class Announced(Struct, frozen=True):
     """The intent to POST is to be written down."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The POST was answered with an operation id."""
 
     operation_id: str
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(Struct, frozen=True):
     """The POST was certainly not accepted: not sent, or refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Doubted:
+class Doubted(Struct, frozen=True):
     """The POST had no answer that tells, or the process died before one came."""
 
 
-@dataclass(frozen=True, slots=True)
-class Forgiven:
+class Forgiven(Struct, frozen=True):
     """The doubt turned out to be part of an outage, which is nobody's failure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """The service denies the operation, past retention."""
 
 
@@ -139,7 +133,7 @@ def after(state: State, event: Event) -> State:
         case Intended(), Doubted():
             return Doubtful(state.submits, state.spent)
         case Doubtful(), Forgiven():
-            return replace(state, spent=state.spent - 1)
+            return Doubtful(state.submits, state.spent - 1)
         case Running(operation_id), Lost():
             return Gone(operation_id, state.submits, state.spent)
         case _:
@@ -155,27 +149,23 @@ class Policy:
     resubmit_lost: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+class Submit(Struct, frozen=True):
     """POST it, after everything that was never POSTed if `again`."""
 
     again: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(Struct, frozen=True):
     """A process died between intent and answer: record the doubt, then ask anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(Struct, frozen=True):
     """Ask the service for the operation."""
 
     running: Running
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True):
     """Write an error line; the row is never POSTed again unless the user asks."""
 
     failure: Failure

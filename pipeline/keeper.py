@@ -19,7 +19,7 @@ from pipeline.codec import Json
 from pipeline.credentials import Credential, NoCredentialError
 from pipeline.errors import NoPermission, RunError, first_of
 from pipeline.rates import Kind
-from pipeline.renewal import Held, Issue, Missing, Source, Standing, Trial
+from pipeline.renewal import Held, Issue, Missing, Renews, Source, Standing, Trial
 
 _log = logging.getLogger("yagpt-batch")
 # A laptop that slept looks at the clock so often.
@@ -33,7 +33,7 @@ class CredentialSource(Protocol):
     Attributes:
         name: where they come from, as users know it: a variable, a command.
         advice: what to do when the service refuses them.
-        can_renew, mints: as `renewal.Source` has them.
+        renews: as `renewal.Source` has it.
 
     """
 
@@ -44,10 +44,7 @@ class CredentialSource(Protocol):
     def advice(self) -> str: ...
 
     @property
-    def can_renew(self) -> bool: ...
-
-    @property
-    def mints(self) -> bool: ...
+    def renews(self) -> Renews: ...
 
     async def fresh(self, carrier: Carrier, now: float) -> Credential:
         """Another credential, or the same where there is no other.
@@ -97,6 +94,8 @@ class Keeper:
 
     def accepted(self, credential: Credential, by: Kind) -> None:
         """The service answered a call that bore it."""
+        if renewal.is_known_good(self._standing, self._newest, credential, by):
+            return
         self._proven = True
         newest, now = self._newest, self._clock.now()
         is_newest = newest is not None and newest.credential.secret == credential.secret
@@ -207,7 +206,7 @@ class Keeper:
                 pass
 
     def _known(self) -> Source:
-        return Source(self._source.can_renew, self._source.mints, self._proven)
+        return Source(self._source.renews, self._proven)
 
     def _no_permission(self, standing: Missing) -> NoPermission:
         again = "run the same command again: nothing is lost."

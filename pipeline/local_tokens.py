@@ -5,12 +5,15 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+
+from msgspec import Struct
 
 from pipeline.carrier import Carrier
 from pipeline.commands import CommandError, output_of
 from pipeline.credentials import Credential, NoCredentialError, scrubbed
+from pipeline.renewal import Renews
 from pipeline.secret_file import content_of
 from pipeline.tokens import BadToken, EmptyToken, Token, read_token
 
@@ -19,29 +22,25 @@ _TRIES_EMPTY, _TRIES_APART = 3, 0.5
 _YC_HOME = Path("yandex-cloud/bin/yc")
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Struct, frozen=True):
     """A credential that was given at the start and can't change."""
 
     name: str
     credential: Credential
     advice: str = "Get a new one, or check its scope and expiry."
-    can_renew: bool = False
-    mints: bool = False
+    renews: Renews = "never"
 
     async def fresh(self, _carrier: Carrier, _now: float) -> Credential:
         return replace(self.credential)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenFile:
+class TokenFile(Struct, frozen=True):
     """A file that somebody keeps an IAM token in; it is read again each time."""
 
     name: str
     path: Path
     advice: str = "Write an IAM token that is good into the file."
-    can_renew: bool = True
-    mints: bool = False
+    renews: Renews = "perhaps"
 
     async def fresh(self, _: Carrier, now: float) -> Credential:
         try:
@@ -59,8 +58,7 @@ class TokenFile:
         return read_token(_text(self.path), now)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCommand:
+class TokenCommand(Struct, frozen=True):
     """A command that prints an IAM token, bare or as JSON; it is run again each time."""
 
     name: str
@@ -68,8 +66,7 @@ class TokenCommand:
     environment: Mapping[str, str]
     is_users: bool = False
     advice: str = "Run the command by hand, and see what it prints."
-    can_renew: bool = True
-    mints: bool = False
+    renews: Renews = "perhaps"
 
     async def fresh(self, _: Carrier, now: float) -> Credential:
         said = await printed(self.words, self.environment, self.advice)
@@ -80,16 +77,14 @@ class TokenCommand:
         return Credential("Bearer", token.secret, self.is_users, token.ends_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Yc:
+class Yc(Struct, frozen=True):
     """The `yc` command line, with the profile that it is set up for."""
 
     program: str
     environment: Mapping[str, str]
     name: str = "yc"
     advice: str = "Run `yc init`, and check that `yc iam create-token` prints a token."
-    can_renew: bool = True
-    mints: bool = False
+    renews: Renews = "perhaps"
 
     @classmethod
     def found(cls, environment: Mapping[str, str]) -> "Yc | None":

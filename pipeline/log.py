@@ -7,8 +7,6 @@ import logging
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipeline import codec
 from pipeline.clock import stamp
 from pipeline.errors import StorageFailed
@@ -25,7 +23,6 @@ def set_up(verbose: int, log_file: Path | None) -> None:
 
     """
     logger = logging.getLogger("yagpt-batch")
-    logger.setLevel(logging.DEBUG)
     logger.propagate = False
     screen = _Screen(_LEVELS.get(verbose, logging.DEBUG))
     logger.handlers = [screen]
@@ -37,6 +34,8 @@ def set_up(verbose: int, log_file: Path | None) -> None:
         file.setFormatter(_JsonLine())
         file.setLevel(logging.INFO)
         logger.addHandler(file)
+    # An event that nobody wants to hear of is then not even made.
+    logger.setLevel(min(handler.level for handler in logger.handlers))
 
 
 class _File(logging.FileHandler):
@@ -51,6 +50,9 @@ class _Screen(logging.Handler):
     """Writes above the progress bar, never into it."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        # A call that has nothing to tell does without its 15 ms.
+        from tqdm import tqdm  # noqa: PLC0415
+
         tqdm.write(clean(record.getMessage()), file=SPEECH)
 
 

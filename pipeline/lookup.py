@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from msgspec import Struct
+
 from pipeline.carrier import Carrier
 from pipeline.clock import local_day_and_time
 from pipeline.credentials import (
@@ -52,8 +54,7 @@ class _InFolder(Protocol):
     async def folder(self, carrier: Carrier, now: float) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     """Where to look."""
 
     environment: Mapping[str, str]

@@ -25,6 +25,9 @@ class Up:
     since: float = 0.0
 
 
+_WELL = Up()
+
+
 @dataclass(frozen=True, slots=True)
 class Down:
     """No calls but probes; the next one is due at `probe_at`."""
@@ -75,7 +78,7 @@ def after_answer(health: Health) -> Health:
 
     An answer to a call begun before the outage was noticed does not end it: only probes do.
     """
-    return health if isinstance(health, Down) else Up()
+    return health if isinstance(health, Down) else _WELL
 
 
 def after_probe(health: Health, now: float, *, answered: bool) -> Health:

@@ -8,21 +8,11 @@ from pipeline.clock import local_day_and_time
 from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.curve import Tempo
-from pipeline.eta import (
-    BUDGET,
-    FINISH_BY,
-    IN_FLIGHT,
-    SAMPLES,
-    Eta,
-    Situation,
-    estimate,
-    hindrance,
-    words,
-)
+from pipeline.eta import SAMPLES, Situation, estimate, hindrance
 from pipeline.facts import COSTS, ETA, Note
-from pipeline.keeper import Keeper
+from pipeline.hosts import Hosts
 from pipeline.pace import Pace
-from pipeline.reach import Reach
+from pipeline.prospect import BUDGET, FINISH_BY, IN_FLIGHT, Eta, words
 from pipeline.settings import Settings
 from pipeline.spending import Spent
 
@@ -42,9 +32,7 @@ class Outlook:
     settings: Settings
     submits: Pace
     polls: Pace
-    submit_reach: Reach
-    poll_reach: Reach
-    keeper: Keeper
+    hosts: Hosts
     _tempo: Tempo = field(default_factory=Tempo)
     _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     _last: Eta | None = None
@@ -138,10 +126,12 @@ class Outlook:
         return all(window.place_at(0, now) <= now for window in long)
 
     def _is_away(self, left: int) -> bool:
-        if self.keeper.absence() is not None:
+        if self.hosts.keeper.absence() is not None:
             return True
         waits = self.course.counts.running > 0
-        return (left > 0 and not self.submit_reach.is_up) or (waits and not self.poll_reach.is_up)
+        return (left > 0 and not self.hosts.submits.is_up) or (
+            waits and not self.hosts.polls.is_up
+        )
 
     async def watch(self) -> None:
         """Note in the checkpoint what is seen, once a minute at most; for ever."""

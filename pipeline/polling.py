@@ -4,8 +4,10 @@
 asked for again is the `agenda`'s to say.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pipeline import outcomes
 from pipeline.item import Running
@@ -23,9 +25,8 @@ _LONGEST = 60.0
 _SHARE_OF_AGE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """An operation being asked for, and what came of it so far.
+class Asking(Struct, frozen=True, gc=False):
+    """An operation being asked for, and what came of it so far; a struct for the same reasons.
 
     Its age counts from `accepted_at` by our own clock, so that a skewed clock of the service does
     not expire it. `model` is the row's own, if it names one; `heard_at`: when it last was said to
@@ -61,24 +62,21 @@ class Asking:
         return 0.0 if self.heard_at is None else self.heard_at - self.born_at
 
 
-@dataclass(frozen=True, slots=True)
-class AskAgain:
+class AskAgain(Struct, frozen=True):
     """At `at`, or, where it is None, when the operation is likely enough to be over."""
 
     asking: Asking
     at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Conclude:
+class Conclude(Struct, frozen=True):
     """The operation is over: with an answer, or with a failure that is the row's."""
 
     end: Answer | Failure
     usage: outcomes.Usage | None
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUpLost:
+class GiveUpLost(Struct, frozen=True):
     """The service has forgotten the operation."""
 
 

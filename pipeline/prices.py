@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 
+from msgspec import Struct
+
 from pipeline.day import Day
 
 # The longest prompt and answer together that most models of the asynchronous mode take, and that
@@ -13,8 +15,7 @@ CONTEXT_TOKENS, LONGEST_CONTEXT = 32_768, 131_072
 _TUNED_ELSEWHERE = "ds://"
 
 
-@dataclass(frozen=True, slots=True)
-class Units:
+class Units(Struct, frozen=True):
     """Billing units per token."""
 
     input: Decimal
@@ -53,8 +54,7 @@ class Price:
         return self.of(prompt, min(answer, longest - prompt))
 
 
-@dataclass(frozen=True, slots=True)
-class PriceList:
+class PriceList(Struct, frozen=True):
     """Prices by model name, valid from the day `since` on."""
 
     since: Day

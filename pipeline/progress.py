@@ -1,16 +1,17 @@
 """What a watching person, or a program, sees on standard error while a run goes on."""
 
 from dataclasses import asdict
-from typing import Never, Protocol
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Never, Protocol
 
 from pipeline import codec
 from pipeline.board import Counts
 from pipeline.clock import local_day_and_time, stamp
-from pipeline.eta import Eta, as_json, words
+from pipeline.prospect import Eta, as_json, words
 from pipeline.speech import SPEECH, say
 from pipeline.spending import Spent
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class View(Protocol):
@@ -43,6 +44,9 @@ class Bar:
 
     def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
         if self._bar is None:
+            # Where no bar is shown, nobody waits 15 ms for it.
+            from tqdm import tqdm  # noqa: PLC0415
+
             self._bar = tqdm(
                 file=SPEECH,
                 initial=counts.finished,

@@ -9,7 +9,8 @@ how many places more would be used soon.
 import math
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 AHEAD = 0.5
 """Places are taken so many seconds before they come free."""
@@ -18,8 +19,7 @@ PERIOD = 0.2
 _FIRST_LOT = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """Calls that ended, places given back, and places wanted on top of those that are held."""
 
     ended: tuple[float, ...] = ()

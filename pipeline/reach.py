@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from pipeline import outage
 from pipeline.bell import Bell
@@ -14,8 +16,7 @@ from pipeline.outage import Down, Health, Trial, Up
 _log = logging.getLogger("yagpt-batch")
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     """What is watched: its name for people, and a cheap call that tells whether it answers.
 
     The probe returns None where there is nothing to ask for now.

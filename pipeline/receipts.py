@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.bill import Bill, Fold, Known, bill
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Ways
-from pipeline.recovery import Paths
+from pipeline.paths import Paths
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.source import Source
 

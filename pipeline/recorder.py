@@ -20,9 +20,11 @@ from pipeline.errors import RunError
 from pipeline.facts import End, Fact, Finish, Signature, Span
 from pipeline.outcomes import Answer
 from pipeline.output import Lines
-from pipeline.records import Failure, failed_line, result_line
+from pipeline.records import Failure, Known, failed_line, result_line
 from pipeline.source import Source
 
+# A commit costs as much as what it says of ten rows, however little that is.
+_LONGEST_GATHERING = 0.01
 _A = TypeVar("_A")
 _R = TypeVar("_R")
 
@@ -43,8 +45,8 @@ class _Round:
     recorded: list[tuple[asyncio.Future[bool], int | None]] = field(default_factory=list)
     written: list[asyncio.Future[None]] = field(default_factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(self.facts or self.ends)
+    def __len__(self) -> int:
+        return len(self.facts) + len(self.ends)
 
 
 class Recorder:
@@ -63,6 +65,7 @@ class Recorder:
         self._output = output
         self._open_errors = errors
         self._style = style
+        self._loop = asyncio.get_running_loop()
         self._next = _Round()
         self._ready = asyncio.Event()
         self._closing = False
@@ -78,17 +81,26 @@ class Recorder:
             RunError: they could not be written, nor can anything be from now on.
 
         """
-        return await self.post(*facts, line=line)
+        future = self._loop.create_future()
+        if not self._refuses(future):
+            self._next.recorded.append((future, line))
+            self.post(*facts)
+        return bool(await future)
 
-    def post(self, *facts: Fact, line: int | None = None) -> asyncio.Future[bool]:
-        """Queue facts now, in this order after all that was queued before; as `record`."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if self._refuses(future):
-            return future
-        self._next.facts.extend(facts)
-        self._next.recorded.append((future, line))
-        self._ready.set()
+    def announce(self, *facts: Fact, line: int) -> asyncio.Future[bool]:
+        """Queue facts now; the future is as `record`."""
+        future = self._loop.create_future()
+        # Whoever asked may be gone by then; an error that no one fetches is no bug.
+        future.add_done_callback(_fetched)
+        if not self._refuses(future):
+            self._next.recorded.append((future, line))
+            self.post(*facts)
         return future
+
+    def post(self, *facts: Fact) -> None:
+        """Queue facts now, in this order after all that was queued before; nobody waits."""
+        self._next.facts.extend(facts)
+        self._ready.set()
 
     async def write(self, end: End) -> None:
         """Return when the row's line is synced and the checkpoint calls it finished.
@@ -97,7 +109,7 @@ class Recorder:
             RunError: as `record`.
 
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         if not self._refuses(future):
             self._next.ends.append(end)
             self._next.written.append(future)
@@ -126,6 +138,7 @@ class Recorder:
         """
         while True:
             await self._ready.wait()
+            await self._gather()
             self._ready.clear()
             current, self._next = self._next, _Round()
             if not current:
@@ -139,6 +152,13 @@ class Recorder:
                 raise
             if self._closing:
                 self._ready.set()
+
+    async def _gather(self) -> None:
+        """Let others have their turn for as long as each turn brings more, but not for long."""
+        now = self._loop.time
+        latest, before = now() + _LONGEST_GATHERING, 0
+        while before < (before := len(self._next)) and now() < latest:  # noqa: ASYNC110 - by turns
+            await asyncio.sleep(0)
 
     async def _write_round(self, current: _Round) -> None:
         if current.facts:
@@ -157,8 +177,7 @@ class Recorder:
                 _settle(written, self._lines_failure)
 
     async def _in_thread(self, call: Callable[[_A], _R], argument: _A) -> _R:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, call, argument)
+        return await self._loop.run_in_executor(self._thread, call, argument)
 
     def _commit_facts(self, facts: list[Fact]) -> set[int]:
         return self._checkpoint.record(facts, {})
@@ -178,11 +197,10 @@ class Recorder:
 
     def _lines(self, ends: list[End]) -> list[bytes]:
         sources = self._sources(e.line for e in ends if isinstance(e.end, Failure))
-        return [self._line(end, sources) for end in ends]
+        known = self._checkpoint.known_of((e.line for e in ends), self._style.model)
+        return [self._line(end, known[end.line], sources) for end in ends]
 
-    def _line(self, end: End, sources: dict[int, bytes]) -> bytes:
-        known = self._checkpoint.known(end.line, self._style.model)
-        assert known is not None, f"line {end.line} ends without having begun"  # noqa: S101
+    def _line(self, end: End, known: Known, sources: dict[int, bytes]) -> bytes:
         if end.shown_id is not None:
             known = replace(known, id=end.shown_id)
         if isinstance(end.end, Answer):
@@ -198,8 +216,6 @@ class Recorder:
         return {line: data for (line, _), data in zip(spans, fetched, strict=True)}
 
     def _refuses(self, future: asyncio.Future[Any]) -> bool:
-        # Nobody need wait for a future of ours; an error that no one fetches is no bug.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         if self._failure is None:
             return False
         future.set_exception(self._failure)
@@ -213,6 +229,11 @@ class Recorder:
         for future in waiting:
             if not future.done():
                 future.set_exception(error)
+
+
+def _fetched(future: asyncio.Future[bool]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def _settle(future: asyncio.Future[None], failure: RunError | None) -> None:

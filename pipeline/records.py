@@ -5,13 +5,14 @@ The keys and their order are relied on by scripts outside the project.
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from pipeline import codec
 from pipeline.codec import Json
 from pipeline.outcomes import Answer, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a row failed for good; `request_id` is the handle for the service's support."""
 
     stage: str

@@ -27,40 +27,11 @@ from pipeline.errors import BadData, RunError, StorageFailed
 from pipeline.facts import Finish, Signature, Span
 from pipeline.outcomes import Usage
 from pipeline.output import Lines, changed, seal
+from pipeline.paths import Paths
 from pipeline.source import Source
 
 _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
 _FRESH = "Restore what was there, or start afresh with --fresh (old files are moved aside)."
-
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """The files of one run, all named after its output."""
-
-    output: Path
-
-    @property
-    def errors(self) -> Path:
-        return self.output.with_name(self.output.name.removesuffix(".jsonl") + ".errors.jsonl")
-
-    @property
-    def rewritten(self) -> Path:
-        """What a retry wrote to take the place of the errors file; gone once it has."""
-        return self.errors.with_name(self.errors.name + ".retry")
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.output.with_name(self.output.name + ".checkpoint")
-
-    @property
-    def emulator(self) -> Path:
-        return self.output.with_name(self.output.name + ".emulator")
-
-    def all(self) -> list[Path]:
-        """The checkpoint first: without it the others are only files."""
-        logs = [self.checkpoint.with_name(self.checkpoint.name + s) for s in ("-wal", "-shm")]
-        own = [self.output, self.errors, self.rewritten, self.emulator]
-        return [self.checkpoint, *logs, *own]
 
 
 @dataclass(slots=True)

@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
+
+from msgspec import Struct
 
 from pipeline.allowance import Allowance, Unshared
 from pipeline.bell import Bell
@@ -28,8 +29,7 @@ _APART = 0.02
 _PATIENCE, _PATIENCE_AT_THE_END = 20.0, 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Share:
+class _Share(Struct, frozen=True):
     """One kind of call; `on_change` hears when there may be places."""
 
     pace: Pace

@@ -13,6 +13,7 @@ is tried again is a copy.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pipeline.credentials import Credential, NoCredentialError
 from pipeline.rates import Kind
@@ -79,16 +80,15 @@ class Held:
 Standing = Missing | Trial | Held
 
 
+Renews = Literal["never", "perhaps", "always"]
+"""Whether asking a source again brings another credential; always: a new one, good or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is known of where it comes from.
+    """What is known of where it comes from; `proven`: one of it has been accepted before."""
 
-    `proven`: the service has accepted a credential of it before. `can_renew`: asking again can
-    bring another one; `mints`: it brings a new one each time, good or not.
-    """
-
-    can_renew: bool
-    mints: bool = False
+    renews: Renews
     proven: bool = False
 
 
@@ -176,6 +176,20 @@ class Issue:
     accepted_by: frozenset[Kind] = _NOBODY
 
 
+def is_known_good(
+    standing: Standing, newest: Issue | None, credential: Credential, by: Kind
+) -> bool:
+    """Whether it is no news that calls of this kind are accepted with this credential."""
+    return (
+        isinstance(standing, Held)
+        and standing.accepted
+        and standing.credential is credential
+        and newest is not None
+        and newest.credential is credential
+        and by in newest.accepted_by
+    )
+
+
 def is_settling(standing: Standing, newest: Issue, now: float, source: Source) -> bool:
     """Whether the newest one, which was refused, may be accepted soon, and a newer one no sooner.
 
@@ -183,7 +197,7 @@ def is_settling(standing: Standing, newest: Issue, now: float, source: Source) -
     by chance.
     """
     ends_at = newest.credential.ends_at
-    if not source.mints or now - newest.at >= _SETTLES or (ends_at or now + 1) <= now:
+    if source.renews != "always" or now - newest.at >= _SETTLES or (ends_at or now + 1) <= now:
         return False
     match standing:
         case Missing(refusals=refusals, by=by):
@@ -204,13 +218,13 @@ def gives_up_at(standing: Missing, patience: float, source: Source) -> float:
     if not standing.refusals and not standing.failures:
         # Nobody has been asked yet.
         return standing.since + max(patience, _SHORTEST_WAIT)
-    if not source.can_renew:
+    if source.renews == "never":
         waits = _UNCHANGED_FOR if source.proven else 0.0
     elif source.proven:
         waits = patience
     elif standing.failures:
         waits = patience if standing.may_pass else 0.0
-    elif source.mints:
+    elif source.renews == "always":
         waits = 2 * _SETTLES
     else:
         waits = patience if standing.refusals < 2 else 0.0

@@ -13,7 +13,6 @@ from pipeline import tally
 from pipeline.facts import RETRIES, REWRITTEN, Begin, columns_of
 from pipeline.outcomes import Usage
 from pipeline.retrial import Reopening
-from pipeline.totals import Sums
 
 IsRepeated = Callable[[int, str | None], bool]
 
@@ -47,19 +46,12 @@ def _note(db: sqlite3.Connection, name: str, value: str) -> None:
 
 
 def _put_back(db: sqlite3.Connection, line: int, usage: Usage | None, at: float) -> None:
-    outcome, operation_id = db.execute(
-        "SELECT state, operation_id FROM rows WHERE line = ?", (line,)
-    ).fetchone()
-    tokens = _tokens(usage)
-    known = [tokens[0] or 0, tokens[1] or 0, tokens[2] or 0, tokens[3] or 0]
-    unknown = int(operation_id is not None and usage is None)
-    tally.add(db, line, outcome, Sums(-1, -unknown, *(-number for number in known)))
-    if operation_id is not None:
-        tally.add(db, line, "replaced", Sums(1, unknown, *known))
+    (outcome,) = db.execute("SELECT state FROM rows WHERE line = ?", (line,)).fetchone()
+    tally.put_back(db, line, outcome, usage)
     db.execute(
         "INSERT INTO retried SELECT line, ?, model, submits, operation_id, ?, ?, ?, ?"
         " FROM rows WHERE line = ?",
-        (at, *tokens, line),
+        (at, *_tokens(usage), line),
     )
     db.execute(
         "UPDATE rows SET state = 'waiting', at = NULL, spent = 0, operation_id = NULL,"

@@ -8,6 +8,8 @@ after a crash is the row that was read before. No line raises; what is wrong wit
 import re
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from pipeline.codec import Json, NotJson, TooDeep, decode, encode
 from pipeline.messages import Fields, LineError, has_system, name_of, shown
 from pipeline.shapes import FIELDS_LISTED, IDS, Asked, asked_by, failed_row, user
@@ -21,15 +23,13 @@ _NOT_IN_A_NAME = frozenset(".[]!:\"'")
 _TOO_DEEP = ("too_deep", "The line is nested too deeply to be read")
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """A place in a template where a field's value goes."""
 
     field: str
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A prompt with slots, as ``--template`` gives it."""
 
     parts: tuple[str | Slot, ...]
@@ -87,8 +87,7 @@ class Recipe:
     keep: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A line that can be asked.
 
     `line` counts from 1, blank lines too. `model` is as asked for, a name or a URI. `kept` is a
@@ -107,8 +106,7 @@ class Row:
     output_bound: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
+class BadRow(Struct, frozen=True):
     """A line that can't be asked: `code` is stable, `message` is one sentence for people."""
 
     line: int
@@ -120,7 +118,7 @@ class BadRow:
 
 def is_blank(data: bytes) -> bool:
     """Whether a line is to be skipped; it counts as a line all the same."""
-    return not data.strip() or not data.removeprefix(_BOM).strip()
+    return not data or data.isspace() or (data.startswith(_BOM) and not data[3:].strip())
 
 
 def parse_row(line: int, data: bytes, recipe: Recipe) -> Row | BadRow:
@@ -301,7 +299,7 @@ def _uri(model: str, folder: str | None) -> str:
 
 def _with_system(asked: Asked, command: str | None) -> list[Json]:
     system = asked.system
-    if system is None and not has_system(asked.messages):
+    if system is None and command is not None and not has_system(asked.messages):
         system = command
     if system is None:
         return asked.messages

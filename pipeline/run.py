@@ -14,26 +14,28 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from pipeline import extent
 from pipeline.board import Broken, Complete, Counts, Ending, Stopped
 from pipeline.clock import Clock
-from pipeline.codec import encode
+from pipeline.completion import complete
 from pipeline.course import Course
 from pipeline.deadline import Deadline
 from pipeline.errors import Exit, RunError
-from pipeline.facts import COSTS, OUTAGES, ROWS, Cursor, Note, Signature
+from pipeline.expectation import count, counted, expect, within
+from pipeline.facts import COSTS, COUNTED, Cursor, Note
 from pipeline.forgiveness import Forgiveness
+from pipeline.hosts import Hosts
 from pipeline.intake import Intake
 from pipeline.outlook import Outlook
 from pipeline.pacing import Remember, paces
+from pipeline.paths import Paths
 from pipeline.poll_lanes import PollLanes
 from pipeline.preflight import Report, look
 from pipeline.prices import PriceTable
 from pipeline.progress import View
-from pipeline.reach import Host, Reach
 from pipeline.recorder import Recorder, Style
-from pipeline.recovery import Files, Paths, opened
+from pipeline.recovery import Files, opened
 from pipeline.refill import Opener, Refill
-from pipeline.rows import model_uri
 from pipeline.service import Service
 from pipeline.settings import Settings
 from pipeline.source import Source
@@ -43,7 +45,6 @@ from pipeline.takeover import take_over
 from pipeline.totals import Totals
 
 _log = logging.getLogger("yagpt-batch")
-_POLL_LANES = 32
 _DRAIN_SECONDS = 10.0
 
 
@@ -106,7 +107,7 @@ async def carry(
 
     """
     recipe, limit = settings.recipe, settings.limit
-    begins = fresh or not paths.checkpoint.exists()
+    begins, before = fresh or not paths.checkpoint.exists(), source.signature()
     # A file that is no input must not leave files of a run behind.
     report = await look(source, recipe, Cursor(), limit) if begins else Report()
     now = tools.clock.now()
@@ -114,16 +115,20 @@ async def carry(
     with opened(paths, source, identity, now=now, fresh=fresh, mended=mended) as files:
         if retry is not None:
             retry(files, now)
-        cursor = files.checkpoint.cursor()
-        if not begins:
+        cursor, noted = files.checkpoint.cursor(), counted(files)
+        # An input that is still the same was looked at when the run began.
+        if not begins and noted is None:
             report = await look(source, recipe, cursor, limit)
         for sentence in report.sentences():
             tools.say(sentence)
-        total = cursor.rows + report.rows if report.complete else None
+        note, total = None, within(limit, noted)
+        if noted is None and report.complete:
+            total = cursor.rows + report.rows
+            note = extent.noted(total, before) if limit is None else None
         with tools.connect() as service:
             run = Run(files, service, settings, tools, ending)
             try:
-                return await run.carry(total)
+                return await run.carry(total, note)
             finally:
                 run.join()
 
@@ -135,136 +140,64 @@ class Run:
         self, files: Files, service: Service, settings: Settings, tools: Tools, ending: Ending
     ) -> None:
         self._files = files
-        self._service = service
         self._settings = settings
         self._tools = tools
-        self._ending = ending
-        self._counts = Counts()
-        style = Style(settings.recipe.model, settings.raw, settings.emulator)
-        self._recorder = Recorder(
-            files.checkpoint, files.source, files.output, files.errors, style
+        self._course = _course(files, settings, tools, ending)
+        submit_pace, poll_pace = paces(
+            files, self._course.recorder, settings, tools.remember, tools.clock.now()
         )
-        cursor = files.checkpoint.cursor()
-        self._intake = Intake(
-            files.source, self._recorder.spans, settings.recipe, cursor, settings.limit
-        )
-        self._course = Course(
-            settings.policy,
-            self._recorder,
-            self._intake,
-            tools.clock,
-            ending,
-            self._counts,
-            self._spending(),
-            None if settings.finish_by is None else Deadline(settings.finish_by),
-        )
-        self._submit_pace, self._poll_pace = paces(
-            files, self._recorder, settings, tools.remember, tools.clock.now()
-        )
-        self._submit_reach, self._poll_reach = self._reaches()
-        self._forgiveness = Forgiveness(self._course, self._submit_reach)
+        self._hosts = Hosts(self._course, service, settings)
+        self._forgiveness = Forgiveness(self._course, self._hosts.submits)
         self._submits = SubmitLanes(
             self._course,
             service,
-            self._submit_pace,
-            self._submit_reach,
+            submit_pace,
+            self._hosts.submits,
             self._forgiveness,
             files.run_id,
             last_number=files.checkpoint.last_send(),
             max_in_flight=settings.max_in_flight,
         )
-        self._polls = PollLanes(self._course, service, self._poll_pace, self._poll_reach)
+        self._polls = PollLanes(self._course, service, poll_pace, self._hosts.polls)
         self._course.on_change = self._submits.bell.ring
-        service.keeper.on_change = self._credential_changed
-        self._outlook = Outlook(
-            *(self._course, settings, self._submit_pace, self._poll_pace),
-            *(self._submit_reach, self._poll_reach, service.keeper),
-        )
+        self._hosts.probe_polls = self._polls.probe
+        self._outlook = Outlook(self._course, settings, submit_pace, poll_pace, self._hosts)
         self._refill = Refill(tools.allowance, tools.clock, tools.say)
-        self._refill.attach("submits", self._submit_pace, self._submits.bell.ring)
-        self._refill.attach("polls", self._poll_pace, self._course.poll_bell.ring)
-
-    def _spending(self) -> Spending:
-        checkpoint, model = self._files.checkpoint, self._settings.recipe.model
-        totals = checkpoint.totals(model)
-        spending = Spending(self._tools.prices, model, totals, self._settings.budget)
-        spending.recall(checkpoint.meta(COSTS))
-        return spending
-
-    def _reaches(self) -> tuple[Reach, Reach]:
-        clock, patience = self._tools.clock, self._settings.patience
-        submits = Reach(
-            Host("the text generation service", self._probe_submits),
-            *(clock, patience, self._submits_changed),
-        )
-        polls = Reach(
-            Host("the operation service", self._probe_polls, probe_proves=True),
-            *(clock, patience, self._polls_changed),
-        )
-        return submits, polls
-
-    def _note_outages(self) -> None:
-        """Let those who look from outside see what the run waits for, and for how long it will."""
-        outages = {
-            "submits": self._submit_reach.outage(),
-            "polls": self._poll_reach.outage(),
-            "credential": self._service.keeper.absence(),
-        }
-        for what, outage in outages.items():
-            told = None if outage is None else encode(outage).decode()
-            self._recorder.post(Note(OUTAGES[what], told))
-
-    def _submits_changed(self) -> None:
-        self._note_outages()
-        self._submits.bell.ring()
-
-    def _polls_changed(self) -> None:
-        self._note_outages()
-        self._course.poll_bell.ring()
-        if self._poll_reach.admits(0):
-            self._submit_reach.hurry()
-
-    def _credential_changed(self) -> None:
-        self._note_outages()
-        self._submits.bell.ring()
-        self._course.poll_bell.ring()
-
-    async def _probe_submits(self) -> bool | None:
-        if not self._poll_reach.admits(0) and len(self._course.agenda):
-            # One probe at a time: the GET that asks for the other host tells of both.
-            return False
-        recipe = self._settings.recipe
-        return await self._service.probe_submits(model_uri(recipe.model, recipe.folder))
-
-    async def _probe_polls(self) -> bool | None:
-        return await self._polls.probe()
+        self._refill.attach("submits", submit_pace, self._submits.bell.ring)
+        self._refill.attach("polls", poll_pace, self._course.poll_bell.ring)
 
     def join(self) -> None:
         """Wait for the disk; then the files can be closed."""
-        self._recorder.join()
+        self._course.recorder.join()
         self._refill.leave()
 
-    async def carry(self, total: int | None) -> Outcome:
-        """Carry every row to its line, or as far as the reason to end allows."""
+    async def carry(self, total: int | None, extent_note: str | None) -> Outcome:
+        """Carry every row to its line, or as far as the reason to end allows.
+
+        There are `total` rows, if that is known; `extent_note`: what is to be
+        noted of that.
+        """
         async with asyncio.TaskGroup() as group:
-            recording = group.create_task(self._guarded(self._recorder.run))
-            self._expect(total)
-            self._note_outages()
+            recording = group.create_task(self._guarded(self._course.recorder.run))
+            expect(self._course, total)
+            if extent_note is not None:
+                self._course.recorder.post(Note(COUNTED, extent_note))
+            self._hosts.note_outages()
             await self._guarded(self._take_over)
             self._warn_of_deadline()
             lanes = self._start_lanes(group)
             others = self._start_watchers(group)
-            await self._ending.wait()
+            await self._course.ending.wait()
             await self._drain(lanes)
-            self._recorder.close()
+            self._course.recorder.close()
             await recording
             for task in others:
                 task.cancel()
-        self._tools.view.show(self._counts, spent=self._outlook.spent())
+        self._tools.view.show(self._course.counts, spent=self._outlook.spent())
         self._tools.view.close()
-        if isinstance(self._ending.reason, Complete):
-            await self._guarded(self._conclude)
-        end = await self._ending.wait()
+        if isinstance(self._course.ending.reason, Complete):
+            await self._guarded(self._complete)
+        end = await self._course.ending.wait()
         if isinstance(end, Broken):
             raise end.error
         return Outcome(end, self._files.checkpoint.totals(self._settings.recipe.model))
@@ -274,12 +207,12 @@ class Run:
         try:
             await part()
         except RunError as error:
-            self._ending.set(error)
+            self._course.ending.set(error)
         except Exception as error:  # noqa: BLE001 - raised again once everything is recorded
-            self._ending.set(Broken(error))
+            self._course.ending.set(Broken(error))
 
     async def _take_over(self) -> None:
-        model, counts = self._settings.recipe.model, self._counts
+        model, counts = self._settings.recipe.model, self._course.counts
         await take_over(self._files.checkpoint, self._course, model, self._tools.clock.now())
         if self._files.resumed:
             of_all = "" if counts.total is None else f" of {counts.total:,}"
@@ -297,17 +230,17 @@ class Run:
             )
 
     def _start_lanes(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        submits = range(self._settings.concurrency)
+        submits, polls = range(self._settings.concurrency), range(self._settings.poll_lanes)
         return [
             *(group.create_task(self._guarded(self._submits.lane)) for _ in submits),
-            *(group.create_task(self._guarded(self._polls.lane)) for _ in range(_POLL_LANES)),
+            *(group.create_task(self._guarded(self._polls.lane)) for _ in polls),
         ]
 
     def _start_watchers(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         parts = [
-            self._service.keeper.watch,
-            self._submit_reach.watch,
-            self._poll_reach.watch,
+            self._hosts.keeper.watch,
+            self._hosts.submits.watch,
+            self._hosts.polls.watch,
             self._forgiveness.watch,
             self._refill.watch,
             self._show,
@@ -333,35 +266,37 @@ class Run:
     async def _show(self) -> None:
         view = self._tools.view
         while True:
-            view.show(self._counts, self._outlook.eta(), self._outlook.spent())
+            view.show(self._course.counts, self._outlook.eta(), self._outlook.spent())
             await asyncio.sleep(view.interval)
 
-    def _expect(self, total: int | None) -> None:
-        self._counts.total = total
-        self._recorder.post(Note(ROWS, None if total is None else str(total)))
-
     async def _count(self) -> None:
-        """Learn how many rows there are, where that was not seen at the start."""
-        if self._counts.total is None:
-            loop = asyncio.get_running_loop()
-            rows = await loop.run_in_executor(None, self._files.source.count_rows)
-            limit = self._settings.limit
-            self._expect(rows if limit is None else min(rows, limit))
+        await count(self._files, self._course, self._settings.limit)
 
-    async def _conclude(self) -> None:
-        self._files.check_in_place()
-        checkpoint = self._files.checkpoint
-        checkpoint.set_meta({ROWS: str(checkpoint.cursor().rows)})
-        if self._settings.totals:
-            self._write_totals()
+    async def _complete(self) -> None:
+        complete(self._files, self._settings, self._tools.prices)
 
-    def _write_totals(self) -> None:
-        output, checkpoint = self._files.output, self._files.checkpoint
-        totals = checkpoint.totals(self._settings.recipe.model)
-        line = encode({"totals": totals.to_json(self._tools.prices)})
-        if output.last() == line:
-            return
-        known = checkpoint.signature("output")
-        output.append_last(line)
-        size = 0 if known is None else known.size
-        checkpoint.record([], {"output": Signature(size, output.signature().mtime_ns)})
+
+def _course(files: Files, settings: Settings, tools: Tools, ending: Ending) -> Course:
+    recipe, finish_by = settings.recipe, settings.finish_by
+    style = Style(recipe.model, settings.raw, settings.emulator)
+    recorder = Recorder(files.checkpoint, files.source, files.output, files.errors, style)
+    cursor = files.checkpoint.cursor()
+    # A compressed input would be read to its end, to find that there is nothing more.
+    limit = cursor.rows if counted(files) == cursor.rows else settings.limit
+    return Course(
+        settings.policy,
+        recorder,
+        Intake(files.source, recorder.spans, recipe, cursor, limit),
+        tools.clock,
+        ending,
+        Counts(),
+        _spending(files, settings, tools.prices),
+        None if finish_by is None else Deadline(finish_by),
+    )
+
+
+def _spending(files: Files, settings: Settings, prices: PriceTable) -> Spending:
+    checkpoint, model = files.checkpoint, settings.recipe.model
+    spending = Spending(prices, model, checkpoint.totals(model), settings.budget)
+    spending.recall(checkpoint.meta(COSTS))
+    return spending

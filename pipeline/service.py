@@ -72,7 +72,7 @@ class Service:
 
     async def poll(self, operation_id: str, timeout: float) -> PollOutcome:
         """GET an operation."""
-        url = f"{self._endpoints.operations}/operations/{quote(operation_id, safe='')}"
+        url = f"{self._endpoints.operations}/operations/{_quoted(operation_id)}"
         credential = self.keeper.credential
         headers = credential.headers(None)
         try:
@@ -144,6 +144,12 @@ class Service:
         headers = credential.headers(self._account.folder)
         headers["content-type"] = "application/json"
         return headers
+
+
+def _quoted(operation_id: str) -> str:
+    """As a part of a path; the service's own ids are letters and digits."""
+    is_plain = operation_id.isascii() and operation_id.isalnum()
+    return operation_id if is_plain else quote(operation_id, safe="")
 
 
 def _redacted(problem: Problem, credential: Credential) -> Problem:

@@ -10,6 +10,7 @@ from pipeline.rows import Recipe
 
 DEFAULT_RATES = (Rate(10, 1.0), Rate(5000, 3600.0))
 DEFAULT_POLL_RATES = (Rate(50, 1.0),)
+_FEWEST_POLL_LANES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Settings:
     emulator: bool = False
     budget: Decimal | None = None
     finish_by: float | None = None
+
+    @property
+    def poll_lanes(self) -> int:
+        """How many polls may be in flight: no fewer than POSTs, each of which brings a poll."""
+        return max(_FEWEST_POLL_LANES, self.concurrency)
 
     def identity(self) -> dict[str, str]:
         """What makes two calls the same run: option names and their values, as JSON text."""

@@ -5,7 +5,8 @@ the shape's nor settings are the user's own columns; only a request body passes 
 known here, since there the API is the judge.
 """
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from pipeline.codec import Json
 from pipeline.messages import (
@@ -30,8 +31,7 @@ _PLACED = {*IDS, *_BODY_MARKS, "messages"}
 _TOOL_MODES = {"none": "NONE", "auto": "AUTO", "required": "REQUIRED"}
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a line asks for; None where it leaves the choice to the command."""
 
     messages: list[Json]
@@ -50,7 +50,7 @@ def asked_by(fields: Fields) -> Asked:
         LineError: no shape, two at once, or a field that can't be sent.
 
     """
-    if any(mark in fields for mark in _BODY_MARKS):
+    if not fields.keys().isdisjoint(_BODY_MARKS):
         return _request_body(fields)
     match _prompts(fields):
         case ["prompt"]:
@@ -97,6 +97,8 @@ def _nothing_to_ask(fields: Fields) -> LineError:
 
 
 def _with_settings(fields: Fields, messages: list[Json], extra: Fields) -> Asked:
+    if fields.keys().isdisjoint(_SETTINGS):
+        return Asked(messages, extra=extra)
     model, system, schema = fields.get("model"), fields.get("system"), fields.get("json_schema")
     if schema is not None:
         extra = {**extra, "jsonSchema": {"schema": object_of(schema, "json_schema")}}

@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 
+from msgspec import Struct
+
 from pipeline.margin import held_for
 from pipeline.rates import LONGEST_WINDOW, Rate
 
@@ -43,8 +45,7 @@ class Sharer:
         return self.want > 0 and self.until > now
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """Places from these moments on, the sharer as it stands then, and when the next might come."""
 
     places: tuple[float, ...]

@@ -13,7 +13,6 @@ import msgspec
 from pipeline import codec, tally
 from pipeline.bystander import Disturbed, database
 from pipeline.errors import BadData, StorageFailed
-from pipeline.eta import Eta
 from pipeline.evidence import Doubted, Kept, Recorded
 from pipeline.facts import (
     APPLICATION,
@@ -29,6 +28,7 @@ from pipeline.facts import (
     Signature,
 )
 from pipeline.matching import Key
+from pipeline.prospect import Eta
 from pipeline.standing import Operation, Operations, Outage
 from pipeline.totals import Sums, Totals
 
@@ -127,11 +127,8 @@ class Snapshot:
 
     def cursor(self) -> Cursor:
         place = self.meta("cursor")
-        if place is None:
-            return Cursor()
         with self._readable("cursor"):
-            offset, line, rows, is_open = map(int, place.split())
-            return Cursor(offset, line, rows, bool(is_open))
+            return Cursor.parse(place)
 
     def expected(self) -> int | None:
         """How many rows the run will come to, where it has counted them."""

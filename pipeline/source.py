@@ -8,12 +8,13 @@ import os
 import stat
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import aiofiles
 from aiofiles.threadpool.binary import AsyncBufferedReader
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pipeline.errors import BadData, StorageFailed
 from pipeline.facts import Cursor, Signature, Span
@@ -27,8 +28,7 @@ except ImportError:
 _BLOCK = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line without its LF, and where the next one begins."""
 
     number: int

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline import eta
+from msgspec import Struct
+
+from pipeline import prospect
 from pipeline.codec import Json
-from pipeline.eta import Eta
 from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
+from pipeline.prospect import Eta
 from pipeline.spending import Spent
 from pipeline.totals import Totals, in_doubt
 
@@ -19,8 +21,7 @@ _BEING_SUBMITTED = ("intended", "intended again", "intended anew")
 _NOT_SUBMITTED = ("waiting", "unfit")
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """An operation that is waited for; `accepted_at` is by our own clock."""
 
     line: int
@@ -33,8 +34,7 @@ class Operation:
         return self.own_id or f"line-{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Operations:
+class Operations(Struct, frozen=True):
     """The oldest one; how many are past their 3 days; when the oldest of the others was accepted.
 
     All moments are by our own clock.
@@ -49,8 +49,7 @@ class Operations:
         return None if self.next_accepted_at is None else self.next_accepted_at + RETENTION
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(Struct, frozen=True):
     """A host that is away; or was, when the run's process ended."""
 
     host: str
@@ -128,7 +127,7 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
         "projected": None
         if standing.spending is None
         else standing.spending.to_json()["projected"],
-        **eta.as_json(standing.eta if standing.running else None, utc),
+        **prospect.as_json(standing.eta if standing.running else None, utc),
         "totals": totals.to_json(prices),
     }
 
@@ -200,7 +199,7 @@ def _rows(standing: Standing) -> str:
 def _end_in_sight(standing: Standing, local: Told) -> Iterator[str]:
     """As the running process itself says it; one that ended has none in sight."""
     if standing.running and standing.eta is not None:
-        told = eta.words(standing.eta, local)
+        told = prospect.words(standing.eta, local)
         if told:
             yield f"End in sight: {told}."
 

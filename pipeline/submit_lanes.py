@@ -167,7 +167,7 @@ class SubmitLanes:
         if begin is not None:
             self._course.counts.open += 1
         sent, intent = Sent(self._number, now), begin or Move(row.line, state)
-        recorded = self._course.recorder.post(sent, intent, line=row.line)
+        recorded = self._course.recorder.announce(sent, intent, line=row.line)
         self._course.counts.posting += 1
         return _Posting(entry, row, state, self._number, now, recorded)
 

@@ -1,7 +1,8 @@
 """What the answer to a POST means for its row, its run and the pace. Pure."""
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pipeline import outcomes
 from pipeline.credentials import ROLE
@@ -15,22 +16,19 @@ _OTHER_FOLDER = re.compile(r"does not match with service account folder ID '([\w
 _MODEL = re.compile(r"model", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """The row runs as this operation."""
 
     operation_id: OperationId
 
 
-@dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(Struct, frozen=True):
     """The row failed for good."""
 
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """Certainly not accepted: the row goes back and no attempt is spent.
 
     `sent` false: the service did not even see it, so no quota counted it.
@@ -41,23 +39,20 @@ class Retry:
     throttle: Throttle | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(Struct, frozen=True):
     """Certainly not accepted, for a reason of the row's own that may pass: it waits by itself."""
 
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(Struct, frozen=True):
     """It can't be known whether it was accepted. `outage`: the host failed to answer."""
 
     problem: Problem
     outage: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """Not accepted, for a reason that every row shares: the run ends, the row waits."""
 
     error: RunError

@@ -1,12 +1,13 @@
 """Rows that an earlier process began, brought to where this one goes on with them.
 
-What they cost, or can have cost, is counted before anything new is submitted.
+What they cost, or can have cost, is counted before anything new is submitted. They are placed one
+by one as they are read, and remembered in that place alone: there may be very many.
 """
 
 from pipeline.checkpoint import Checkpoint
 from pipeline.course import Course
 from pipeline.facts import LATENCY, Pending
-from pipeline.item import Gone, Intended, Running
+from pipeline.item import Gone, Intended, Running, State
 from pipeline.spending import Spending
 
 
@@ -21,18 +22,22 @@ async def take_over(checkpoint: Checkpoint, course: Course, model: str, now: flo
     counts.ok, counts.failed = totals.rows("ok"), totals.rows("failed")
     counts.held, counts.doubts = totals.rows("held"), totals.doubt_count
     course.agenda.recall(checkpoint.meta(LATENCY))
-    pending = list(checkpoint.pending())
-    counts.open = len(pending)
-    for row in pending:
+    unsettled: list[tuple[int, State]] = []
+    for row in checkpoint.pending():
+        counts.open += 1
         _reserve(course.spending, row)
         if row.state is None:
             course.intake.again(row.line, None, first=True)
-        else:
-            await course.advance(row.line, row.state, model=row.model, poll_at=now)
+        elif not course.place(row.line, row.state, row.model, now):
+            unsettled.append((row.line, row.state))
+    for line, state in unsettled:
+        await course.advance(line, state)
 
 
 def _reserve(spending: Spending, row: Pending) -> None:
     """Count what was sent, or lost, and nobody has told the usage of."""
+    if spending.limit is None:
+        return
     # Of a lost operation nobody knows any more when it was accepted.
     at = row.state.at if isinstance(row.state, Intended | Running) else None
     worst = spending.worst(row.model, row.input_bound, row.output_bound, at)

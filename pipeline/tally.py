@@ -4,33 +4,79 @@
 """
 
 import sqlite3
+from collections.abc import Sequence
 
-from pipeline.day import Day
+from pipeline.codec import encode
+from pipeline.facts import Finish
+from pipeline.outcomes import Usage
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
 
+_Key = tuple[str, str, str, str]
+"""Outcome, model, finish and day."""
 
-def add(
-    db: sqlite3.Connection,
-    line: int,
-    outcome: str,
-    sums: Sums,
-    *,
-    finish: str | None = None,
-    day: Day | None = None,
-) -> None:
-    """Add to the sums of those that share outcome, model (the row's), finish and day."""
+
+def add_finished(db: sqlite3.Connection, ends: Sequence[Finish]) -> None:
+    """Add rows that are just finished to the sums of those that share their key."""
+    models, sums = _own_models(db, [end.line for end in ends]), dict[_Key, Sums]()
+    for end in ends:
+        is_unknown = end.usage is None and _was_accepted(db, end.line)
+        if is_unknown:
+            add_unknown(db, end.line)
+        key = end.outcome, models.get(end.line, ""), end.finish or "", end.day or ""
+        sums[key] = sums.get(key, Sums()) + _of_one(end.usage, is_unknown=is_unknown)
+    for key, of_key in sums.items():
+        _add(db, key, of_key)
+
+
+def add_replaced(db: sqlite3.Connection, line: int) -> None:
+    """Add a row's former operation, which bought nothing."""
+    model = _own_models(db, [line]).get(line, "")
+    _add(db, ("replaced", model, "", ""), Sums(rows=1, unknown=1))
+    add_unknown(db, line, former=True)
+
+
+def put_back(db: sqlite3.Connection, line: int, outcome: str, usage: Usage | None) -> None:
+    """Take a row out of the sums of its outcome: what its operation used bought nothing."""
+    model, was_accepted = _own_models(db, [line]).get(line, ""), _was_accepted(db, line)
+    sums = _of_one(usage, is_unknown=usage is None and was_accepted)
+    _add(db, (outcome, model, "", ""), -sums)
+    if was_accepted:
+        _add(db, ("replaced", model, "", ""), sums)
+
+
+def _add(db: sqlite3.Connection, key: _Key, sums: Sums) -> None:
     db.execute(
-        "INSERT INTO tally SELECT ?, coalesce(model, ''), ?, ?, ?, ?, ?, ?, ?, ?"
-        " FROM rows WHERE line = ?"
+        "INSERT INTO tally VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET rows = rows + excluded.rows,"
         " unknown = unknown + excluded.unknown, input = input + excluded.input,"
         " completion = completion + excluded.completion,"
         " reasoning = reasoning + excluded.reasoning, total = total + excluded.total",
         (
-            *(outcome, finish or "", day or "", sums.rows, sums.unknown, sums.input_tokens),
-            *(sums.completion_tokens, sums.reasoning_tokens, sums.total_tokens, line),
+            *(*key, sums.rows, sums.unknown, sums.input_tokens),
+            *(sums.completion_tokens, sums.reasoning_tokens, sums.total_tokens),
         ),
     )
+
+
+def _own_models(db: sqlite3.Connection, lines: Sequence[int]) -> dict[int, str]:
+    """The models of those rows that name their own: of most runs none."""
+    query = (
+        "SELECT line, model FROM rows WHERE model IS NOT NULL"
+        " AND line IN (SELECT value FROM json_each(?))"
+    )
+    return dict(db.execute(query, (encode(lines).decode(),)))
+
+
+def _was_accepted(db: sqlite3.Connection, line: int) -> bool:
+    query = "SELECT operation_id IS NOT NULL FROM rows WHERE line = ?"
+    return bool(db.execute(query, (line,)).fetchone()[0])
+
+
+def _of_one(usage: Usage | None, *, is_unknown: bool) -> Sums:
+    if usage is None:
+        return Sums(rows=1, unknown=int(is_unknown))
+    tokens = usage.input_tokens, usage.completion_tokens, usage.reasoning_tokens
+    return Sums(1, 0, *tokens, usage.total_tokens)
 
 
 def add_doubt(db: sqlite3.Connection, line: int, at: float) -> None:

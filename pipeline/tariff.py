@@ -10,6 +10,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct
+
 from pipeline.prices import Price, PriceList, PriceTable, Units
 
 MODE = "async"
@@ -53,8 +55,7 @@ def read_tariff(text: str) -> PriceTable:
     return _by_currency(mine)
 
 
-@dataclass(frozen=True, slots=True)
-class _Dated:
+class _Dated(Struct, frozen=True):
     """A list, and what kind of list it is."""
 
     number: int

@@ -12,8 +12,9 @@ While next to nothing is known, and for the last operations of a run, the chance
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
+
+from msgspec import Struct
 
 from pipeline.latency import BINS, EDGES, Latency
 from pipeline.polling import RETENTION
@@ -47,8 +48,7 @@ def latest(age: float) -> float:
 LATEST = tuple(latest(age) for age in EDGES)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """For each edge the next one to ask at, up to `end`; how many questions that takes."""
 
     following: Sequence[int]

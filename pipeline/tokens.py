@@ -6,8 +6,9 @@ Shapes: a bare token (``yc iam create-token``), the same command's JSON (``iam_t
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from pipeline.codec import Json, NotJson, decode
 
@@ -33,8 +34,7 @@ class EmptyToken(BadToken):
     """There is nothing yet: it may just be written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """An IAM token, and when it ends: in unix seconds by its source's clock, if it tells."""
 
     secret: str
@@ -113,8 +113,7 @@ def _end(said: dict[str, Json], now: float) -> float | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizedKey:
+class AuthorizedKey(Struct, frozen=True):
     """A service account's authorized key, as ``yc iam key create`` writes it."""
 
     key_id: str

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from msgspec import Struct
+from msgspec.structs import astuple
+
 from pipeline.codec import Json
 from pipeline.day import Day
 from pipeline.prices import PriceTable, money
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(Struct, frozen=True):
     """Tokens of several rows; `unknown` rows among them have no usage to count."""
 
     rows: int = 0
@@ -19,6 +21,9 @@ class Sums:
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     total_tokens: int = 0
+
+    def __neg__(self) -> "Sums":
+        return Sums(*(-number for number in astuple(self)))
 
     def __add__(self, other: "Sums") -> "Sums":
         return Sums(
@@ -53,8 +58,7 @@ class Tally:
         return price.of(sums.input_tokens, sums.completion_tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class DoubtTally:
+class DoubtTally(Struct, frozen=True):
     """Doubts that share model, bounds and day, and how many there are."""
 
     model: str

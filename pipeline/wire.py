@@ -202,11 +202,13 @@ def _usage(response: Json) -> Usage | None:
 
 def _int64(value: Json) -> int | None:
     """An int64 of proto JSON, absent meaning 0; None where it is none, or no count of tokens."""
-    if value is None:
-        return 0
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+    if isinstance(value, str):
+        if not (value.isascii() and value.isdigit() and len(value) < 20):
+            return None
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
+    elif value is None:
+        return 0
+    elif isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value < _ABSURD else None
 

@@ -25,9 +25,10 @@ from pipeline.outcomes import (
     Usage,
 )
 from pipeline.output import seal
+from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.records import Failure, failed_line, result_line
-from pipeline.recovery import Files, Paths, opened
+from pipeline.recovery import Files, opened
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.source import Line, Source
@@ -157,9 +158,9 @@ def place(folder: Path, rows: int = 3) -> Place:
 
 def begin_all(files: Files) -> None:
     """Begin every row that the cursor has not reached; each is running as an operation."""
-    for line in read(files.source.path, files.checkpoint.cursor()):
-        state = Running(f"op-{line.number}", NOW, 1, 1)
-        files.checkpoint.record([begun(line, state)], {})
+    lines = read(files.source.path, files.checkpoint.cursor())
+    begins = (begun(line, Running(f"op-{line.number}", NOW, 1, 1)) for line in lines)
+    files.checkpoint.record(begins, {})
 
 
 def result(files: Files, line: int) -> bytes:

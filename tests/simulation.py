@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pipeline.allowance import Allowance
 from pipeline.board import Ending, Stopped
 from pipeline.carrier import Carrier, NoAnswerError, NotSentError, Reply
-from pipeline.cli.pricing import shipped
+from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.credentials import Credential
 from pipeline.emulator.api import Api
@@ -26,9 +26,9 @@ from pipeline.emulator.model import Service as Model
 from pipeline.endpoints import Endpoints
 from pipeline.keeper import CredentialSource, Keeper
 from pipeline.local_tokens import Fixed
+from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.progress import Silent, View
-from pipeline.recovery import Paths
 from pipeline.retry import Retry
 from pipeline.run import Outcome, Tools, carry
 from pipeline.service import Account, Service
@@ -271,7 +271,7 @@ async def live(
         loop = asyncio.get_running_loop()
         loop.call_later(stop_after, ending.set, Stopped(signal.SIGTERM))
     tools = Tools(
-        *(lambda: nullcontext(service), clock, prices or shipped(), view or Silent(), say),
+        *(lambda: nullcontext(service), clock, prices or price_table(None), view or Silent(), say),
         allowance=None if state is None else lambda rates: Allowance(state, rates, clock),
     )
     try:

@@ -1,10 +1,11 @@
 """Which operation is asked for next, and when."""
 
-from dataclasses import replace
+import dataclasses
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from benchmarks.polling import Scenario, lognormal, measure
 from pipeline.agenda import Agenda
@@ -30,7 +31,7 @@ def heard(line: int, accepted_at: float, age: float) -> Asking:
 def answer(seconds: int) -> Answer:
     minutes, rest = divmod(seconds, 60)
     finished = f"2026-01-01T{minutes // 60:02}:{minutes % 60:02}:{rest:02}Z"
-    return replace(ANSWER, created_at="2026-01-01T00:00:00Z", finished_at=finished)
+    return dataclasses.replace(ANSWER, created_at="2026-01-01T00:00:00Z", finished_at=finished)
 
 
 def teach(agenda: Agenda, *seconds: int, model: str | None = None) -> None:

@@ -10,8 +10,8 @@ from pipeline.carrier import Reply
 from pipeline.checkpoint import Checkpoint
 from pipeline.codec import Json, decode
 from pipeline.emulator.model import Config, Service
+from pipeline.paths import Paths
 from pipeline.rates import Rate
-from pipeline.recovery import Paths
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from tests.simulation import EVENING, Sending, simulate

@@ -32,8 +32,9 @@ from pipeline.item import (
     after,
 )
 from pipeline.output import seal
+from pipeline.paths import Paths
 from pipeline.records import Failure, failed_line, result_line
-from pipeline.recovery import Files, Paths
+from pipeline.recovery import Files
 from pipeline.rows import Recipe, parse_row
 from pipeline.settings import Settings
 from pipeline.totals import Sums

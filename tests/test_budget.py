@@ -19,10 +19,10 @@ from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.model import Config, Service
 from pipeline.emulator.schedules import Fault
 from pipeline.errors import BudgetReached, DeadlineReached
-from pipeline.eta import Eta
+from pipeline.paths import Paths
 from pipeline.prices import Price, PriceList, PriceTable
+from pipeline.prospect import Eta
 from pipeline.rates import Rate
-from pipeline.recovery import Paths
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.spending import Spent

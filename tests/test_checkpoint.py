@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.checkpoint import Checkpoint
+from pipeline.database import Database
 from pipeline.errors import BadData
 from pipeline.facts import (
     Begin,
@@ -413,9 +414,6 @@ _ODD = [
     "UPDATE rows SET operation_id = x'ff' WHERE line = 1",
     "UPDATE rows SET place = 0 WHERE line = 1",
     "UPDATE rows SET place = NULL WHERE line = 3",
-    "UPDATE sends SET at = 'x'",
-    "UPDATE sends SET ended = 'x'",
-    "UPDATE sends SET number = 9223372036854775807",
     "UPDATE doubts SET input_bound = NULL",
     "UPDATE doubts SET model = x'ff'",
     "UPDATE tally SET rows = 'x'",
@@ -452,6 +450,21 @@ def test_a_checkpoint_that_holds_what_no_run_writes_is_refused_in_one_sentence(
 
 
 @pytest.mark.promise("P6")
+@pytest.mark.parametrize(
+    "change", ["at = 'x', ended = NULL", "ended = 'x'", "ended = x'00'", "number = 1 << 62"]
+)
+def test_posts_that_no_run_made_are_refused_where_they_are_read(path: Path, change: str) -> None:
+    whole(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE sends SET {change}")  # noqa: S608 - of the list above
+    checkpoint = Checkpoint(path)
+    with pytest.raises(BadData, match="is damaged: ") as caught:
+        checkpoint.sends_since(checkpoint.last_send())
+    assert "--fresh" in caught.value.advice
+    checkpoint.close()
+
+
+@pytest.mark.promise("P6")
 @pytest.mark.parametrize("name", ["rows", "pending", "operations", "meta"])
 @pytest.mark.parametrize("other", ["sends", "own_ids", None])
 def test_a_checkpoint_with_a_page_in_anothers_place_is_refused(
@@ -468,6 +481,31 @@ def test_a_checkpoint_with_a_page_in_anothers_place_is_refused(
     path.write_bytes(data)
     with pytest.raises(BadData, match="is damaged: "):
         Checkpoint(path)
+
+
+@pytest.mark.promise("P6")
+def test_a_large_checkpoint_whose_ids_are_damaged_is_refused_and_left_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a small one is read through before it is marked as open."""
+    whole(path)
+    sound = path.read_bytes()
+    with closing(sqlite3.connect(path)) as db:
+        (root,) = db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'own_ids'"
+        ).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    at = (root - 1) * size
+    monkeypatch.setattr("pipeline.database._SMALL", 0)
+    path.write_bytes(sound[:at] + bytes(size) + sound[at + size :])
+    with pytest.raises(BadData, match="is damaged: "):
+        Checkpoint(path)
+    assert not log_of(path).exists()
+    refused = path.read_bytes()
+    path.write_bytes(refused[:at] + sound[at : at + size] + refused[at + size :])
+    checkpoint = Checkpoint(path)
+    assert {row.line for row in checkpoint.pending()} == {1, 2}
+    checkpoint.close()
 
 
 @pytest.mark.promise("P6")
@@ -589,15 +627,15 @@ def test_a_checkpoint_whose_first_process_was_killed_early_is_taken_up(
     """Killed right after the schema, or right after the first mark."""
     left = tmp_path / "killed"
     left.mkdir()
-    whole = getattr(Checkpoint, part)
+    whole = getattr(Database, part)
 
-    def killed_after(checkpoint: Checkpoint, **given: bool) -> None:
-        whole(checkpoint, **given)
+    def killed_after(database: Database, **given: bool) -> None:
+        whole(database, **given)
         for suffix in "", "-wal":
             shutil.copy(f"{path}{suffix}", left)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, part, killed_after)
+        patch.setattr(Database, part, killed_after)
         Checkpoint(path).close()
     assert pending(Checkpoint(left / path.name)) == {}
 

@@ -16,6 +16,7 @@ from pipeline.errors import NoPermission
 from pipeline.iam import ServiceAccount
 from pipeline.local_tokens import Fixed
 from pipeline.rates import Rate
+from pipeline.renewal import Renews
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from tests.emulator_caller import public_half
@@ -128,8 +129,7 @@ class Flickering:
     away: Sequence[tuple[float, float]] = ()
     name: str = "the test's source"
     advice: str = "Mend the source."
-    can_renew: bool = True
-    mints: bool = False
+    renews: Renews = "perhaps"
     asked: list[float] = field(default_factory=list)
 
     async def fresh(self, _: Carrier, now: float) -> Credential:

@@ -17,8 +17,7 @@ _DESIGN = (_ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 
 
 def _options() -> set[str]:
-    known = commands.commands.values()
-    return {name for command in known for p in command.params for name in p.opts}
+    return {name for command in commands.all_served() for p in command.params for name in p.opts}
 
 
 def test_every_option_that_the_readme_names_exists() -> None:

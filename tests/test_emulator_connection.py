@@ -17,7 +17,7 @@ import click
 import httpx
 import pytest
 
-from pipeline.cli.kinds import FaultKind, OffsetKind
+from pipeline.cli.staged import FaultKind, OffsetKind
 from pipeline.emulator.model import Config
 from pipeline.emulator.schedules import TAKEN, Fault
 from pipeline.emulator.server import embedded

@@ -12,7 +12,7 @@ import click
 import httpx
 import pytest
 
-from pipeline.cli.kinds import KeyFileKind
+from pipeline.cli.staged import KeyFileKind
 from pipeline.emulator.model import Config
 from pipeline.emulator.schedules import Fault
 from pipeline.emulator.server import embedded

@@ -13,7 +13,12 @@ from pipeline.agenda import Agenda, Flight
 from pipeline.clock import stamp
 from pipeline.curve import Achieved, Curve, Tempo
 from pipeline.ends import EVEN, FAST, SLOW, Tail, beyond
-from pipeline.eta import (
+from pipeline.eta import Situation, estimate, hindrance
+from pipeline.item import Running
+from pipeline.latency import Latency
+from pipeline.pace import Pace
+from pipeline.polling import RETENTION, Asking
+from pipeline.prospect import (
     ANSWERS,
     CONCURRENCY,
     IN_FLIGHT,
@@ -23,16 +28,9 @@ from pipeline.eta import (
     SERVICE,
     SHARE,
     Eta,
-    Situation,
     as_json,
-    estimate,
-    hindrance,
     words,
 )
-from pipeline.item import Running
-from pipeline.latency import Latency
-from pipeline.pace import Pace
-from pipeline.polling import RETENTION, Asking
 from pipeline.rates import Rate
 
 NOW = 1_790_000_000.0

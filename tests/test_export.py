@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pipeline import codec, export
 from pipeline.columns import NAMES
@@ -20,8 +21,9 @@ from pipeline.errors import BadData, BadSettings, StorageFailed
 from pipeline.export import Export, Exported
 from pipeline.facts import Finish, Note, Signature
 from pipeline.item import Running
+from pipeline.paths import Paths
 from pipeline.records import Failure, Known, failed_line, result_line
-from pipeline.recovery import Files, Paths
+from pipeline.recovery import Files
 from pipeline.retrial import Choice
 from pipeline.retry import Retry
 from pipeline.rows import Recipe
@@ -99,7 +101,7 @@ def made(folder: Path, settings: Settings = SETTINGS) -> Place:
             row, state = _ROWS[line.number - 1], Running(f"op-{line.number}", NOW, 1, 1)
             begin = begun(line, state, str(row["id"]) if "id" in row else None)
             model = str(row["model"]) if "model" in row else None
-            files.checkpoint.record([replace(begin, model=model)], {})
+            files.checkpoint.record([structs.replace(begin, model=model)], {})
         order = [number for number in range(1, len(_ROWS) + 1) if number not in PENDING]
         random.Random(1).shuffle(order)  # noqa: S311 - to be repeated
         assert order != sorted(order)

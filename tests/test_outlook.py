@@ -9,10 +9,11 @@ import pytest
 from pipeline.board import Counts
 from pipeline.clock import local_day_and_time, stamp
 from pipeline.emulator.model import Config, Service
-from pipeline.eta import ANSWERS, SERVICE, Eta, words
+from pipeline.facts import ETA, Fact, Note
+from pipeline.paths import Paths
 from pipeline.progress import JsonLines
+from pipeline.prospect import ANSWERS, SERVICE, Eta, words
 from pipeline.rates import Rate
-from pipeline.recovery import Paths
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.snapshot import looked_at
@@ -103,9 +104,9 @@ def test_it_is_noted_once_a_minute_at_most(
 
     post = Recorder.post
 
-    def posted(recorder: Recorder, *facts: object, line: int | None = None) -> object:
-        noted.extend(fact.value for fact in facts if getattr(fact, "name", None) == "eta")  # type: ignore[attr-defined]
-        return post(recorder, *facts, line=line)  # type: ignore[arg-type]
+    def posted(recorder: Recorder, *facts: Fact) -> None:
+        noted.extend(fact.value for fact in facts if isinstance(fact, Note) and fact.name == ETA)
+        post(recorder, *facts)
 
     monkeypatch.setattr(Recorder, "post", posted)
     simulate(rows, tmp_path / "out.jsonl", _settings(), _model(), view=Watching(20.0))

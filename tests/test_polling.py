@@ -1,10 +1,11 @@
 """From the answer to a GET to what becomes of its operation."""
 
-from dataclasses import replace
+import dataclasses
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline import outcomes
 from pipeline.codec import encode
@@ -418,7 +419,7 @@ def test_an_operation_from_the_future_counts_as_born_when_it_was_heard_of() -> N
 def test_an_answer_s_stamps_tell_how_long_it_took(
     created: str | None, finished: str | None, seconds: float | None
 ) -> None:
-    answer = replace(ANSWER, created_at=created, finished_at=finished)
+    answer = dataclasses.replace(ANSWER, created_at=created, finished_at=finished)
     assert told_seconds(answer) == seconds
 
 

@@ -17,9 +17,10 @@ from pipeline.facts import Doubt, Fact, Finish, Signature
 from pipeline.item import Doubtful, Running
 from pipeline.outcomes import Answer, Usage
 from pipeline.output import Lines
+from pipeline.paths import Paths
 from pipeline.rates import Rate
 from pipeline.records import result_line
-from pipeline.recovery import Files, Paths, check_lines
+from pipeline.recovery import Files, check_lines
 from pipeline.rows import Recipe, Template
 from pipeline.settings import Settings
 from pipeline.wire import read_operation

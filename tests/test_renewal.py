@@ -32,8 +32,7 @@ AT_FIRST = Missing(NOW, NOW)
 LONG_HELD = Held(ONE, NOW + HOUR, NOW - HOUR, accepted=True)
 AWAY = NoCredentialError("no route", "Wait.", may_pass=True)
 WRONG = NoCredentialError("no such file", "Write it.")
-FIXED = Source(can_renew=False)
-FILE, MINT = Source(can_renew=True), Source(can_renew=True, mints=True)
+FIXED, FILE, MINT = Source("never"), Source("perhaps"), Source("always")
 PROVEN_FIXED, PROVEN = replace(FIXED, proven=True), replace(FILE, proven=True)
 
 

@@ -26,8 +26,8 @@ from pipeline.emulator.model import Config, Service
 from pipeline.errors import BadData, StorageFailed
 from pipeline.item import Policy
 from pipeline.matching import number_of
+from pipeline.paths import Paths
 from pipeline.prices import PriceTable
-from pipeline.recovery import Paths
 from pipeline.retrial import Choice
 from pipeline.retry import Retry
 from pipeline.rows import Recipe

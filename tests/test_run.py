@@ -23,8 +23,8 @@ from pipeline.credentials import Credential
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import BadData, StorageFailed, Unreachable
 from pipeline.item import Doubtful, Policy, Running, State
+from pipeline.paths import Paths
 from pipeline.rates import Rate
-from pipeline.recovery import Paths
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from tests import oracle

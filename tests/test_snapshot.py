@@ -40,7 +40,7 @@ with place(Path(sys.argv[1])).opened() as files:
 _GOES_ON = """
 import sys
 from pathlib import Path
-from pipeline.recovery import Paths
+from pipeline.paths import Paths
 from tests.builders import Place, finish
 folder = Path(sys.argv[1])
 with Place(folder / "prompts.jsonl", Paths(folder / "results.jsonl")).opened() as files:

@@ -14,11 +14,11 @@ import pytest
 
 from pipeline import log
 from pipeline.board import Counts
-from pipeline.cli.pricing import shipped
+from pipeline.cli.pricing import price_table
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import StorageFailed
-from pipeline.eta import Eta
 from pipeline.progress import Bar, JsonLines, Plain, View
+from pipeline.prospect import Eta
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
@@ -176,7 +176,7 @@ def test_a_run_whose_terminal_is_gone_ends_as_any_other(
     assert outcome.exit_code == 3
     assert len(output.read_text().splitlines()) == 31
     assert json.loads(output.read_text().splitlines()[-1])["totals"] == outcome.totals.to_json(
-        shipped()
+        price_table(None)
     )
     assert logger.handlers
 

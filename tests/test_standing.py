@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.clock import stamp
-from pipeline.eta import Eta
 from pipeline.polling import RETENTION
+from pipeline.prospect import Eta
 from pipeline.rates import Rate
 from pipeline.standing import Operation, Operations, Outage, Standing, as_json, sentences
 from pipeline.totals import DoubtTally, Sums, Tally, Totals

@@ -20,9 +20,10 @@ from pipeline.facts import Begin, Finish, Span
 from pipeline.item import Running, Waiting
 from pipeline.outcomes import Usage
 from pipeline.output import seal
+from pipeline.paths import Paths
 from pipeline.prices import Price, PriceList, PriceTable
 from pipeline.records import Failure, failed_line, result_line
-from pipeline.recovery import Files, Paths
+from pipeline.recovery import Files
 from pipeline.rows import parse_row
 from pipeline.source import Line
 from tests.builders import ANSWER, MODEL, NOW, SETTINGS, Place, fields, read

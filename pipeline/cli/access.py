@@ -5,15 +5,16 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.carrier import HttpxCarrier
+from msgspec import Struct
+
+from pipeline.carrier import Carrier, Reply
+from pipeline.carriers import Http, carrier
 from pipeline.clock import Clock
 from pipeline.credentials import Credential
-from pipeline.emulator.model import Config
-from pipeline.emulator.server import embedded
+from pipeline.emulator import FOLDER
 from pipeline.endpoints import Endpoints
 from pipeline.errors import BadSettings
 from pipeline.keeper import CredentialSource
@@ -25,8 +26,7 @@ _EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=Fal
 _ID = re.compile(r"[\w.-]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """What calls need. `remarks` are what the user should know at the start."""
 
     endpoints: Endpoints
@@ -34,6 +34,7 @@ class Access:
     folder: str | None
     remarks: tuple[str, ...] = ()
     emulator: bool = False
+    http: Http = "auto"
 
     @classmethod
     def of(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Access":
@@ -44,7 +45,7 @@ class Access:
     async def found(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Access":
         """Find what the options and the environment offer.
 
-        `options` has emulator, endpoint, auth, model and folder_id.
+        `options` has emulator, endpoint, auth, http, model and folder_id.
 
         Raises:
             NoPermission: there is no credential.
@@ -53,22 +54,32 @@ class Access:
         """
         endpoints = Endpoints.chosen(options["endpoint"], environment)
         given: str | None = options["folder_id"]
+        http: Http = options["http"]
         if given is not None and not _ID.fullmatch(given):
             raise BadSettings(f"--folder-id {given!r} is no folder id.", "It looks like b1g….")
         if options["emulator"]:
-            return cls(endpoints, _EMULATOR, given or Config().folder, emulator=True)
-        places, carrier = Places(environment, endpoints, Clock().now()), HttpxCarrier(1)
+            return cls(endpoints, _EMULATOR, given or FOLDER, emulator=True, http=http)
+        places, asked = Places(environment, endpoints, Clock().now()), _OnDemand(http)
         try:
-            found = await find(places, carrier, options["auth"])
+            found = await find(places, asked, options["auth"])
             wants_folder = given is None and "://" not in options["model"]
-            folder = await find_folder(found, places, carrier) if wants_folder else given
+            folder = await find_folder(found, places, asked) if wants_folder else given
         finally:
-            await carrier.close()
+            await asked.close()
         try:
             model_uri(options["model"], folder)
         except ValueError as error:
             raise BadSettings(f"{error} or YC_FOLDER_ID.") from None
-        return cls(endpoints, found.source, folder, found.remarks)
+        return cls(endpoints, found.source, folder, found.remarks, http=http)
+
+    def carrier(self, connections: int) -> Carrier:
+        """What carries calls to these hosts, over up to so many connections to each.
+
+        Raises:
+            BadSettings: the environment's proxy or certificates can't be used.
+
+        """
+        return carrier(connections, self.http, trust_environment=not self.emulator)
 
     @contextmanager
     def served(self, store: Path | None = None) -> Iterator[Endpoints]:
@@ -76,6 +87,29 @@ class Access:
         if not self.emulator:
             yield self.endpoints
             return
-        folder = self.folder or Config().folder
+        # A server and a model of the service: a tenth of a second that no other call pays.
+        from pipeline.emulator.model import Config  # noqa: PLC0415
+        from pipeline.emulator.server import embedded  # noqa: PLC0415
+
+        folder = self.folder or FOLDER
         with embedded(Config(folder=folder, seed=secrets.randbits(32)), store) as url:
             yield Endpoints(url, url, url, url)
+
+
+class _OnDemand:
+    """A carrier that is made for its first call: most credentials are found without one."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+        self._made: Carrier | None = None
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Reply:
+        if self._made is None:
+            self._made = carrier(1, self._http)
+        return await self._made.send(method, url, headers, body, timeout)
+
+    async def close(self) -> None:
+        if self._made is not None:
+            await self._made.close()

@@ -21,7 +21,7 @@ from pipeline.cli.run import run
 from pipeline.codec import Json, NotJson, decode
 from pipeline.earlier import usage_of
 from pipeline.errors import BadData, RunError, StorageFailed
-from pipeline.recovery import Paths
+from pipeline.paths import Paths
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
 from pipeline.speech import say

@@ -28,7 +28,7 @@ a file, unless its time tells, nor a changed number of a row that is done.
 """
 
 
-@click.command(help=_EXAMPLES, short_help="whether the files of a run agree")
+@click.command(help=_EXAMPLES)
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--quick", is_flag=True, help="Do not read the files whole.")
 @click.option(
@@ -44,7 +44,7 @@ def audit(
 ) -> None:
     from pipeline.audit import audit as audited  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
-    from pipeline.recovery import Paths  # noqa: PLC0415
+    from pipeline.paths import Paths  # noqa: PLC0415
     from pipeline.speech import clean  # noqa: PLC0415
 
     report = audited(Paths(output), price_table(prices), given_input=given_input, quick=quick)

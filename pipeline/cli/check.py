@@ -26,7 +26,7 @@ or hosts, 69 for a host that can't be reached.
 """
 
 
-@click.command(help=_EXAMPLES, short_help="whether credential, folder, model and hosts answer")
+@click.command(help=_EXAMPLES)
 @model_options
 @host_options
 @rate_options

@@ -1,14 +1,14 @@
 """The settings file: a key is the long name of an option of `run` or `estimate`."""
 
-import difflib
 import os
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from pipeline.cli.menu import Menu
 
 DEFAULT_FILE = Path("yagpt-batch.toml")
 FILE_READ = "yagpt-batch settings file"
@@ -26,13 +26,13 @@ def load_config(context: click.Context, _parameter: click.Parameter, given: Path
     if given is None and not path.is_file():
         return
     values = _read(path)
-    own, all_ = _options(context.command), _options_of_all(context)
-    defaults = {}
-    for key, value in values.items():
-        option = _known(key, all_, path)
-        if key in own:
-            defaults[option.name] = _value(value, option)
-    context.default_map = defaults
+    own = _options(context.command)
+    others = [key for key in values if key not in own]
+    if others:
+        _check_known(others, _options_of_all(context), path)
+    context.default_map = {
+        option.name: _value(values[key], option) for key, option in own.items() if key in values
+    }
     context.meta[FILE_READ] = path
 
 
@@ -49,7 +49,7 @@ def _options(command: click.Command) -> dict[str, click.Option]:
 def _options_of_all(context: click.Context) -> dict[str, click.Option]:
     """Those of every command that reads the file: one file serves them all."""
     group = context.parent.command if context.parent else None
-    commands = group.commands.values() if isinstance(group, click.Group) else ()
+    commands = group.all_served() if isinstance(group, Menu) else ()
     found: dict[str, click.Option] = {}
     for command in commands:
         if any(parameter.callback is load_config for parameter in command.params):
@@ -68,19 +68,22 @@ def setting(key: str) -> Any:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - where there is no file, it is not read
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.UsageError(f"{path}: {error}") from None
 
 
-def _known(key: str, options: Mapping[str, click.Option], path: Path) -> click.Option:
-    option = options.get(key)
-    if option is not None:
-        return option
-    close = difflib.get_close_matches(key, options, n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else ""
-    raise click.UsageError(f'{path}: "{key}" is no setting{hint}')
+def _check_known(keys: Iterable[str], options: Collection[str], path: Path) -> None:
+    from difflib import get_close_matches  # noqa: PLC0415 - of use once in a while only
+
+    for key in keys:
+        if key not in options:
+            close = get_close_matches(key, options, n=1)
+            hint = f'; did you mean "{close[0]}"?' if close else ""
+            raise click.UsageError(f'{path}: "{key}" is no setting{hint}')
 
 
 def _value(value: Any, option: click.Option) -> Any:

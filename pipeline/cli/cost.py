@@ -30,7 +30,7 @@ knows them, or the totals line. Exit code 65: of an output nothing could be read
 """
 
 
-@click.command(help=_EXAMPLES, short_help="what outputs used and cost, by model and finish")
+@click.command(help=_EXAMPLES)
 @click.argument("outputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @prices_option
 @click.option("--json", "as_json", is_flag=True, help="The object of a totals line, and more.")

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from pipeline.carrier import HttpxCarrier
 from pipeline.census import Census, Met
 from pipeline.cli.requested import Request, rows_of
 from pipeline.clock import Clock
@@ -116,7 +115,7 @@ async def _with_tokenizer(
 ) -> tuple[dict[str, Estimate], Basis]:
     access = request.access
     assert access is not None  # noqa: S101 - offline nothing is counted
-    carrier = HttpxCarrier(_CONNECTIONS, trust_environment=not access.emulator)
+    carrier = access.carrier(_CONNECTIONS)
     keeper = Keeper(access.source, carrier, clock, _PATIENCE)
     account = Account(keeper, access.folder, request.data_logging)
     try:

@@ -1,23 +1,19 @@
 """``yagpt-batch emulator``: the API on this machine."""
 
 import math
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.kinds import (
-    DurationKind,
-    FaultKind,
-    KeyFileKind,
-    OffsetKind,
-    RateKind,
-    chosen_rates,
-)
-from pipeline.emulator.keys import AuthorizedKey
+from pipeline.cli.kinds import DurationKind, RateKind, chosen_rates
+from pipeline.cli.staged import FaultKind, KeyFileKind, OffsetKind
 from pipeline.emulator.schedules import GRAMMAR, NOT_TAKEN, OPERATIONS, TAKEN, TOKENS, Fault
 from pipeline.rates import Rate
+
+if TYPE_CHECKING:
+    from pipeline.emulator.keys import AuthorizedKey
 
 _EXAMPLES = """Serve the text generation API on this machine: no account, no money.
 
@@ -54,7 +50,7 @@ _FAULTS = "\n\n".join(
 )
 
 
-@click.command(help=_EXAMPLES, epilog=_FAULTS, short_help="the API on this machine")
+@click.command(help=_EXAMPLES, epilog=_FAULTS)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
 @click.option("--folder-id", help="The only folder there is; b1gemulator0000000000 by default.")
@@ -122,7 +118,7 @@ def emulator(
     folder_id: str | None,
     api_key: tuple[str, ...],
     iam_token: tuple[str, ...],
-    sa_key: tuple[AuthorizedKey, ...],
+    sa_key: tuple["AuthorizedKey", ...],
     oauth_token: tuple[str, ...],
     expired_key: tuple[str, ...],
     forbidden: tuple[str, ...],
@@ -137,6 +133,8 @@ def emulator(
     skew: float,
     fault: tuple[Fault, ...],
 ) -> None:
+    import secrets  # noqa: PLC0415
+
     from pipeline.emulator.model import Config  # noqa: PLC0415
     from pipeline.emulator.server import serve  # noqa: PLC0415
 

@@ -33,7 +33,7 @@ nobody can count: without --like or --canary the result is a range, from a token
 """
 
 
-@click.command(help=_EXAMPLES, short_help="tokens, roubles and hours before anything is spent")
+@click.command(help=_EXAMPLES)
 @click.argument("input_path", metavar="INPUT")
 @request_options
 @run_prices_option

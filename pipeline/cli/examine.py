@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pipeline import log
-from pipeline.carrier import Carrier, HttpxCarrier
+from pipeline.carrier import Carrier
 from pipeline.checkup import (
     UNUSED_OPERATION,
     Finding,
@@ -61,10 +61,10 @@ async def _found(
 ) -> AsyncIterator[Finding]:
     try:
         access = await Access.found(options, environment)
+        clock, carrier = Clock(), access.carrier(1)
     except RunError as error:
         yield Finding("credential and folder", trouble=error)
         return
-    clock, carrier = Clock(), HttpxCarrier(1, trust_environment=not access.emulator)
     try:
         with access.served() as endpoints:
             credential, finding = await _credential(access, carrier, clock)

@@ -5,33 +5,31 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import click
-import httpx
+from msgspec import Struct
 
 from pipeline import log
 from pipeline.allowance import Allowance, Unshared, state_file
 from pipeline.board import Complete, Ending, Stopped
-from pipeline.carrier import HttpxCarrier
 from pipeline.cli.access import Access
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.codec import encode
-from pipeline.endpoints import Endpoints
+from pipeline.endpoints import Endpoints, host_of
 from pipeline.errors import RunError
 from pipeline.item import Policy
 from pipeline.keeper import Keeper
 from pipeline.known import Known
+from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
 from pipeline.rates import Kind, Rate
-from pipeline.recovery import Paths
 from pipeline.refill import Opener
 from pipeline.retry import Retry
 from pipeline.rows import Recipe, Template, folder_of, model_uri
@@ -43,12 +41,11 @@ from pipeline.source import Source
 from pipeline.speech import SPEECH, say
 from pipeline.totals import Totals, in_doubt, no_price
 
-# POSTs and polls have connections of their own to spare.
-_SPARE_CONNECTIONS = 40
+# For probes and tokens, beside a connection for each lane.
+_SPARE_CONNECTIONS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call of `run`, resolved."""
 
     input: Path
@@ -163,11 +160,21 @@ def execute(call: Call, signals: Signals, resume_command: str) -> int:
     log.set_up(call.verbose, call.log_file)
     for remark in call.access.remarks:
         say(remark)
-    outcome = asyncio.run(carry_out(call, signals))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        outcome = runner.run(carry_out(call, signals))
     _conclude(call, outcome, resume_command)
     if isinstance(outcome.end, Stopped):
         die_by(outcome.end.signal)
     return outcome.exit_code
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed: half of what asyncio's own costs; None is that."""
+    with suppress(ImportError):
+        import uvloop  # noqa: PLC0415
+
+        return uvloop.new_event_loop
+    return None
 
 
 async def carry_out(call: Call, signals: Signals) -> Outcome:
@@ -182,10 +189,8 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
     signals.tell(stop)
     clock = Clock()
     source = Source(call.input)
-    carrier = HttpxCarrier(
-        call.settings.concurrency + _SPARE_CONNECTIONS,
-        trust_environment=not call.settings.emulator,
-    )
+    lanes = call.settings.concurrency + call.settings.poll_lanes
+    carrier = call.access.carrier(lanes + _SPARE_CONNECTIONS)
     keeper = Keeper(call.access.source, carrier, clock, call.settings.patience)
     account = Account(keeper, call.settings.recipe.folder, call.data_logging)
 
@@ -234,7 +239,7 @@ def _known(environment: Mapping[str, str], endpoints: Endpoints, recipe: Recipe)
 
 
 def _state_file(environment: Mapping[str, str], endpoints: Endpoints, recipe: Recipe) -> Path:
-    host = httpx.URL(endpoints.llm).netloc.decode()
+    host = host_of(endpoints.llm)
     return state_file(environment, host, folder_of(model_uri(recipe.model, recipe.folder)))
 
 

@@ -56,7 +56,7 @@ def export(
     given_input: Path | None,
 ) -> None:
     from pipeline.export import Export  # noqa: PLC0415
-    from pipeline.recovery import Paths  # noqa: PLC0415
+    from pipeline.paths import Paths  # noqa: PLC0415
     from pipeline.sheets import opener  # noqa: PLC0415
     from pipeline.signals import cleanly  # noqa: PLC0415
     from pipeline.speech import say  # noqa: PLC0415

@@ -18,10 +18,10 @@ from pipeline.earlier import LEAST, Earlier
 from pipeline.errors import BadData, Exit
 from pipeline.fit import Estimate
 from pipeline.forecast import Basis, Forecast, bounded_outputs, duration_of, parts_of, weights
+from pipeline.paths import Paths
 from pipeline.preflight import Report, unusable
 from pipeline.prices import PriceTable
 from pipeline.quote import CANARY, LIKE, MAX_TOKENS, as_json, sentences
-from pipeline.recovery import Paths
 from pipeline.source import Source
 from pipeline.speech import clean, say
 from pipeline.totals import no_price

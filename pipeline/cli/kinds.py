@@ -1,15 +1,12 @@
-"""Kinds of option values that click does not know."""
+"""Kinds of option values that click does not know, and more than one command does."""
 
 import re
 from decimal import Decimal
-from pathlib import Path
 
 import click
 
 from pipeline.clock import Clock, moment_of
 from pipeline.credentials import SOURCES
-from pipeline.emulator.keys import AuthorizedKey, NoKeyError
-from pipeline.emulator.schedules import Fault
 from pipeline.rates import Rate
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
@@ -110,58 +107,6 @@ class MomentKind(click.ParamType):  # type: ignore[type-arg] # as above
             return moment_of(str(value).strip(), Clock().now())
         except ValueError:
             self.fail(f"{value!r} is no time: write 07:30, or 2026-11-22T07:30.", param, ctx)
-
-
-class OffsetKind(DurationKind):
-    """A duration that may be negative."""
-
-    name = "[-]duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, str) and value.startswith("-"):
-            return -super().convert(value[1:], param, ctx)
-        return super().convert(value, param, ctx)
-
-
-class FaultKind(click.ParamType):  # type: ignore[type-arg] # as above
-    """What the emulator is to do wrong, and when."""
-
-    name = "fault"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Fault:
-        if isinstance(value, Fault):
-            return value
-        try:
-            return Fault.parse(str(value))
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
-
-
-class KeyFileKind(click.ParamType):  # type: ignore[type-arg] # as above
-    """The file of an authorized key, of which the public half is kept."""
-
-    name = "file"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> AuthorizedKey:
-        if isinstance(value, AuthorizedKey):
-            return value
-        try:
-            return AuthorizedKey.parse(Path(str(value)).read_bytes())
-        except OSError as error:
-            self.fail(f"{value} can't be read: {error.strerror}.", param, ctx)
-        except NoKeyError as error:
-            self.fail(
-                f"{value} is no authorized key: {error}; name the file that "
-                "`yc iam key create --output` wrote.",
-                param,
-                ctx,
-            )
 
 
 def chosen_rates(given: tuple[Rate | None, ...], default: tuple[Rate, ...]) -> tuple[Rate, ...]:

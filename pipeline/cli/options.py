@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
+from pipeline.carriers import CHOICES
 from pipeline.cli.config import DEFAULT_FILE, load_config
 from pipeline.cli.kinds import (
     AuthKind,
@@ -59,6 +60,13 @@ limit_option = option(
 )
 real_host_options = _together(
     option("--endpoint", metavar="URL", help="One base URL for all services."),
+    option(
+        "--http",
+        type=click.Choice(CHOICES),
+        default="auto",
+        show_default=True,
+        help="What carries calls: the fast one where it is installed, else httpx.",
+    ),
     option(
         "--auth",
         type=AuthKind(),

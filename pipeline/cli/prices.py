@@ -24,7 +24,7 @@ valid on its day in Moscow.
 """
 
 
-@click.command(help=_EXAMPLES, short_help="what tokens cost, since when, and who says so")
+@click.command(help=_EXAMPLES)
 @prices_option
 @click.option("--on", "day", type=click.DateTime(["%Y-%m-%d"]), help="The list of this day.")
 @click.option("--json", "as_json", is_flag=True, help="All lists, as one JSON object.")

@@ -13,7 +13,7 @@ from pipeline.cli.access import Access
 from pipeline.cli.execute import recipe_of
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
-from pipeline.emulator.model import Config
+from pipeline.emulator import FOLDER
 from pipeline.preflight import Report, look_at
 from pipeline.prices import PriceTable
 from pipeline.rates import Rate
@@ -54,7 +54,7 @@ class Request:
         _check(options)
         access = None if options["offline"] else Access.of(options, environment)
         # Offline nobody is asked, and any folder will do.
-        folder = options["folder_id"] or Config().folder if access is None else access.folder
+        folder = options["folder_id"] or FOLDER if access is None else access.folder
         return cls(
             input=None if options["input_path"] == "-" else Path(options["input_path"]),
             recipe=recipe_of({**options, "keep": ()}, folder),

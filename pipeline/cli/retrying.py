@@ -4,11 +4,12 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from pipeline import reading
 from pipeline.bystander import is_running
@@ -17,7 +18,8 @@ from pipeline.cli.config import show_settings
 from pipeline.cli.execute import Call, answer
 from pipeline.codec import Json
 from pipeline.errors import Busy, Exit
-from pipeline.recovery import Paths, found_input
+from pipeline.paths import Paths
+from pipeline.recovery import found_input
 from pipeline.retrial import Choice, Failed, told
 from pipeline.retry import Retry
 from pipeline.signals import Signals

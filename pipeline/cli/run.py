@@ -39,7 +39,7 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 """
 
 
-@click.command(help=_EXAMPLES, short_help="send a file of rows; the same command resumes")
+@click.command(help=_EXAMPLES)
 @click.argument("input_path", metavar="INPUT")
 @option("-o", "--output", required=True, help="Where results go; names the run's other files.")
 @request_options

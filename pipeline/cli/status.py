@@ -8,8 +8,8 @@ import click
 from pipeline.cli.pricing import price_table, prices_option
 
 if TYPE_CHECKING:
+    from pipeline.paths import Paths
     from pipeline.prices import PriceTable
-    from pipeline.recovery import Paths
     from pipeline.snapshot import Snapshot
     from pipeline.standing import Standing
 
@@ -25,7 +25,7 @@ for rows that are done.
 """
 
 
-@click.command(help=_EXAMPLES, short_help="where a run stands, while it goes on or not")
+@click.command(help=_EXAMPLES)
 @click.argument("output", type=click.Path(path_type=Path))
 @prices_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; times in UTC.")
@@ -33,7 +33,7 @@ def status(*, output: Path, prices: Path | None, as_json: bool) -> None:
     from pipeline.bystander import is_running  # noqa: PLC0415
     from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
-    from pipeline.recovery import Paths  # noqa: PLC0415
+    from pipeline.paths import Paths  # noqa: PLC0415
     from pipeline.snapshot import looked_at  # noqa: PLC0415
     from pipeline.speech import clean  # noqa: PLC0415
     from pipeline.standing import as_json as in_json  # noqa: PLC0415

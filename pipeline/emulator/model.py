@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from pipeline.codec import decode
-from pipeline.emulator import chance
+from pipeline.emulator import FOLDER, chance
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.answers import Answer, Usage, answer_to
 from pipeline.emulator.issued import Issued
@@ -54,7 +54,7 @@ class Config:
 
     """
 
-    folder: str = "b1gemulator0000000000"
+    folder: str = FOLDER
     api_keys: frozenset[str] = frozenset()
     iam_tokens: frozenset[str] = frozenset()
     sa_keys: tuple[AuthorizedKey, ...] = ()

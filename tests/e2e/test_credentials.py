@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.carrier import HttpxCarrier
+from pipeline.carriers import carrier
 from pipeline.credentials import SOURCES
 from pipeline.emulator.model import Config
 from pipeline.emulator.schedules import Fault
@@ -146,11 +146,11 @@ def found_in(environment: Mapping[str, str], url: str) -> str:
     places = Places(environment, Endpoints.chosen(url, environment), time.time())  # noqa: TID251
 
     async def look() -> str:
-        carrier = HttpxCarrier(1, trust_environment=False)
+        straight = carrier(1, trust_environment=False)
         try:
-            return (await find(places, carrier)).source.name
+            return (await find(places, straight)).source.name
         finally:
-            await carrier.close()
+            await straight.close()
 
     return asyncio.run(look())
 

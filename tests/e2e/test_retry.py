@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.audit import audit
-from pipeline.cli.pricing import shipped
-from pipeline.recovery import Paths
+from pipeline.cli.pricing import price_table
+from pipeline.paths import Paths
 from tests.e2e.command import UNLIMITED, Done, Shell, count_lines
 from tests.e2e.hostile import Fault, HangUp, Hostile, Late, Say, Seen, Silence
 from tests.oracle import Story, check, errors_of
@@ -178,6 +178,6 @@ def test_a_retry_that_is_killed_where_files_change_places_goes_on(
     killed = strace.Tamper(call, "signal=KILL", str(when))
     done = failed.call(before=killed.before(failed.shell.path("trace")))
     assert done.code == -9, done.err
-    assert audit(Paths(failed.output), shipped()).findings == []
+    assert audit(Paths(failed.output), price_table(None)).findings == []
     assert failed.call().code == 3
     assert set(failed.check().failures) == {11}

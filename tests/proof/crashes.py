@@ -12,19 +12,19 @@ import asyncio
 import os
 import random
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from pipeline import output, recovery
+from pipeline import checkpoint, output, recovery
 from pipeline.checkpoint import Checkpoint
+from pipeline.database import Database
 from pipeline.facts import Fact, Move, Signature
 from pipeline.item import Running
-from pipeline.recovery import Paths
-from pipeline.retrial import Reopening
+from pipeline.paths import Paths
 from tests.oracle import checkpoint_at
 
 
@@ -156,22 +156,17 @@ def mortal(life: Mortal) -> Iterator[None]:
     class Watched(Checkpoint):
         def record(self, facts: Iterable[Fact], files: dict[str, Signature]) -> set[int]:
             facts = list(facts)
-            life.step()
             repeated = super().record(facts, files)
-            life.step()
             moves = [fact.state for fact in facts if isinstance(fact, Move)]
             life.ids |= {state.operation_id for state in moves if isinstance(state, Running)}
             return repeated
 
-        def reopen(self, retry: Reopening, files: Mapping[str, Signature]) -> int:
+    class WatchedDatabase(Database):
+        @contextmanager
+        def transaction(self) -> Iterator[None]:
             life.step()
-            unfit = super().reopen(retry, files)
-            life.step()
-            return unfit
-
-        def set_meta(self, values: dict[str, str]) -> None:
-            life.step()
-            super().set_meta(values)
+            with super().transaction():
+                yield
             life.step()
 
     system = SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
@@ -181,5 +176,6 @@ def mortal(life: Mortal) -> Iterator[None]:
         patch.object(output, "os", system),
         patch.object(output, "_sync", life.sync),
         patch.object(recovery, "Checkpoint", Watched),
+        patch.object(checkpoint, "Database", WatchedDatabase),
     ):
         yield

@@ -24,15 +24,15 @@ from typing import Any
 import click
 
 from pipeline.audit import audit
-from pipeline.cli.pricing import shipped
+from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.api import Api
 from pipeline.emulator.faults import Unreliable
 from pipeline.emulator.model import Accepted, Service
 from pipeline.errors import Exit
+from pipeline.paths import Paths
 from pipeline.polling import RETENTION
-from pipeline.recovery import Paths
 from pipeline.settings import Settings
 from tests.oracle import Odd, announced, check, checkpoint_at
 from tests.proof.crashes import Died, Mortal, mortal
@@ -134,7 +134,7 @@ class Played:
         # Of its own, so that what comes before a retry is the same night without one.
         self._later = random.Random(f"{seed}/later")  # noqa: S311 - as above
         self._retry: Again | None = None
-        self._prices = shipped()
+        self._prices = price_table(None)
 
     def play(self) -> Story:
         self._write(self.night.rows)

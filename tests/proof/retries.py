@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.recovery import Paths
+from pipeline.paths import Paths
 from pipeline.retrial import STAGES, Choice
 from pipeline.retry import Retry
 from pipeline.settings import Settings

@@ -1,0 +1,34 @@
+"""The files of one run, all named after its output."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Paths(Struct, frozen=True):
+    """Each file, whether it is there or not."""
+
+    output: Path
+
+    @property
+    def errors(self) -> Path:
+        return self.output.with_name(self.output.name.removesuffix(".jsonl") + ".errors.jsonl")
+
+    @property
+    def rewritten(self) -> Path:
+        """What a retry wrote to take the place of the errors file; gone once it has."""
+        return self.errors.with_name(self.errors.name + ".retry")
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.output.with_name(self.output.name + ".checkpoint")
+
+    @property
+    def emulator(self) -> Path:
+        return self.output.with_name(self.output.name + ".emulator")
+
+    def all(self) -> list[Path]:
+        """The checkpoint first: without it the others are only files."""
+        logs = [self.checkpoint.with_name(self.checkpoint.name + s) for s in ("-wal", "-shm")]
+        own = [self.output, self.errors, self.rewritten, self.emulator]
+        return [self.checkpoint, *logs, *own]

@@ -1,0 +1,111 @@
+"""The end in sight, as it is told: a moment or an interval, and what binds until then."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from pipeline.codec import Json
+from pipeline.rates import Rate
+
+ANSWERS, IN_FLIGHT, CONCURRENCY = "answers", "max-in-flight", "concurrency"
+SERVICE, QUOTA, POLLS = "service", "quota", "polls"
+SHARE, OTHERS = "other runs", "others"
+BUDGET, FINISH_BY = "budget", "finish-by"
+
+_WORDS = {
+    ANSWERS: "bound by how long answers take",
+    IN_FLIGHT: "bound by --max-in-flight",
+    CONCURRENCY: "bound by --concurrency",
+    SERVICE: "waiting for the service",
+    QUOTA: "waiting for quota",
+    SHARE: "bound by what other runs use of the quota",
+    OTHERS: "bound by what others use of the quota",
+    BUDGET: "as far as --budget goes",
+    FINISH_BY: "as far as --finish-by lets it",
+    POLLS: "bound by how often the service may be asked",
+}
+# Between two moments so near each other nobody chooses: in seconds, and of all that is left.
+_NEAR, _NEAR_SHARE = 150.0, 0.02
+_SOON = 60.0
+_LONG_WINDOW = 60.0
+
+Told = Callable[[float], str]
+"""A moment as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eta:
+    """When a run ends, as seen `at` a moment; moments in seconds since 1970, None if not known.
+
+    `submitted`: when the last row is, if any is to be. `earliest`, `likely`, `latest`: when the
+    last answer is in, with chances of 10, 50 and 90 %. `bound_by`: a rate as options write it, or
+    the name of something else that binds; `used`: how much of that rate is, 0 to 1. `waiting`:
+    operations in flight.
+    """
+
+    at: float
+    waiting: int = 0
+    bound_by: Rate | str | None = None
+    used: float | None = None
+    submitted: float | None = None
+    earliest: float | None = None
+    likely: float | None = None
+    latest: float | None = None
+
+
+def words(eta: Eta, local: Told) -> str:
+    """When, and what binds: ``07:42, bound by 5,000 an hour (99.4 % used)``; empty if neither.
+
+    `local` writes a date and a time with a blank between them; the date is left out if it is
+    today's.
+    """
+    return ", ".join(part for part in (_when(eta, partial(_clock, eta, local)), _why(eta)) if part)
+
+
+def _clock(eta: Eta, local: Told, moment: float) -> str:
+    day, _, time = local(moment).partition(" ")
+    return time if local(eta.at).startswith(f"{day} ") else f"{day} {time}"
+
+
+def _when(eta: Eta, told: Told) -> str:
+    if eta.likely is None or eta.earliest is None or eta.latest is None:
+        is_soon = eta.submitted is None or eta.submitted - eta.at < _SOON
+        return (
+            "" if is_soon or eta.submitted is None else f"all submitted by {told(eta.submitted)}"
+        )
+    if eta.latest - eta.at < _SOON:
+        return ""
+    if eta.latest - eta.earliest <= max(_NEAR, _NEAR_SHARE * (eta.likely - eta.at)):
+        return told(eta.likely)
+    return f"between {told(eta.earliest)} and {told(eta.latest)}"
+
+
+def _why(eta: Eta) -> str:
+    match eta.bound_by:
+        case None:
+            return ""
+        case Rate() as rate:
+            is_told = eta.used is not None and rate.seconds >= _LONG_WINDOW
+            used = f" ({100 * (eta.used or 0.0):.1f} % used)" if is_told else ""
+            return f"bound by {rate.words}{used}"
+        case "answers" if eta.submitted is None:
+            last = "answer" if eta.waiting == 1 else f"{eta.waiting:,} answers"
+            return f"waiting for the last {last}"
+        case name:
+            return _WORDS[name]
+
+
+def as_json(eta: Eta | None, utc: Told) -> dict[str, Json]:
+    """The same as values; `utc` writes moments. Without an estimate all of them are null."""
+
+    def told(moment: float | None) -> Json:
+        return None if moment is None else utc(moment)
+
+    eta = eta or Eta(0.0)
+    moments = (eta.submitted, eta.earliest, eta.likely, eta.latest)
+    names = ("all_submitted", "earliest", "likely", "latest")
+    return {
+        "eta": dict(zip(names, map(told, moments), strict=True)),
+        "bound_by": None if eta.bound_by is None else str(eta.bound_by),
+        "used": None if eta.used is None else round(eta.used, 4),
+    }

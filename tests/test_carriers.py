@@ -1,0 +1,482 @@
+"""What each carrier makes of a host: not sent, sent without answer, undecodable, or answered.
+
+The host is a raw socket, so that what goes over the wire is seen as it is.
+"""
+
+import asyncio
+import gzip
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from pipeline.carrier import Carrier, NoAnswerError, NotSentError, Reply, UndecodableError
+from pipeline.carriers import Http, carrier
+from pipeline.errors import BadSettings
+
+HTTPS: tuple[Http, ...] = ("httpx", "pyreqwest")
+BODY = '{"text": "чай ☕"}'.encode()
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Request-Id: 7\r\n\r\n{}"
+Meet = Callable[[int], bytes | AsyncIterator[bytes]]
+pytestmark = pytest.mark.promise("P4")
+
+
+class Host:
+    """Notes every call as it came; `meet` says what is answered, whole or piece by piece.
+
+    It hangs up after an answer that does not end as a whole one does.
+    """
+
+    def __init__(self, meet: Meet) -> None:
+        self._meet = meet
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+        self.calls: list[bytes] = []
+        self.url = ""
+
+    @property
+    def connections(self) -> int:
+        return len(self._writers)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lane = asyncio.current_task()
+        assert lane is not None
+        self._lanes.add(lane)
+        self._writers.append(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await self._answer(reader, writer):
+                pass
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = await reader.readuntil(b"\r\n\r\n")
+        _, _, rest = head.lower().partition(b"content-length: ")
+        self.calls.append(
+            head + await reader.readexactly(int(rest.split(b"\r")[0]) if rest else 0)
+        )
+        said = self._meet(len(self.calls))
+        if isinstance(said, bytes):
+            writer.write(said)
+            await writer.drain()
+            return said.endswith((b"\r\n\r\n{}", b"why", b"0\r\n\r\n"))
+        async for piece in said:
+            writer.write(piece)
+            await writer.drain()
+        return False
+
+    async def close(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        if self._lanes:
+            await asyncio.wait(self._lanes)
+
+
+@asynccontextmanager
+async def hosted(meet: Meet, context: ssl.SSLContext | None = None) -> AsyncIterator[Host]:
+    host = Host(meet)
+    server = await asyncio.start_server(host.serve, "127.0.0.1", 0, ssl=context, backlog=500)
+    scheme = "http" if context is None else "https"
+    host.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield host
+    finally:
+        server.close()
+        await host.close()
+
+
+@asynccontextmanager
+async def opened(http: Http, *, trust_environment: bool = False) -> AsyncIterator[Carrier]:
+    one = carrier(50, http, trust_environment=trust_environment)
+    try:
+        yield one
+    finally:
+        await one.close()
+
+
+async def post(to: Carrier, url: str, timeout: float = 10.0) -> Reply:
+    headers = {"authorization": "Api-Key k", "content-type": "application/json"}
+    return await to.send(
+        "POST", f"{url}/foundationModels/v1/completionAsync", headers, BODY, timeout
+    )
+
+
+async def get(to: Carrier, url: str, timeout: float = 10.0) -> Reply:
+    return await to.send(
+        "GET", f"{url}/operations/d7q%2F..1", {"authorization": "Bearer t"}, b"", timeout
+    )
+
+
+def answered(http: Http, said: bytes, *, count: int = 1) -> tuple[list[Reply], Host]:
+    """The answers to so many POSTs in a row, to each of which the same is said."""
+
+    async def call() -> tuple[list[Reply], Host]:
+        async with hosted(lambda _: said) as host, opened(http) as to:
+            return [await post(to, host.url) for _ in range(count)], host
+
+    return asyncio.run(call())
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_a_call_goes_out_as_it_was_given_and_nothing_is_added_but_what_http_needs(
+    http: Http,
+) -> None:
+    replies, host = answered(http, OK)
+    head, _, body = host.calls[0].partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    assert first == "POST /foundationModels/v1/completionAsync HTTP/1.1"
+    assert body == BODY
+    agent = headers.pop("user-agent")
+    assert agent.startswith("yagpt-batch/")
+    assert headers.pop("accept", "*/*") == "*/*"
+    assert headers == {
+        "host": host.url.removeprefix("http://"),
+        "authorization": "Api-Key k",
+        "content-type": "application/json",
+        "content-length": str(len(BODY)),
+    }
+    (reply,) = replies
+    assert (reply.status, reply.body, reply.headers["x-request-id"]) == (200, b"{}", "7")
+    assert isinstance(reply.body, bytes)
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_a_get_has_no_body_and_its_path_is_not_touched(http: Http) -> None:
+    async def call() -> bytes:
+        async with hosted(lambda _: OK) as host, opened(http) as to:
+            await get(to, host.url)
+            return host.calls[0]
+
+    seen = asyncio.run(call())
+    assert seen.startswith(b"GET /operations/d7q%2F..1 HTTP/1.1\r\n")
+    assert b"content-type" not in seen.lower()
+    assert b"accept-encoding" not in seen.lower()
+    assert seen.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_a_connection_is_used_again(http: Http) -> None:
+    replies, host = answered(http, OK, count=20)
+    assert [reply.status for reply in replies] == [200] * 20
+    assert host.connections == 1
+
+
+@pytest.mark.parametrize("http", HTTPS)
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 401, 429, 503])
+def test_whatever_is_answered_is_told_and_nothing_is_followed_or_tried_again(
+    http: Http, status: int
+) -> None:
+    headers = "location: /elsewhere\r\nretry-after: 1\r\ncontent-length: 3"
+    said = f"HTTP/1.1 {status} Said\r\n{headers}\r\n\r\nwhy"
+    (reply,), host = answered(http, said.encode())
+    assert (reply.status, reply.body, reply.headers["retry-after"]) == (status, b"why", "1")
+    assert len(host.calls) == 1
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_cookies_are_not_kept(http: Http) -> None:
+    said = b"HTTP/1.1 200 OK\r\nset-cookie: a=b; Path=/\r\ncontent-length: 2\r\n\r\n{}"
+    _, host = answered(http, said, count=2)
+    assert b"cookie" not in host.calls[1].lower()
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_an_answer_in_chunks_is_read_whole(http: Http) -> None:
+    said = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
+    (reply,), _ = answered(http, said)
+    assert reply.body == b"{}"
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_nobody_there_is_not_sent(http: Http) -> None:
+    async def call() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        async with opened(http) as to:
+            await post(to, f"http://127.0.0.1:{port}")
+
+    with pytest.raises(NotSentError):
+        asyncio.run(call())
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_a_host_that_takes_no_connection_is_not_sent(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue of connections that is full: the next one is neither taken nor refused."""
+    monkeypatch.setattr("pipeline.transport._TIMEOUT", aiohttp.ClientTimeout(connect=0.2))
+    monkeypatch.setattr("pipeline.pyreqwest_carrier.CONNECT_TIMEOUT", 0.2)
+
+    async def call() -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+            at = server.getsockname()
+            waiting = [socket.socket() for _ in range(4)]
+            for one in waiting:
+                one.setblocking(False)
+                one.connect_ex(at)
+            async with opened(http) as to:
+                with pytest.raises(NotSentError):
+                    await post(to, f"http://127.0.0.1:{at[1]}")
+            for one in waiting:
+                one.close()
+
+    asyncio.run(call())
+
+
+@pytest.mark.parametrize("http", HTTPS)
+@pytest.mark.parametrize(
+    "url", ["http://nobody.invalid", "http://", "ftp://127.0.0.1", "http://[::1"]
+)
+def test_what_names_no_host_is_not_sent(http: Http, url: str) -> None:
+    async def call() -> None:
+        async with opened(http) as to:
+            await post(to, url)
+
+    with pytest.raises(NotSentError):
+        asyncio.run(call())
+
+
+@pytest.mark.parametrize("http", HTTPS)
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-le",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{}",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        b"SSH-2.0-OpenSSH_9.6 connection: close\r\n",
+        b"HTTP/1.1 twohundred OK\r\nconnection: close\r\n\r\n",
+    ],
+    ids=["hung up", "head", "length", "chunk", "last chunk", "no http", "no status"],
+)
+def test_what_was_sent_and_not_answered_whole_may_have_been_accepted_and_is_sent_once(
+    http: Http, said: bytes
+) -> None:
+    async def call() -> Host:
+        async with hosted(lambda _: said) as host, opened(http) as to:
+            with pytest.raises(NoAnswerError):
+                await post(to, host.url)
+            return host
+
+    assert len(asyncio.run(call()).calls) == 1
+
+
+@pytest.mark.parametrize("http", HTTPS)
+@pytest.mark.parametrize("call_it", [post, get])
+def test_a_kept_connection_that_ends_at_the_next_call_loses_that_call_and_no_other_is_made(
+    http: Http, call_it: Callable[[Carrier, str], Awaitable[Reply]]
+) -> None:
+    async def call() -> Host:
+        async with hosted(lambda number: OK if number != 2 else b"") as host, opened(http) as to:
+            await call_it(to, host.url)
+            with pytest.raises(NoAnswerError):
+                await call_it(to, host.url)
+            assert len(host.calls) == 2
+            await call_it(to, host.url)
+            return host
+
+    host = asyncio.run(call())
+    assert len(host.calls) == 3
+    assert host.connections == 2
+
+
+async def silence() -> AsyncIterator[bytes]:
+    while True:
+        yield b""
+        await asyncio.sleep(0.02)
+
+
+async def drip() -> AsyncIterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n"
+    while True:
+        yield b" "
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("http", HTTPS)
+@pytest.mark.parametrize("said", [silence, drip])
+def test_a_call_is_bounded_in_all(http: Http, said: Callable[[], AsyncIterator[bytes]]) -> None:
+    async def call() -> None:
+        async with hosted(lambda _: said()) as host, opened(http) as to:
+            with pytest.raises(NoAnswerError, match=r"no answer within 0\.3 s"):
+                await post(to, host.url, 0.3)
+
+    asyncio.run(call())
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_what_came_and_can_t_be_read_is_undecodable(http: Http) -> None:
+    broken = gzip.compress(b"{}")[:-9] + b"broken..."
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(broken)}\r\n\r\n"
+    with pytest.raises(UndecodableError):
+        answered(http, head.encode() + broken)
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_many_calls_at_once_each_have_their_own_answer(http: Http) -> None:
+    async def call() -> list[tuple[str, str]]:
+        async with hosted(lambda _: OK) as host, opened(http) as to:
+
+            async def one(number: int) -> tuple[str, str]:
+                reply = await to.send("GET", f"{host.url}/{number}", {}, b"", 20.0)
+                return reply.headers["x-request-id"], reply.body.decode()
+
+            async with asyncio.TaskGroup() as group:
+                found = [group.create_task(one(number)) for number in range(300)]
+            assert len(host.calls) == 300
+            return [task.result() for task in found]
+
+    assert asyncio.run(call()) == [("7", "{}")] * 300
+
+
+# TLS.
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Files: of an authority, and of a host at 127.0.0.1 with its key."""
+
+    authority: Path
+    host: Path
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Made for this test; nobody else trusts them."""
+    folder = tmp_path_factory.mktemp("tls")
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        for name in ("authority", "host")
+    ]
+    made = [_certificate(names[0], names[which], keys[0], keys[which]) for which in range(2)]
+    private = keys[1].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    found = Certificates(folder / "authority.pem", folder / "host.pem")
+    found.authority.write_bytes(made[0].public_bytes(Encoding.PEM))
+    found.host.write_bytes(made[1].public_bytes(Encoding.PEM) + private)
+    return found
+
+
+def _certificate(
+    by: x509.Name, of: x509.Name, signer: EllipticCurvePrivateKey, key: EllipticCurvePrivateKey
+) -> x509.Certificate:
+    # Certificates are made for the real time.
+    now = datetime.now(UTC)  # noqa: TID251
+    at = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    return (
+        x509.CertificateBuilder(by, of, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=by == of, path_length=None), critical=True)
+        .add_extension(at, critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+
+
+def secured(certificates: Certificates) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.host)
+    return context
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_a_host_whose_certificate_the_environment_trusts_is_talked_to(
+    http: Http, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+
+    async def call() -> Host:
+        async with (
+            hosted(lambda _: OK, secured(certificates)) as host,
+            opened(http, trust_environment=True) as to,
+        ):
+            for _ in range(3):
+                assert (await post(to, host.url)).status == 200
+            return host
+
+    host = asyncio.run(call())
+    assert (len(host.calls), host.connections) == (3, 1)
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_a_host_that_can_t_show_who_it_is_gets_nothing(
+    http: Http, certificates: Certificates
+) -> None:
+    async def call() -> Host:
+        async with hosted(lambda _: OK, secured(certificates)) as host, opened(http) as to:
+            with pytest.raises(NotSentError):
+                await post(to, host.url)
+            return host
+
+    assert asyncio.run(call()).calls == []
+
+
+# Proxies.
+
+
+@pytest.mark.parametrize("http", ["auto", *HTTPS])
+def test_the_environment_s_proxy_is_used_and_told_from_the_host(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def call() -> tuple[Reply, Host]:
+        async with hosted(lambda _: OK) as proxy:
+            monkeypatch.setenv("http_proxy", proxy.url)
+            async with opened(http, trust_environment=True) as to:
+                return await post(to, "http://llm.invalid"), proxy
+
+    reply, proxy = asyncio.run(call())
+    assert reply.status == 200
+    assert proxy.calls[0].startswith(b"POST http://llm.invalid/foundationModels")
+
+
+@pytest.mark.parametrize("http", ["auto", *HTTPS])
+def test_hosts_that_need_no_proxy_are_talked_to_straight(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    async def call() -> Reply:
+        async with hosted(lambda _: OK) as host, opened(http, trust_environment=True) as to:
+            return await post(to, host.url)
+
+    assert asyncio.run(call()).status == 200
+
+
+@pytest.mark.parametrize("http", ["auto", *HTTPS])
+def test_a_proxy_that_is_not_there_is_not_sent(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    async def call() -> None:
+        async with opened(http, trust_environment=True) as to:
+            await post(to, "http://llm.invalid")
+
+    with pytest.raises(NotSentError):
+        asyncio.run(call())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("https_proxy", "nonsense://x"), ("SSL_CERT_FILE", "/nowhere/at.pem")]
+)
+def test_an_environment_that_can_t_be_used_is_told_at_the_start(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadSettings, match="proxy or certificates"):
+        carrier(1, "httpx")
