@@ -15,12 +15,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
 from pipeline import audit as audits
 from pipeline import output
 from pipeline.audit import Report, audit
 from pipeline.carrier import NoAnswerError, Reply
+from pipeline.cli.retry import retry
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import BadData, StorageFailed
@@ -28,7 +30,7 @@ from pipeline.item import Policy
 from pipeline.matching import number_of
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable
-from pipeline.retrial import Choice
+from pipeline.retrial import STAGES, Choice
 from pipeline.retry import Retry
 from pipeline.rows import Recipe
 from pipeline.run import Outcome
@@ -273,6 +275,12 @@ def test_what_was_spent_on_failed_rows_leaves_no_room_in_a_budget(scene: Scene) 
     assert scene.audit().findings == []
     assert scene.run(settings=replace(SETTINGS, budget=spent + Decimal(1))).exit_code == 3
     scene.check()
+
+
+def test_every_stage_can_be_chosen() -> None:
+    (stage,) = [one for one in retry.params if one.name == "stage"]
+    assert isinstance(stage.type, click.Choice)
+    assert tuple(stage.type.choices) == STAGES
 
 
 # Lines that were mended.
