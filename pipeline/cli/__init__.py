@@ -21,9 +21,11 @@ _EXAMPLES = """Send a file of prompts to YandexGPT, get a file of answers, paid 
 
 _OFFERS = {
     "run": "send a file of rows; the same command resumes",
+    "retry": "failed and held rows again",
     "estimate": "tokens, roubles and hours before anything is spent",
     "status": "where a run stands, while it goes on or not",
     "audit": "whether the files of a run agree",
+    "export": "results in the order of the input: JSONL, CSV, Parquet",
     "check": "whether credential, folder, model and hosts answer",
     "cost": "what outputs used and cost, by model and finish",
     "report": "one HTML page: throughput, latency, cost, errors",

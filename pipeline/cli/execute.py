@@ -32,6 +32,7 @@ from pipeline.prices import PriceTable
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
 from pipeline.rates import Kind, Rate
 from pipeline.refill import Opener
+from pipeline.retry import Retry
 from pipeline.rows import Recipe, Template, folder_of, model_uri
 from pipeline.run import Outcome, Tools, carry
 from pipeline.service import Account, Service
@@ -62,6 +63,7 @@ class Call(Struct, frozen=True):
     verbose: int
     as_json: bool
     prices: PriceTable
+    retry: Retry | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Call":
@@ -206,7 +208,11 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
         remember=None if call.known is None else partial(_aside, call.known.remember),
     )
     try:
-        return await carry(call.paths, source, call.settings, tools, ending, fresh=call.fresh)
+        return await carry(
+            *(call.paths, source, call.settings, tools, ending),
+            fresh=call.fresh,
+            retry=call.retry,
+        )
     finally:
         await carrier.close()
         source.close()

@@ -29,7 +29,10 @@ carrier.__init__, carrier.send = count, tell
 from pipeline.cli import main
 main()
 """
-_COMMANDS = ("run", "estimate", "check", "status", "audit", "cost", "report", "prices", "emulator")
+_COMMANDS = (
+    *("run", "retry", "estimate", "check", "status", "audit", "export", "cost", "report"),
+    *("prices", "emulator"),
+)
 _SLOW = {
     *("asyncio", "httpx", "ssl", "sqlite3", "jinja2", "uvicorn", "aiofiles", "jsonlines", "tqdm"),
     *("jwt", "cryptography", "msgspec", "logging", "json", "importlib.resources"),
