@@ -169,26 +169,34 @@ def _submits(kept: Kept) -> Iterator[str]:
             f"has {row.submits} submits on record, fewer than its {kept.doubts} doubts"
             f"{' and its operation' if row.operation_id is not None else ''}"
         )
-    # Only an attempt that ended in doubt can have been forgiven.
-    if not row.submits - kept.doubts <= row.spent <= row.submits:
-        yield f"has spent {row.spent} attempts in {row.submits} submits, {kept.doubts} in doubt"
+    # Only an attempt that ended in doubt can have been forgiven; a retry begins afresh.
+    least, most = row.submits - kept.before - kept.doubts, row.submits - kept.before
+    if not least <= row.spent <= most:
+        yield f"has spent {row.spent} attempts in {most} submits, {kept.doubts} in doubt"
 
 
 def of_doubts(
-    name: str, doubts: Iterable[Doubted], replaced: Mapping[str, Sums], counted: Counted
+    name: str,
+    doubts: Iterable[Doubted],
+    replaced: Mapping[str, Sums],
+    retried: Mapping[str, Sums],
+    counted: Counted,
 ) -> Iterator[str]:
     """No doubt is uncounted: of each model's submits every one is accounted for, exactly.
 
-    submits = rows with an operation + doubts + operations replaced.
+    submits = rows with an operation + doubts + operations replaced; `retried` are those of the
+    last that rows had when they were put back.
     """
     by_model: dict[str, int] = {}
     for doubt in doubts:
         yield from _misfit(name, doubt)
         model = doubt.model or ""
         by_model[model] = by_model.get(model, 0) + 1
-    for model, sums in replaced.items():
+    for model in sorted({*replaced, *retried}):
+        sums, told = replaced.get(model, Sums()), retried.get(model, Sums())
         # What a forgotten operation used, nobody knows.
-        if sums != Sums(sums.rows, sums.rows):
+        forgotten = sums.rows - told.rows
+        if forgotten < 0 or sums != told + Sums(forgotten, forgotten):
             yield f"{name}: its sums of replaced operations{of_model(model)} can't be so."
     for model in sorted({*counted.submits, *by_model, *replaced}):
         submits, known = counted.submits.get(model, 0), counted.known.get(model, 0)

@@ -25,8 +25,10 @@ from pipeline.matching import Key, Matching, number_of
 from pipeline.output import seal
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable
+from pipeline.recovery import found_input
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.source import Source
+from pipeline.swap import standing
 from pipeline.tail import Finding, LastLine, Remark, of_tail, of_totals
 from pipeline.totals import Sums, Totals
 
@@ -91,15 +93,29 @@ def audit(
     """
     running = is_running(paths.output)
 
-    def see(snapshot: Snapshot) -> Report:
+    def see(snapshot: Snapshot) -> tuple[Report, int]:
         try:
             case = _Case.of(paths, snapshot, prices, given_input, running=running)
-            return _look(case) if quick else _prove(case)
+            report = _look(case) if quick else _prove(case)
+            if snapshot.is_swapping():
+                report.remarks.append(_swapping(paths))
+            return report, snapshot.retries()
         except BadData as error:
             # What the checkpoint says of the run as a whole can't be read.
-            return Report([error.told])
+            return Report([error.told]), -1
 
-    return looked_at(paths.checkpoint, see)
+    while True:
+        report, retries = looked_at(paths.checkpoint, see)
+        if report.agrees or retries in {-1, looked_at(paths.checkpoint, Snapshot.retries)}:
+            return report
+        # A retry took lines out of the errors file between our looking at one and the other.
+
+
+def _swapping(paths: Paths) -> str:
+    return (
+        f"{paths.rewritten} stands for {paths.errors.name}: a retry did not come to its end, and "
+        "the next start puts it in its place."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +164,17 @@ class _Case:
     def name(self) -> str:
         return str(self.paths.checkpoint)
 
+    @property
+    def _errors(self) -> Path:
+        """Where the errors file stands, of a retry that may not have come to its end."""
+        errors = self.paths.errors
+        is_swapping = self.snapshot.is_swapping()
+        return standing(errors, self.paths.rewritten) if is_swapping else errors
+
     def files(self) -> list[_File]:
         known = [
             ("output", self.paths.output, ("ok",)),
-            ("errors", self.paths.errors, ("failed", "held")),
+            ("errors", self._errors, ("failed", "held")),
         ]
         return [
             _File(
@@ -170,8 +193,9 @@ def _prove(case: _Case) -> Report:
     if not report.find(f"{case.name}: {said}" for said in snapshot.damages()):
         return report
     report.find(agreement.of_rows(case.name, snapshot.with_doubts(), counted))
-    replaced = snapshot.replaced()
-    report.find(agreement.of_doubts(case.name, snapshot.doubted(), replaced, counted))
+    replaced, retried = snapshot.replaced(), snapshot.retried()
+    doubted = snapshot.doubted()
+    report.find(agreement.of_doubts(case.name, doubted, replaced, retried, counted))
     last = snapshot.last_row()
     report.find(agreement.of_cursor(case.name, case.cursor, last, counted.rows))
     report.outcomes = {name: counted.outcomes.get(name, 0) for name in OUTCOMES}
@@ -208,14 +232,8 @@ def _prove_input(case: _Case, report: Report) -> None:
 @contextmanager
 def _source(case: _Case, report: Report) -> Iterator[Source | None]:
     """The input, where it is; that it is nowhere is a finding."""
-    path = next((path for path in case.inputs if path.exists()), None)
-    if path is None:
-        where = " nor ".join(map(str, dict.fromkeys(case.inputs))) or "where it was"
-        report.find([f"The input is not at {where}: say with --input where it is."])
-        yield None
-        return
     try:
-        source = Source(path)
+        source = Source(found_input(case.inputs))
     except BadData as error:
         report.find([error.told])
         yield None

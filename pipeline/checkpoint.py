@@ -9,11 +9,11 @@ All calls block; they are made on one thread at a time.
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
-from pipeline import codec, sends, tally
+from pipeline import codec, reopening, sends, tally
 from pipeline.database import Database
 from pipeline.facts import (
     Begin,
@@ -33,6 +33,7 @@ from pipeline.facts import (
     state_of,
 )
 from pipeline.records import Known
+from pipeline.retrial import Reopening
 from pipeline.sends import Send
 from pipeline.totals import Totals
 
@@ -86,21 +87,26 @@ class Checkpoint:
         A row begun with the id of another is stored as one that is not fit; one that would run as
         another row's operation stays what it was.
         """
-        with self._failures("write"):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                repeated = self._record(facts)
-                for name, known in files.items():
-                    self._db.execute(
-                        "INSERT OR REPLACE INTO files VALUES (?, ?, ?)",
-                        (name, known.size, known.mtime_ns),
-                    )
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._failures("write"), self._database.transaction():
+            repeated = self._record(facts)
+            self._sign(files)
         return repeated
+
+    def reopen(self, retry: Reopening, files: Mapping[str, Signature]) -> int:
+        """Write in one transaction what a retry makes of rows; return how many still are unfit."""
+        own_ids = (row.own_id or "" for row in retry.reread)
+        self._known_line_ids |= any(own_id.startswith("line-") for own_id in own_ids)
+        with self._failures("write"), self._database.transaction():
+            unfit = reopening.write(self._db, retry, self._is_repeated)
+            self._sign(files)
+        return unfit
+
+    def _sign(self, files: Mapping[str, Signature]) -> None:
+        for name, known in files.items():
+            self._db.execute(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?)",
+                (name, known.size, known.mtime_ns),
+            )
 
     def _record(self, facts: Iterable[Fact]) -> set[int]:
         """Facts of the kinds that there are many of are written together, kind by kind."""
@@ -146,8 +152,7 @@ class Checkpoint:
                 assert_never(fact)
 
     def _note_cursor(self, cursor: Cursor) -> None:
-        place = f"{cursor.offset} {cursor.line} {cursor.rows} {int(cursor.open)}"
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (place,))
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (cursor.text,))
 
     def _begin(self, row: Begin) -> bool:
         repeated = self._is_repeated(row.line, row.own_id)
@@ -231,7 +236,7 @@ class Checkpoint:
             }
             return {line: Span.recorded(*columns) for line, columns in found.items() if columns}
 
-    def begun(self, after_line: int = 0) -> Iterator[tuple[int, Span]]:
+    def begun(self, after_line: int = 0) -> Generator[tuple[int, Span], None, None]:
         """Every row begun, in order of the input, as (line, span)."""
         with self._failures("read"):
             for line, *columns in self._db.execute(

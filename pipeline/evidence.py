@@ -62,10 +62,11 @@ class Recorded(Struct, frozen=True):
 
 
 class Kept(Struct, frozen=True):
-    """A row, and how many doubts of it are on record."""
+    """A row, how many doubts of it are on record, and its submits when it was last retried."""
 
     row: Recorded
     doubts: int
+    before: int = 0
 
 
 class Doubted(Struct, frozen=True):

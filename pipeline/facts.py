@@ -17,6 +17,10 @@ VERSION = 2
 """Of the checkpoint's tables and what stands in them."""
 UNDATED_VERSION = 1
 """One that had no days in its sums; it is brought up to date when a run goes on."""
+REWRITTEN = "errors rewritten"
+"""The note of a retry that the errors file is to be replaced by the one written anew."""
+RETRIES = "retries"
+"""The note of how many retries there were: each moves lines of the errors file."""
 UNDATED = "undated"
 """Under this name a checkpoint notes that it was of that version."""
 _LONGEST_LINE = 2**31
@@ -54,6 +58,11 @@ class Cursor(Struct, frozen=True):
     line: int = 1
     rows: int = 0
     open: bool = False
+
+    @property
+    def text(self) -> str:
+        """As the checkpoint notes it."""
+        return f"{self.offset} {self.line} {self.rows} {int(self.open)}"
 
     @classmethod
     def parse(cls, place: str | None) -> "Cursor":
@@ -203,8 +212,8 @@ def columns_of(state: State | None) -> Columns:
     match state:
         case None:
             return ("unfit", None, 0, 0, None)
-        case Waiting():
-            return ("waiting", None, 0, 0, None)
+        case Waiting(submits):
+            return ("waiting", None, submits, 0, None)
         case Doubtful(submits, spent):
             return ("doubt", None, submits, spent, None)
         case Gone(operation_id, submits, spent):
@@ -241,7 +250,7 @@ def _named(
         case "unfit":
             return None
         case "waiting":
-            return Waiting()
+            return Waiting(submits)
         case "doubt":
             return Doubtful(submits, spent)
         case "gone" if operation_id is not None:

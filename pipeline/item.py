@@ -7,7 +7,8 @@
 
 Everything here is pure. What the checkpoint holds of a row is exactly its state, so a row that was
 carried by one process and a row taken over by the next stand in the same place by construction.
-A finished row has no state here: its line in the output is its end.
+A finished row has no state here: its line in the output is its end; one that the user asks for
+again waits as at first, but for the submits that it had.
 
 `submits` counts a row's POSTs that were or may have been accepted, `spent` those of them that
 count as attempts.
@@ -22,9 +23,12 @@ from pipeline.records import Failure
 
 
 class Waiting(Struct, frozen=True):
-    """Never submitted, as far as money goes."""
+    """Not submitted, as far as money goes, since the run began it or a retry put it back.
 
-    submits = 0
+    `submits` are those before that retry; as attempts they count no more.
+    """
+
+    submits: int = 0
     spent = 0
 
 

@@ -145,6 +145,7 @@ class _Tokens(msgspec.Struct):
 
 class _Error(msgspec.Struct):
     stage: str
+    code: str = ""
 
 
 class Written(msgspec.Struct):

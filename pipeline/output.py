@@ -86,8 +86,7 @@ class Lines:
 
     def append(self, lines: Sequence[bytes]) -> list[Span]:
         """Write whole lines in one piece and sync them; return where each stands."""
-        if self._last_line_at is not None:
-            self.cut(self._last_line_at)
+        self.take_back_last()
         spans = []
         for line in lines:
             spans.append(Span(self.size, len(line), seal(line)))
@@ -116,6 +115,11 @@ class Lines:
         if self._last_line_at is None:
             return None
         return os.pread(self._fd, self.size - self._last_line_at - 1, self._last_line_at)
+
+    def take_back_last(self) -> None:
+        """Cut the line that the next one would take the place of, if there is one."""
+        if self._last_line_at is not None:
+            self.cut(self._last_line_at)
 
     def cut(self, size: int) -> None:
         """Take back everything from byte `size` on."""
@@ -152,6 +156,16 @@ def changed(path: Path, number: int, offset: int) -> BadData:
         f"{path}: line {number:,} (byte {offset:,}) is not what this run wrote.",
         "Restore the file from a copy, or start afresh with --fresh (old files are kept).",
     )
+
+
+def replace(path: Path, by: Path) -> None:
+    """Give a file, where it is still there, another one's name; durable in either case."""
+    try:
+        if by.exists():
+            os.rename(by, path)  # noqa: PTH104 - as all that a crash could divide
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise _failed("replace", path, error) from error
 
 
 def _sync_folder(folder: Path) -> None:

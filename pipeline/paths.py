@@ -15,6 +15,11 @@ class Paths(Struct, frozen=True):
         return self.output.with_name(self.output.name.removesuffix(".jsonl") + ".errors.jsonl")
 
     @property
+    def rewritten(self) -> Path:
+        """What a retry wrote to take the place of the errors file; gone once it has."""
+        return self.errors.with_name(self.errors.name + ".retry")
+
+    @property
     def checkpoint(self) -> Path:
         return self.output.with_name(self.output.name + ".checkpoint")
 
@@ -25,4 +30,5 @@ class Paths(Struct, frozen=True):
     def all(self) -> list[Path]:
         """The checkpoint first: without it the others are only files."""
         logs = [self.checkpoint.with_name(self.checkpoint.name + s) for s in ("-wal", "-shm")]
-        return [self.checkpoint, *logs, self.output, self.errors, self.emulator]
+        own = [self.output, self.errors, self.rewritten, self.emulator]
+        return [self.checkpoint, *logs, *own]

@@ -9,7 +9,7 @@ which is cut; anything else behind the committed length somebody else wrote, and
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, count
@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from pipeline import codec
+from pipeline import codec, swap
 from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
 from pipeline.day import day_of
@@ -52,6 +52,11 @@ class Files:
             self._errors = Lines(self.paths.errors)
         return self._errors
 
+    def reopen_errors(self) -> None:
+        """Go on with the file that stands at its path now."""
+        self.close()
+        self._errors = Lines(self.paths.errors)
+
     def check_in_place(self) -> None:
         """Make sure that what was written is what users will find.
 
@@ -73,9 +78,17 @@ class Files:
 
 @contextmanager
 def opened(
-    paths: Paths, source: Source, identity: dict[str, str], *, now: float, fresh: bool = False
+    paths: Paths,
+    source: Source,
+    identity: dict[str, str],
+    *,
+    now: float,
+    fresh: bool = False,
+    mended: bool = False,
 ) -> Iterator[Files]:
     """Open, lock, check and repair the files of a run.
+
+    `mended`: lines of the input may have been, so that the caller compares it.
 
     Raises:
         RunError: another process has the run, its files don't fit, or the disk fails.
@@ -96,7 +109,9 @@ def opened(
         _note_input(checkpoint, source, paths)
         files = Files(paths, source, output, checkpoint, run_id, resumed=existed)
         stack.callback(files.close)
-        check_input(source, checkpoint)
+        swap.complete(paths.errors, paths.rewritten, checkpoint)
+        if not mended:
+            check_input(source, checkpoint)
         _repair(checkpoint, "output", output)
         if paths.errors.exists() or _committed(checkpoint, "errors"):
             _repair(checkpoint, "errors", files.errors())
@@ -173,6 +188,20 @@ def _note_input(checkpoint: Checkpoint, source: Source, paths: Paths) -> None:
         checkpoint.set_meta({"input": where})
 
 
+def found_input(places: Sequence[Path]) -> Path:
+    """The first place where there is something.
+
+    Raises:
+        BadData: there is nothing at any of them.
+
+    """
+    found = next((path for path in places if path.exists()), None)
+    if found is None:
+        where = " nor ".join(map(str, dict.fromkeys(places))) or "where it was"
+        raise BadData(f"The input is not at {where}: say with --input where it is.")
+    return found
+
+
 def check_input(source: Source, checkpoint: Checkpoint) -> None:
     """Refuse an input whose rows begun are not what they were; more rows are welcome."""
     now, before = source.signature(), checkpoint.signature("input")
@@ -181,7 +210,7 @@ def check_input(source: Source, checkpoint: Checkpoint) -> None:
             raise BadData(
                 f"{source.path}:{line}: the line is not what it was when this run began it "
                 f"(byte {span.offset:,}).",
-                "Put the input back as it was, or start afresh with --fresh.",
+                _for_changed(checkpoint, line),
             )
         checkpoint.record([], {"input": now})
         return
@@ -190,6 +219,14 @@ def check_input(source: Source, checkpoint: Checkpoint) -> None:
         (data,) = source.fetch([last[1]])
         if seal(data) != last[1].seal:
             raise BadData(f"{source.path}:{last[0]}: the line was changed.", _FRESH)
+
+
+def _for_changed(checkpoint: Checkpoint, line: int) -> str:
+    advice = "Put the input back as it was, or start afresh with --fresh."
+    known = checkpoint.known(line, "")
+    if known is None or known.submits or checkpoint.place(line) is None:
+        return advice
+    return f"If you have mended it, send it with yagpt-batch retry. {advice}"
 
 
 def _mismatches(source: Source, checkpoint: Checkpoint) -> Iterator[tuple[int, Span]]:

@@ -91,6 +91,14 @@ def parse_row(line: int, data: bytes, recipe: Recipe) -> Row | BadRow:
     return BadRow(line, own or f"line-{line}", own is not None, code, message)
 
 
+def fields_of(data: bytes) -> Fields:
+    """The fields of a line as ``--keep`` sees them; none where it can't be read."""
+    try:
+        return _row_in(_object(data))
+    except (LineError, RecursionError):
+        return {}
+
+
 def model_uri(model: str, folder: str | None) -> str:
     """Give a model's URI; one that is a URI already stays as it is.
 

@@ -98,8 +98,11 @@ async def carry(
     ending: Ending,
     *,
     fresh: bool = False,
+    retry: Callable[[Files, float], None] | None = None,
 ) -> Outcome:
     """Look at the rows, open or resume the run, and carry it to its end.
+
+    `retry` puts rows back that failed, before the run goes on; the input is for it to check.
 
     Raises:
         RunError: it could not begin.
@@ -110,7 +113,10 @@ async def carry(
     # A file that is no input must not leave files of a run behind.
     report = await look(source, recipe, Cursor(), limit) if begins else Report()
     now = tools.clock.now()
-    with opened(paths, source, settings.identity(), now=now, fresh=fresh) as files:
+    identity, mended = settings.identity(), retry is not None
+    with opened(paths, source, identity, now=now, fresh=fresh, mended=mended) as files:
+        if retry is not None:
+            retry(files, now)
         cursor, noted = files.checkpoint.cursor(), counted(files)
         # An input that is still the same was looked at when the run began.
         if not begins and noted is None:

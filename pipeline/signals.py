@@ -6,7 +6,8 @@ in order, the process dies by the signal, so that shells and supervisors see the
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from pipeline.speech import say_from_signal
@@ -20,9 +21,7 @@ class Signals:
     def __init__(self) -> None:
         self._first: int | None = None
         self._on_first: Callable[[int], None] | None = None
-        for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._heard)
+        _listen(self._heard)
 
     def tell(self, on_first: Callable[[int], None]) -> None:
         self._on_first = on_first
@@ -36,6 +35,32 @@ class Signals:
         say_from_signal("Stopping: waiting for requests in flight (again to leave at once).")
         if self._on_first is not None:
             self._on_first(number)
+
+
+class Told(BaseException):
+    """A signal ended a block."""
+
+
+@contextmanager
+def cleanly() -> Iterator[None]:
+    """Let the block leave nothing half done where a signal ends it; then die by that signal."""
+    first: list[int] = []
+
+    def heard(number: int, _frame: FrameType | None) -> None:
+        first.append(number)
+        raise Told
+
+    _listen(heard)
+    try:
+        yield
+    except Told:
+        die_by(first[0])
+
+
+def _listen(heard: Callable[[int, FrameType | None], None]) -> None:
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, heard)
 
 
 def die_by(number: int) -> None:

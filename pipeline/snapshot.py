@@ -19,6 +19,8 @@ from pipeline.facts import (
     ETA,
     OUTAGES,
     RATES,
+    RETRIES,
+    REWRITTEN,
     ROWS,
     UNDATED,
     UNDATED_VERSION,
@@ -36,11 +38,16 @@ _TRIES = 40
 _APART = 0.05
 _COLUMNS = (
     "rows.line, offset, size, seal, id, rows.model, kept, rows.input_bound, rows.output_bound,"
-    " state, rows.at, submits, spent, operation_id, place, place_size, place_seal"
+    " state, rows.at, rows.submits, spent, operation_id, place, place_size, place_seal"
 )
 _DATED = (
     "SELECT outcome, model, finish, '' AS day, rows, unknown, input, completion, reasoning, total"
     " FROM main.tally"
+)
+# Of a run without a retry: the table's columns, and no row.
+_NEVER_RETRIED = (
+    "SELECT 0 AS line, 0.0 AS at, '' AS model, 0 AS submits, '' AS operation_id,"
+    " 0 AS input, 0 AS completion, 0 AS reasoning, 0 AS total WHERE 0"
 )
 _OWN = ("id", "model", "kept", "input_bound", "output_bound")
 _RESTORE = "Restore it from a copy; only then can the run go on."
@@ -83,6 +90,8 @@ class Snapshot:
             raise BadData(
                 f"{path} was written by another version of yagpt-batch.", "Use that version."
             )
+        if self._one("SELECT 1 FROM sqlite_master WHERE name = 'retried'") is None:
+            db.execute(f"CREATE TEMP VIEW retried AS {_NEVER_RETRIED}")
 
     def _one(self, query: str, *parameters: object) -> Any:
         found = self._db.execute(query, parameters).fetchone()
@@ -189,6 +198,24 @@ class Snapshot:
         )
         return {model: Sums(*sums) for model, *sums in self._db.execute(query)}
 
+    def retried(self) -> dict[str, Sums]:
+        """What rows had used when they were put back, by model; '' is the run's."""
+        query = (
+            "SELECT coalesce(model, ''), count(*), sum(input IS NULL), total(input),"
+            " total(completion), total(reasoning), total(total) FROM retried"
+            " WHERE operation_id IS NOT NULL GROUP BY 1"
+        )
+        return {model: Sums(*map(int, sums)) for model, *sums in self._db.execute(query)}
+
+    def retries(self) -> int:
+        """How often rows were put back."""
+        with self._readable(RETRIES):
+            return int(self.meta(RETRIES) or 0)
+
+    def is_swapping(self) -> bool:
+        """Whether a retry's new errors file is still to take its place."""
+        return self.meta(REWRITTEN) is not None
+
     def totals(self, model: str) -> Totals:
         """The fold over everything finished; `model` is the run's, for rows that name none."""
         return tally.read(self._db, model)
@@ -235,14 +262,17 @@ class Snapshot:
     def with_doubts(self, *, pending: bool = False) -> Iterator[Kept]:
         """Every row begun, or every one pending, with the number of its doubts."""
         query = (
-            f"SELECT {_COLUMNS}, coalesce(known.doubts, 0) FROM rows"  # noqa: S608 - of constants
+            f"SELECT {_COLUMNS}, coalesce(known.doubts, 0), coalesce(earlier.submits, 0)"  # noqa: S608 - of constants
+            " FROM rows"
             f"{' INDEXED BY pending' if pending else ''}"
             " LEFT JOIN (SELECT line AS of_line, count(*) AS doubts FROM doubts GROUP BY line)"
             " AS known ON of_line = rows.line"
+            " LEFT JOIN (SELECT line AS again, max(submits) AS submits FROM retried GROUP BY line)"
+            " AS earlier ON again = rows.line"
             f"{' WHERE place IS NULL' if pending else ''} ORDER BY rows.line"
         )
-        for *found, doubts in self._db.execute(query):
-            yield Kept(self._row(tuple(found)), doubts)
+        for *found, doubts, before in self._db.execute(query):
+            yield Kept(self._row(tuple(found)), doubts, before)
 
     def doubted(self) -> Iterator[Doubted]:
         """Every doubt, beside what its row says."""

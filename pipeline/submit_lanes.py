@@ -34,6 +34,7 @@ from pipeline.outcomes import OperationId, Problem
 from pipeline.pace import Pace
 from pipeline.reach import Reach
 from pipeline.records import Failure
+from pipeline.request_ids import RequestIds
 from pipeline.rows import Row
 from pipeline.service import Service
 from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
@@ -76,7 +77,7 @@ class SubmitLanes:
         self._service = service
         self._pace = pace
         self._reach = reach
-        self._run_id = run_id
+        self._request_ids = RequestIds(run_id)
         self._number = last_number
         self._max_in_flight = max_in_flight
         self._turn = asyncio.Lock()
@@ -194,10 +195,10 @@ class SubmitLanes:
             self._unsent(posting)
             await self._withdraw(posting)
             return
-        request_id = uuid.uuid5(self._run_id, f"{row.line}/{posting.state.submits}")
+        request_id = self._request_ids.of(row.line, posting.state.submits)
         _log.info("→ line %d, request %s", row.line, request_id)
         sent_at = self._course.clock.now()
-        outcome = await self._service.submit(row.body, str(request_id))
+        outcome = await self._service.submit(row.body, request_id)
         verdict = after_submit(outcome, own_model=row.own_model, proven=self._proven)
         self._settle_pace(posting, verdict, sent_at)
         await self._heed(posting, verdict)

@@ -35,6 +35,15 @@ def add_replaced(db: sqlite3.Connection, line: int) -> None:
     add_unknown(db, line, former=True)
 
 
+def put_back(db: sqlite3.Connection, line: int, outcome: str, usage: Usage | None) -> None:
+    """Take a row out of the sums of its outcome: what its operation used bought nothing."""
+    model, was_accepted = _own_models(db, [line]).get(line, ""), _was_accepted(db, line)
+    sums = _of_one(usage, is_unknown=usage is None and was_accepted)
+    _add(db, (outcome, model, "", ""), -sums)
+    if was_accepted:
+        _add(db, ("replaced", model, "", ""), sums)
+
+
 def _add(db: sqlite3.Connection, key: _Key, sums: Sums) -> None:
     db.execute(
         "INSERT INTO tally VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from pipeline.codec import Json
 from pipeline.day import Day
@@ -20,6 +21,9 @@ class Sums(Struct, frozen=True):
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     total_tokens: int = 0
+
+    def __neg__(self) -> "Sums":
+        return Sums(*(-number for number in astuple(self)))
 
     def __add__(self, other: "Sums") -> "Sums":
         return Sums(

@@ -29,6 +29,7 @@ from pipeline.local_tokens import Fixed
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.progress import Silent, View
+from pipeline.retry import Retry
 from pipeline.run import Outcome, Tools, carry
 from pipeline.service import Account, Service
 from pipeline.settings import Settings
@@ -219,6 +220,7 @@ def simulate(
     prices: PriceTable | None = None,
     view: View | None = None,
     say: Callable[[str], None] = lambda _: None,
+    retry: Retry | None = None,
 ) -> tuple[Outcome, float]:
     """Carry a run under virtual time; return how it ended, and when."""
 
@@ -235,6 +237,7 @@ def simulate(
             prices=prices,
             view=view,
             say=say,
+            retry=retry,
         )
 
     with asyncio.Runner(loop_factory=partial(VirtualLoop, disk)) as runner:
@@ -255,6 +258,7 @@ async def live(
     view: View | None = None,
     say: Callable[[str], None] = lambda _: None,
     state: Path | None = None,
+    retry: Retry | None = None,
 ) -> tuple[Outcome, float]:
     """Carry a run in the loop that there is; with `state`, it shares its quotas by that file."""
     keeper = Keeper(
@@ -271,7 +275,7 @@ async def live(
         allowance=None if state is None else lambda rates: Allowance(state, rates, clock),
     )
     try:
-        outcome = await carry(Paths(output), source, settings, tools, ending)
+        outcome = await carry(Paths(output), source, settings, tools, ending, retry=retry)
     finally:
         source.close()
     return outcome, clock.now()

@@ -724,7 +724,8 @@ def test_the_law_of_doubts_holds_in_every_state_that_can_be_reached() -> None:
         recorded, counted = recorded_of(state), Counted()
         sums = {"": Sums(replaced, replaced)} if replaced else {}
         assert list(of_rows("c", [Kept(recorded, doubts)], counted)) == []
-        assert list(of_doubts("c", [Doubted(1, None, fits=True)] * doubts, sums, counted)) == []
+        told = [Doubted(1, None, fits=True)] * doubts
+        assert list(of_doubts("c", told, sums, {}, counted)) == []
         for event in _EVENTS:
             # As course.py and forgiveness.py do: each doubt is forgiven once at most.
             if isinstance(event, Forgiven) and not weighed:

@@ -11,7 +11,7 @@ from pipeline.item import Doubtful, Gone, Intended, Running, State, Submittable,
 times = st.floats(allow_nan=False)
 counts = st.integers(0, 2**62)
 submittable: st.SearchStrategy[Submittable] = st.one_of(
-    st.just(Waiting()),
+    st.builds(Waiting, counts),
     st.builds(Doubtful, counts, counts),
     st.builds(Gone, st.text(), counts, counts),
 )

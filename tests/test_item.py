@@ -41,6 +41,8 @@ AT = 7.0
 DOUBTFUL, GONE = Doubtful(2, 1), Gone("op", 2, 1)
 STATES: list[State] = [
     Waiting(),
+    Waiting(3),
+    Intended(1.0, Waiting(3)),
     DOUBTFUL,
     GONE,
     Intended(1.0, Waiting()),
@@ -63,6 +65,10 @@ LEGAL: list[tuple[State, Event, State]] = [
     (Intended(1.0, Waiting()), Accepted("new", AT), Running("new", AT, 1, 1)),
     (Intended(1.0, DOUBTFUL), Accepted("new", AT), Running("new", AT, 3, 2)),
     (Intended(1.0, GONE), Accepted("new", AT), Running("new", AT, 3, 2)),
+    (Waiting(3), Announced(AT), Intended(AT, Waiting(3))),
+    (Intended(1.0, Waiting(3)), Accepted("new", AT), Running("new", AT, 4, 1)),
+    (Intended(1.0, Waiting(3)), Doubted(), Doubtful(4, 1)),
+    (Intended(1.0, Waiting(3)), Withdrawn(), Waiting(3)),
     (Intended(1.0, Waiting()), Withdrawn(), Waiting()),
     (Intended(1.0, DOUBTFUL), Withdrawn(), DOUBTFUL),
     (Intended(1.0, GONE), Withdrawn(), GONE),

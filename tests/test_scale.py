@@ -58,19 +58,28 @@ def course(files: Files, budget: Decimal | None = None) -> Course:
     return Course(SETTINGS.policy, recorder, intake, Clock(), Ending(), Counts(), spending)
 
 
+def taken_over(files: Files, budget: Decimal | None = None) -> Course:
+    """What a process has in hand that goes on with these files."""
+
+    async def take() -> Course:
+        taken = course(files, budget)
+        await take_over(files.checkpoint, taken, MODEL, NOW)
+        return taken
+
+    return asyncio.run(take())
+
+
 @pytest.mark.parametrize("budget", [None, Decimal(10**9)])
 def test_an_operation_in_flight_takes_little_memory_and_a_take_over_no_more(
     folder: Path, budget: Decimal | None
 ) -> None:
     with place(folder, IN_FLIGHT).opened() as files:
         begin_all(files)
-        taken = course(files, budget)
-        asyncio.run(take_over(files.checkpoint, taken, MODEL, NOW))  # warms up what is imported
-        taken = course(files, budget)
+        taken_over(files, budget)  # warms up what is imported
         gc.collect()
         tracemalloc.start()
         try:
-            asyncio.run(take_over(files.checkpoint, taken, MODEL, NOW))
+            taken = taken_over(files, budget)
             for _ in range(IN_FLIGHT):
                 ask_once(taken.agenda)
             held, peak = tracemalloc.get_traced_memory()
@@ -200,9 +209,8 @@ def mostly_done(folder: Path, done: int) -> Place:
 
 def begun_again(run: Place) -> None:
     with run.opened() as files:
-        taken = course(files)
+        taken = taken_over(files)
         paces(files, taken.recorder, SETTINGS, None, NOW)
-        asyncio.run(take_over(files.checkpoint, taken, MODEL, NOW))
         assert taken.counts.open == 10
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cli.recipe import recipe_of
-from pipeline.cli.texts import Given, TemplateKind, TextKind
+from pipeline.cli.texts import Given, SchemaKind, TemplateKind, TextKind, typed
 from pipeline.settings import Settings, difference
 from pipeline.template import Template
 from tests.scratch import in_memory
@@ -30,6 +30,20 @@ def fault(value: str) -> str:
 def test_a_text_is_itself(said: str) -> None:
     assert text(said) == said
     assert text("@@" + said) == "@" + said
+
+
+@given(st.text())
+def test_a_text_as_it_is_typed_is_that_text(said: str) -> None:
+    assert text(typed(said)) == said
+
+
+def test_a_schema_stands_in_a_file_or_is_given_itself(tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text('{"type": "object"}')
+    found = {SchemaKind().convert(given, None, None) for given in (str(path), path.read_text())}
+    assert found == {'{"type":"object"}'}
+    with pytest.raises(click.BadParameter, match="the text is not JSON"):
+        SchemaKind().convert('{"type": ', None, None)
 
 
 @given(

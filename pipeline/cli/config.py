@@ -14,7 +14,7 @@ from pipeline.cli.variables import check_variables
 
 DEFAULT_FILE = Path("yagpt-batch.toml")
 FILE_READ = "yagpt-batch settings file"
-_FLAGS_ONLY = {"--config", "--fresh", "--help"}
+_FLAGS_ONLY = {"--config", "--fresh", "--help", "--input", "--stage", "--code", "--dry-run"}
 
 
 def load_config(context: click.Context, _parameter: click.Parameter, given: Path | None) -> None:

@@ -1,6 +1,7 @@
 """Makes a run of resolved options: finds what it needs, carries it, says how it went."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -31,6 +32,7 @@ from pipeline.prices import PriceTable
 from pipeline.progress import Bar, JsonLines, Plain, Silent, View
 from pipeline.rates import Kind, Rate
 from pipeline.refill import Opener
+from pipeline.retry import Retry
 from pipeline.rows import Recipe, folder_of, model_uri
 from pipeline.run import Outcome, Tools, carry
 from pipeline.service import Account, Service
@@ -62,6 +64,7 @@ class Call(Struct, frozen=True):
     verbose: int
     as_json: bool
     prices: PriceTable
+    retry: Retry | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any], environment: Mapping[str, str]) -> "Call":
@@ -141,6 +144,9 @@ def execute(call: Call, signals: Signals, resume_command: str) -> int:
     log.set_up(call.verbose, call.log_file)
     for remark in call.access.remarks:
         say(remark)
+    # What a run makes is freed as it goes; looking for cycles among all else takes its time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         outcome = runner.run(carry_out(call, signals))
     _conclude(call, outcome, resume_command)
@@ -186,7 +192,11 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
         foretell=say if call.progress in _FOR_PEOPLE else None,
     )
     try:
-        return await carry(call.paths, source, call.settings, tools, ending, fresh=call.fresh)
+        return await carry(
+            *(call.paths, source, call.settings, tools, ending),
+            fresh=call.fresh,
+            retry=call.retry,
+        )
     finally:
         await carrier.close()
         source.close()

@@ -8,7 +8,14 @@ import click
 
 from pipeline.carriers import CHOICES
 from pipeline.cli.config import DEFAULT_FILE, load_config
-from pipeline.cli.kinds import AuthKind, RateKind, SubmitRateKind
+from pipeline.cli.kinds import (
+    AuthKind,
+    DurationKind,
+    MomentKind,
+    MoneyKind,
+    RateKind,
+    SubmitRateKind,
+)
 from pipeline.cli.texts import SchemaKind, TemplateKind, TextKind
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -55,14 +62,13 @@ request_options = _together(
         "--json-schema",
         type=SchemaKind(),
         metavar="FILE",
-        help="Answers must be JSON that fits this JSON Schema; results get data.",
+        help="Answers must be JSON that fits this JSON Schema, or {…} itself; results get data.",
     ),
 )
 limit_option = option(
     "--limit", type=click.IntRange(1), help="Take only the first N rows of the input."
 )
-host_options = _together(
-    option("--emulator", is_flag=True, help="Use the embedded stand-in: no account, no money."),
+real_host_options = _together(
     option("--endpoint", metavar="URL", help="One base URL for all services."),
     option(
         "--http",
@@ -76,6 +82,10 @@ host_options = _together(
         type=AuthKind(),
         help="Which credential to use, as its variable is named; the first there is by default.",
     ),
+)
+host_options = _together(
+    option("--emulator", is_flag=True, help="Use the embedded stand-in: no account, no money."),
+    real_host_options,
 )
 rate_options = _together(
     option(
@@ -95,6 +105,73 @@ run_prices_option = option(
 )
 logging_option = option(
     "--no-data-logging", is_flag=True, help="Ask the service not to log requests."
+)
+no_totals_option = option(
+    "--no-totals", is_flag=True, help="Leave out the last line with the totals."
+)
+# How a run goes, and what is seen of it; none of this makes it another run.
+course_options = _together(
+    option(
+        "--no-shared-quota", is_flag=True, help="Ignore what other runs here take of these rates."
+    ),
+    option(
+        "--concurrency",
+        type=click.IntRange(1),
+        default=8,
+        show_default=True,
+        help="POSTs in flight: so many rows can be in doubt after a crash.",
+    ),
+    option(
+        "--budget",
+        type=MoneyKind(),
+        help="What may be spent at most, doubts included; the prices' currency."
+        " Needs --max-tokens.",
+    ),
+    option(
+        "--finish-by",
+        type=MomentKind(),
+        help="Submit nothing that would not be back by then: 07:30, or an ISO time.",
+    ),
+    option(
+        "--max-in-flight", type=click.IntRange(1), help="Operations at once; no limit by default."
+    ),
+    option(
+        "--attempts",
+        type=click.IntRange(1),
+        default=3,
+        show_default=True,
+        help="How often a row may be submitted.",
+    ),
+    option(
+        "--on-doubt",
+        type=click.Choice(["resubmit", "fail"]),
+        default="resubmit",
+        show_default=True,
+        help="Rows that may have been accepted.",
+    ),
+    option(
+        "--on-lost",
+        type=click.Choice(["resubmit", "fail"]),
+        default="resubmit",
+        show_default=True,
+        help="Rows whose operation the service has forgotten.",
+    ),
+    option(
+        "--patience",
+        type=DurationKind(),
+        default="12h",
+        show_default=True,
+        help="How long an outage may last.",
+    ),
+    logging_option,
+    option(
+        "--progress",
+        type=click.Choice(["auto", "bar", "plain", "json", "none"]),
+        default="auto",
+        show_default=True,
+        help="What to show on standard error.",
+    ),
+    option("--log-file", type=click.Path(path_type=Path), help="Append events as JSON lines."),
 )
 config_options = _together(
     click.option(

@@ -6,17 +6,16 @@ What costs time to import is imported inside the command, so that ``--help`` ans
 import os
 import shlex
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from pipeline.cli.config import show_settings
-from pipeline.cli.kinds import DurationKind, MomentKind, MoneyKind
 from pipeline.cli.options import (
+    course_options,
     host_options,
     limit_option,
-    logging_option,
+    no_totals_option,
     option,
     rate_options,
     request_options,
@@ -47,68 +46,13 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 @option("--keep", multiple=True, metavar="FIELD", help="Copy this input field into results.")
 @option("--raw", is_flag=True, help="Add the API's response to each result.")
 @limit_option
-@option("--no-totals", is_flag=True, help="Leave out the last line with the totals.")
+@no_totals_option
 @run_prices_option
 # No variable and no key: what always starts afresh never resumes.
 @click.option("--fresh", is_flag=True, help="Start anew; old files are moved aside. A flag only.")
 @host_options
 @rate_options
-@option("--no-shared-quota", is_flag=True, help="Ignore what other runs here take of these rates.")
-@option(
-    "--concurrency",
-    type=click.IntRange(1),
-    default=8,
-    show_default=True,
-    help="POSTs in flight: so many rows can be in doubt after a crash.",
-)
-@option(
-    "--budget",
-    type=MoneyKind(),
-    help="What may be spent at most, doubts included; the prices' currency. Needs --max-tokens.",
-)
-@option(
-    "--finish-by",
-    type=MomentKind(),
-    help="Submit nothing that would not be back by then: 07:30, or an ISO time.",
-)
-@option("--max-in-flight", type=click.IntRange(1), help="Operations at once; no limit by default.")
-@option(
-    "--attempts",
-    type=click.IntRange(1),
-    default=3,
-    show_default=True,
-    help="How often a row may be submitted.",
-)
-@option(
-    "--on-doubt",
-    type=click.Choice(["resubmit", "fail"]),
-    default="resubmit",
-    show_default=True,
-    help="Rows that may have been accepted.",
-)
-@option(
-    "--on-lost",
-    type=click.Choice(["resubmit", "fail"]),
-    default="resubmit",
-    show_default=True,
-    help="Rows whose operation the service has forgotten.",
-)
-@option(
-    "--patience",
-    type=DurationKind(),
-    default="12h",
-    show_default=True,
-    help="How long an outage may last.",
-)
-@logging_option
-@option(
-    "--progress",
-    type=click.Choice(["auto", "bar", "plain", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="What to show on standard error.",
-)
-@option("--log-file", type=click.Path(path_type=Path), help="Append events as JSON lines.")
+@course_options
 @saying_options
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:

@@ -64,6 +64,11 @@ class TextKind(click.ParamType):  # type: ignore[type-arg] # not generic in olde
         return Given(text, f"{_FILE}{name} ({len(text):,} characters)")
 
 
+def typed(text: str) -> str:
+    """A text as `TextKind` takes it from a command line."""
+    return f"{_FILE}{text}" if text.startswith(_FILE) else text
+
+
 def read_text(name: str, refuse: Callable[[str], NoReturn], hint: str = "") -> str:
     """The text of a file in UTF-8, without a BOM; `refuse` hears what keeps it from being read."""
     try:
@@ -78,7 +83,7 @@ def read_text(name: str, refuse: Callable[[str], NoReturn], hint: str = "") -> s
 
 
 class SchemaKind(click.ParamType):  # type: ignore[type-arg] # as above
-    """The file of a JSON Schema."""
+    """The file of a JSON Schema, or the schema itself, which begins with a brace."""
 
     name = "file"
 
@@ -90,13 +95,18 @@ class SchemaKind(click.ParamType):  # type: ignore[type-arg] # as above
         from pipeline.codec import NotJson, decode  # noqa: PLC0415 - as below
         from pipeline.form import BadSchema, fitting  # noqa: PLC0415
 
-        text = read_text(str(value), lambda why: self.fail(why, param, ctx))
+        text = name = str(value)
+        if text.startswith("{"):
+            name = "the text"
+        else:
+            text = read_text(name, lambda why: self.fail(why, param, ctx))
         try:
-            return Given(fitting(decode(text.encode())).schema.decode(), str(value))
+            schema = decode(text.encode("utf-8", "surrogateescape"))
+            return Given(fitting(schema).schema.decode(), str(value))
         except NotJson as error:
-            self.fail(f"{value} is {error}.", param, ctx)
+            self.fail(f"{name} is {error}.", param, ctx)
         except BadSchema as error:
-            self.fail(f"{value} is no JSON Schema that can be used: {error}.", param, ctx)
+            self.fail(f"{name} is no JSON Schema that can be used: {error}.", param, ctx)
 
 
 class TemplateKind(TextKind):

@@ -177,7 +177,7 @@ def test_one_settings_file_serves_run_and_estimate(shell: Shell) -> None:
     shell.path("yagpt-batch.toml").write_text("confidenc = 0.9\n")
     refused = shell.call("estimate", rows, *_EMULATED)
     assert refused.code == 2
-    assert 'Did you mean confidence?' in refused.err
+    assert "Did you mean confidence?" in refused.err
 
 
 def test_the_hours_follow_from_the_rates(shell: Shell) -> None:

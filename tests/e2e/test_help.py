@@ -30,7 +30,8 @@ from pipeline.cli import main
 main()
 """
 _COMMANDS = (
-    *("run", "validate", "render", "estimate", "status", "audit", "cost", "report", "check"),
+    *("run", "validate", "render", "estimate", "status", "retry", "audit", "export", "cost"),
+    *("report", "check"),
     *("prices", "emulator"),
 )
 _SLOW = {

@@ -1,10 +1,11 @@
 """A disk and a process that die at a chosen step, under the simulated run.
 
-Steps are counted where a death matters: at each write, sync and cut of the output and the errors
-file, at each transaction of the checkpoint, at each call that leaves and each answer that comes.
+Steps are counted where a death matters: at each write, sync, cut and rename of the output and the
+errors file, at each transaction of the checkpoint, at each call that leaves and each answer to it.
 A death takes a picture of the run's files as they then stand and raises `Died`; whatever the dying
 process still writes goes to files that nobody reads again. A death by a power cut also loses what
-was written and not synced: some of it, all of it, or zeros in its place.
+was written and not synced: some of it, all of it, or zeros in its place; and a new name that was
+not synced may be the old one again.
 """
 
 import asyncio
@@ -41,8 +42,9 @@ class Mortal:
         self._dies_at = dies_at
         self._chance = chance
         self._synced: dict[Path, int] = {
-            path: path.stat().st_size for path in (paths.output, paths.errors) if path.exists()
+            path: path.stat().st_size for path in _lines_of(paths) if path.exists()
         }
+        self._renamed: tuple[Path, Path, bytes] | None = None
         self._open: dict[int, Path] = {}
         # Ids of operations that the checkpoint has for certain.
         self.ids = _ids_on_disk(paths)
@@ -62,14 +64,18 @@ class Mortal:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         _take_picture(self._paths, self._heir)
         if self.is_power_cut:
-            for path, heir in zip(
-                (self._paths.output, self._paths.errors),
-                (self._heir.output, self._heir.errors),
-                strict=True,
-            ):
+            for path, heir in zip(_lines_of(self._paths), _lines_of(self._heir), strict=True):
                 if heir.exists():
                     self._lose(heir, self._synced.get(path, 0))
+            self._lose_name()
         raise Died
+
+    def _lose_name(self) -> None:
+        if self._renamed is not None and self._chance.random() < 0.5:
+            old, new, before = self._renamed
+            folder = self._heir.output.parent
+            (folder / new.name).rename(folder / old.name)
+            (folder / new.name).write_bytes(before)
 
     def _lose(self, path: Path, synced: int) -> None:
         """Lose what was never synced, or a part of it."""
@@ -105,10 +111,24 @@ class Mortal:
         self._synced[self._open[fd]] = min(self._synced.get(self._open[fd], 0), size)
         self.step()
 
+    def rename(self, old: Path, new: Path) -> None:
+        self.step()
+        before = new.read_bytes()
+        old.rename(new)
+        self._synced[new] = self._synced.pop(old, 0)
+        self._renamed = (old, new, before)
+        self.step()
+
     def sync(self, fd: int) -> None:
         self.step()
+        if self._open[fd].is_dir():
+            self._renamed = None
         self._synced[self._open[fd]] = os.fstat(fd).st_size
         self.step()
+
+
+def _lines_of(paths: Paths) -> tuple[Path, ...]:
+    return paths.output, paths.errors, paths.rewritten
 
 
 def _ids_on_disk(paths: Paths) -> set[str]:
@@ -136,9 +156,7 @@ def mortal(life: Mortal) -> Iterator[None]:
     class Watched(Checkpoint):
         def record(self, facts: Iterable[Fact], files: dict[str, Signature]) -> set[int]:
             facts = list(facts)
-            life.step()
             repeated = super().record(facts, files)
-            life.step()
             moves = [fact.state for fact in facts if isinstance(fact, Move)]
             life.ids |= {state.operation_id for state in moves if isinstance(state, Running)}
             return repeated
@@ -153,7 +171,7 @@ def mortal(life: Mortal) -> Iterator[None]:
 
     system = SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
     system.open, system.write, system.ftruncate = life.open, life.write, life.ftruncate
-    system.fsync = life.sync
+    system.fsync, system.rename = life.sync, life.rename
     with (
         patch.object(output, "os", system),
         patch.object(output, "_sync", life.sync),

@@ -2,7 +2,8 @@
 
 A night is made of its seed alone: rows, settings, latencies, faults and deaths. The process dies
 at a numbered step (a kill, or a power cut that loses what was not synced), is stopped, or gives
-up; it is started again, after a moment or after days, until every row has its line. Each death is
+up; it is started again, after a moment or after days, until every row has its line. Then rows that
+failed may be sent again, mended or not, with further deaths. Each death is
 judged by what lies on disk in that instant, the end by the oracle.
 
     python -m tests.proof.nights --seeds 500 [--first 0] [--side-by-side 2]
@@ -22,6 +23,8 @@ from typing import Any
 
 import click
 
+from pipeline.audit import audit
+from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.api import Api
@@ -35,6 +38,7 @@ from tests.oracle import Odd, announced, check, checkpoint_at
 from tests.proof.crashes import Died, Mortal, mortal
 from tests.proof.networks import Network
 from tests.proof.plans import HOUR, Night
+from tests.proof.retries import Again, mend, put_back
 from tests.proof.seeds import CORES, played
 from tests.scratch import in_memory
 from tests.simulation import EVENING, simulate
@@ -63,6 +67,7 @@ class Story:
     accepted_twice: int = 0
     doubts: int = 0
     replaced: int = 0
+    retries: int = 0
     virtual_hours: float = 0.0
     cpu_seconds: float = 0.0
 
@@ -125,6 +130,11 @@ class Played:
         self._now = EVENING
         self._seen: list[_Seen] = []
         self._story = Story(nights=1)
+        self._deaths = night.deaths
+        # Of its own, so that what comes before a retry is the same night without one.
+        self._later = random.Random(f"{seed}/later")  # noqa: S311 - as above
+        self._retry: Again | None = None
+        self._prices = price_table(None)
 
     def play(self) -> Story:
         self._write(self.night.rows)
@@ -133,10 +143,32 @@ class Played:
         if self.night.later:
             self._write(self.night.later)
             paths = self._until_finished(paths)
+        paths = self._retried(paths)
         self._judge(paths)
         self._judge_that_a_finished_run_stays(paths)
         self._story.virtual_hours = (self._now - EVENING) / HOUR
         return self._story
+
+    def _retried(self, paths: Paths) -> Paths:
+        """What a user makes of rows that failed: sends some again, mended or not.
+
+        A process that died on the way is followed by the same command, or by the first one.
+        """
+        later = self._later
+        for _ in range(later.choice([0, 0, 1, 2])):
+            self._deaths += later.choice([0, 1, 3])
+            self._retry = Again.of(later, self._retries(paths))
+            if later.random() < 0.5:
+                mend(self._rows, paths, later)
+                self._retry.mended = True
+            paths = self._until_finished(paths)
+            self._retry = None
+        return paths
+
+    def _retries(self, paths: Paths) -> int:
+        with checkpoint_at(paths.output) as db:
+            found = db.execute("SELECT value FROM meta WHERE key = 'retries'").fetchone()
+        return int(found[0]) if found else 0
 
     def _write(self, rows: list[bytes]) -> None:
         with self._rows.open("ab") as file:
@@ -151,6 +183,8 @@ class Played:
                 return paths
             assert life.code is None or life.code in self.resumable, f"it ended with {life.code}"
             self._now += self._pause(life.code)
+            if self._retry is not None:
+                self._retry.go_on(self._retries(paths), self._later)
         raise AssertionError("it does not end")
 
     def settings(self) -> Settings:
@@ -174,7 +208,7 @@ class Played:
         story.lives += 1
         heir = Paths(self._folder / str(story.lives) / paths.output.name)
         deaths = story.kills + story.power_cuts + story.stops
-        ends_early = deaths < self.night.deaths and not is_spared
+        ends_early = deaths < self._deaths and not is_spared
         stop_after = chance.uniform(0, 600) if ends_early and chance.random() < 0.2 else None
         dies_at = int(10 ** chance.uniform(0, 3.2)) if ends_early and not stop_after else None
         life = Mortal(paths, heir, dies_at, chance)
@@ -207,6 +241,7 @@ class Played:
                 stop_after=stop_after,
                 through=through,
                 disk=self.night.disk,
+                retry=None if self._retry is None else self._retry.as_it_is(self.settings()),
             )
         except Died:
             networks[0][0].let_go()
@@ -228,6 +263,9 @@ class Played:
             assert accepted <= set(announced(db) if accepted else ()), "submitted unannounced"
             ids = "SELECT line, operation_id FROM rows WHERE operation_id IS NOT NULL"
             self._seen += [_Seen(line, name, self._now) for line, name in db.execute(ids)]
+        if self._retry is not None and not self._retry.is_input_ahead(self._retries(paths)):
+            findings = audit(paths, self._prices, given_input=self._rows).findings
+            assert not findings, f"after a death in a retry: {findings[0]}"
 
     def _seen_in(self, path: Path) -> Iterator[Any]:
         """The lines that a reader sees who ignores an unterminated last one."""
@@ -256,7 +294,7 @@ class Played:
         story.lost = story.rows - len(told.results) - len(told.failures)
         story.accepted = len(self.model.ledger.submits)
         story.accepted_twice, story.doubts = told.paid_twice, told.doubts
-        story.replaced = told.replaced
+        story.replaced, story.retries = told.replaced, self._retries(paths)
         story.faults = sum(self.model.ledger.faults.values())
 
     def _mistold(self) -> frozenset[str]:
@@ -269,12 +307,13 @@ class Played:
     def _judge_ids_on_disk(self, paths: Paths) -> None:
         """No row with an id on disk was submitted again before its operation was forgotten."""
         with checkpoint_at(paths.output) as db:
-            names = announced(db)
+            names, asked_for = announced(db), put_back(db)
         by_line: dict[int, list[Accepted]] = {}
         for record in self.model.ledger.submits:
             by_line.setdefault(names[record.client_request_id], []).append(record)
         for seen in self._seen:
             kept_until = self.model.ledger.accepted[seen.operation_id].at + RETENTION
+            kept_until = min(kept_until, asked_for.get(seen.operation_id, kept_until))
             again = [a for a in by_line[seen.line] if seen.at < a.at < kept_until]
             self._story.paid_again += len(again)
         assert not self._story.paid_again, "a row was paid for again, its id on disk"

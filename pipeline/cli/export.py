@@ -1,0 +1,77 @@
+"""``yagpt-batch export``: all results in the order of the input, in one file."""
+
+from pathlib import Path
+
+import click
+
+_EXAMPLES = """Write the results of OUTPUT's run to FILE, in the order of the input.
+
+\b
+  yagpt-batch export results.jsonl -o results.csv
+  yagpt-batch export results.jsonl -o sorted.jsonl.zst --keep city --keep date
+
+FILE ends in .jsonl or .csv, perhaps followed by .gz or .zst, or in .parquet, which needs
+pip install 'yagpt-batch[parquet]'. Rows that failed are among the others, with their error, unless
+--ok-only is given; rows that are not finished are left out and counted. The run's files are only
+read, and it may go on meanwhile.
+
+CSV and Parquet have a column for each part of a result, then for each kept field, as JSON where it
+is no text. Cells are what the service wrote: one that begins with = or + is a formula to a
+spreadsheet program that opens CSV.
+"""
+
+
+@click.command(help=_EXAMPLES, short_help="results in the order of the input: JSONL, CSV, Parquet")
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--to",
+    "path",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write; its ending says what.",
+)
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="FIELD",
+    help="Copy this field of the input, beside those that the run kept.",
+)
+@click.option("--ok-only", is_flag=True, help="Leave out rows that failed or are held in doubt.")
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option(
+    "--input",
+    "given_input",
+    type=click.Path(path_type=Path),
+    help="The input, where it is not where it was; read for --keep only.",
+)
+def export(
+    *,
+    output: Path,
+    path: Path,
+    keep: tuple[str, ...],
+    ok_only: bool,
+    force: bool,
+    given_input: Path | None,
+) -> None:
+    from pipeline.export import Export  # noqa: PLC0415
+    from pipeline.paths import Paths  # noqa: PLC0415
+    from pipeline.sheets import opener  # noqa: PLC0415
+    from pipeline.signals import cleanly  # noqa: PLC0415
+    from pipeline.speech import say  # noqa: PLC0415
+
+    opened, paths = opener(path), Paths(output)
+    if opened is None:
+        raise click.UsageError(
+            f"-o {path}: name a .jsonl or .csv file, perhaps with .gz or .zst, or a .parquet file."
+        )
+    if path.exists() and not force:
+        raise click.UsageError(f"-o {path} is there already: --force replaces it.")
+    with cleanly():
+        export = Export(paths, keep, failed=not ok_only, input=given_input)
+        exported = export.write(path, opened)
+    failed = f", {exported.failed:,} of them failed" if exported.failed else ""
+    click.echo(f"{exported.rows:,} rows{failed}: {path}")
+    if exported.unfinished:
+        say(f"Rows that are not finished, and left out: {exported.unfinished:,}.")

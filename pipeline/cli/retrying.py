@@ -1,0 +1,142 @@
+"""One call of `retry`: a call of `run` with what the checkpoint knows of the run."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec.structs import replace
+
+from pipeline import reading
+from pipeline.bystander import is_running
+from pipeline.cli import execute as running
+from pipeline.cli.answer import answer
+from pipeline.cli.config import show_settings
+from pipeline.cli.execute import Call
+from pipeline.cli.texts import typed
+from pipeline.codec import Json, encode
+from pipeline.errors import Busy, Exit
+from pipeline.paths import Paths
+from pipeline.recovery import found_input
+from pipeline.retrial import Choice, Failed, told
+from pipeline.retry import Retry
+from pipeline.signals import Signals
+from pipeline.snapshot import Snapshot, looked_at
+from pipeline.speech import say
+from pipeline.swap import standing
+
+_TEXTS = frozenset({"system", "template"})
+_ITS_OWN = frozenset({"output", "stage", "code", "dry_run", "given_input"})
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run as its checkpoint knows it.
+
+    `settings` are those that make it this run, by option; `inputs` where its input may be; `rows`
+    how many it was to have, as far as it knew.
+    """
+
+    settings: Mapping[str, Json]
+    inputs: tuple[Path, ...]
+    errors: Path
+    rows: int
+    pending: int
+
+    @classmethod
+    def seen(cls, paths: Paths, snapshot: Snapshot) -> "Begun":
+        is_swapping = snapshot.is_swapping()
+        return cls(
+            settings=snapshot.settings(),
+            inputs=tuple(snapshot.input_paths(paths.output)),
+            errors=standing(paths.errors, paths.rewritten) if is_swapping else paths.errors,
+            rows=max(snapshot.expected() or 0, snapshot.cursor().rows),
+            pending=sum(snapshot.states().values()),
+        )
+
+
+def execute(context: click.Context, options: Mapping[str, Any]) -> int:
+    """Put rows back and carry the run; return the exit code."""
+    paths = Paths(options["output"])
+    begun = looked_at(paths.checkpoint, lambda snapshot: Begun.seen(paths, snapshot))
+    choice = Choice(frozenset(options["stage"]), frozenset(options["code"]))
+    chosen = choice.chosen(_lines(begun.errors))
+    if options["dry_run"]:
+        answer(_would(chosen))
+        return Exit.OK
+    if not chosen and not begun.pending:
+        if is_running(paths.output):
+            raise Busy(f"another process is running {paths.output}.", "Wait for it to end.")
+        say("Nothing to retry: no row that was chosen has failed or is held in doubt.")
+        return Exit.OK
+    given = options["given_input"]
+    source = found_input(begun.inputs if given is None else [given])
+    call = Call.of(_as_of_run(options, begun, source), os.environ)
+    retry = Retry(choice, call.settings.recipe, say)
+    signals = Signals()
+    if options["verbose"]:
+        for setting in show_settings(context):
+            say(setting)
+    command = shlex.join(_continuing(context, begun, source))
+    return running.execute(replace(call, retry=retry), signals, resume_command=command)
+
+
+def _lines(errors: Path) -> Iterator[bytes]:
+    """The whole lines of an errors file, if there is one."""
+    try:
+        fd = os.open(errors, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        yield from (line for _, line, whole in reading.lines_between(fd, 0, None) if whole)
+    finally:
+        os.close(fd)
+
+
+def _would(chosen: Mapping[int, Failed]) -> list[str]:
+    count = len(chosen)
+    rows = f"{count:,} row{'' if count == 1 else 's'}"
+    return [*told(chosen.values()), f"A retry would send {rows} again; nothing was sent."]
+
+
+def _as_of_run(options: Mapping[str, Any], begun: Begun, source: Path) -> dict[str, Any]:
+    """The options of a call of `run` that goes on with this run."""
+    settings = {name.replace("-", "_"): _given(value) for name, value in begun.settings.items()}
+    others = {"input_path": str(source), "limit": begun.rows, "fresh": False}
+    return {**options, **settings, **others}
+
+
+def _continuing(context: click.Context, begun: Begun, source: Path) -> Iterator[str]:
+    """The call of `run` that goes on without putting anything back again."""
+    yield from ("yagpt-batch", "run", str(source), "-o", str(context.params["output"]))
+    for name, value in begun.settings.items():
+        for one in value if isinstance(value, list) else [value]:
+            yield from _words(f"--{name}", _given(one), is_typed=name not in _TEXTS)
+    # As they were written: 12h, and not so many seconds.
+    written, _, _ = context.command.make_parser(context).parse_args(sys.argv[2:])
+    for parameter in context.command.params:
+        if parameter.name in written and parameter.name not in _ITS_OWN:
+            value = written[parameter.name]
+            if isinstance(parameter, click.Option) and parameter.count:
+                value = [True] * value
+            for one in value if isinstance(value, list) else [value]:
+                yield from _words(parameter.opts[-1], one)
+
+
+def _given(value: Json) -> Json:
+    """A setting as an option has it: a schema is one text."""
+    return encode(value).decode() if isinstance(value, dict) else value
+
+
+def _words(option: str, value: Json, *, is_typed: bool = True) -> Iterator[str]:
+    match value:
+        case None | False:
+            pass
+        case True:
+            yield option
+        case _:
+            yield from (option, str(value) if is_typed else typed(str(value)))

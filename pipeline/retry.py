@@ -1,0 +1,138 @@
+"""Failed rows put back, so that the run goes on with them: what is done on disk, in which order.
+
+    totals cut ─▶ errors file written anew beside it ─▶ one transaction: rows pending ─▶ renamed
+
+A kill before the transaction leaves the run as it was, but for its totals line, which the next
+start writes again. From the transaction on the rows are pending, and the next start renames what
+is to be renamed (`swap`). No line of a row is written before that is done.
+"""
+
+from array import array
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+
+from pipeline import swap
+from pipeline.evidence import Stood
+from pipeline.facts import Span
+from pipeline.matching import number_of
+from pipeline.output import Lines, seal
+from pipeline.recovery import Files, check_input, check_lines
+from pipeline.retrial import Choice, Failed, Reopening, Revision, told
+from pipeline.rows import Recipe
+from pipeline.source import Source
+
+_WRITTEN_TOGETHER = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What the user asked for, and where to tell what comes of it."""
+
+    choice: Choice
+    recipe: Recipe
+    say: Callable[[str], None]
+
+    def __call__(self, files: Files, now: float) -> None:
+        """Put the chosen rows back, in a run that was opened and repaired.
+
+        Raises:
+            BadData: the input has changed where it may not have.
+            StorageFailed: the disk fails.
+
+        """
+        chosen = self._chosen(files)
+        if not chosen:
+            check_input(files.source, files.checkpoint)
+            self.say("No failed row is left that was chosen.")
+            return
+        revision = self._revision(files, chosen)
+        unfit = self._put_back(files, chosen, revision, now)
+        self.say(f"Put back: {'; '.join(told(chosen.values()))}.")
+        if unfit:
+            self.say(f"Rows among them that still can't be sent, and fail again: {unfit:,}.")
+
+    def _chosen(self, files: Files) -> dict[int, Failed]:
+        if not files.paths.errors.exists():
+            return {}
+        errors = files.errors()
+        # What is taken out must be what was written, whatever the file's time says.
+        check_lines(errors, files.checkpoint, errors.size)
+        return self.choice.chosen(line for _, line, _ in errors.lines_from(0))
+
+    def _revision(self, files: Files, chosen: dict[int, Failed]) -> Revision:
+        source, checkpoint = files.source, files.checkpoint
+        known = (checkpoint.known(line, self.recipe.model) for line in sorted(chosen))
+        unsent = [row.line for row in known if row is not None and row.submits == 0]
+        revision = Revision(str(source.path), self.recipe, frozenset(unsent), seal)
+        if source.signature() == checkpoint.signature("input"):
+            check_input(source, checkpoint)
+            spans = checkpoint.spans(unsent)
+            fetched = source.fetch(spans.values())
+            revision.read(
+                Stood(line, span, data, whole=True)
+                for (line, span), data in zip(spans.items(), fetched, strict=True)
+            )
+        else:
+            with closing(checkpoint.begun()) as begun:
+                revision.compare(_stood(source), begun, checkpoint.cursor().rows)
+        return revision
+
+    def _put_back(
+        self, files: Files, chosen: dict[int, Failed], revision: Revision, now: float
+    ) -> int:
+        files.output.take_back_last()
+        output, errors, places = files.output, Lines(files.paths.rewritten), _Places()
+        try:
+            errors.cut(0)
+            for lines in _kept(files.errors(), chosen):
+                places.add(lines, errors.append(lines))
+            reopening = Reopening(
+                at=now,
+                usages={line: failed.usage for line, failed in chosen.items()},
+                reread=revision.reread,
+                shifts=[shift for shift in revision.shifts if shift.by],
+                cursor=revision.cursor,
+                places=places,
+            )
+            signatures = {
+                "errors": errors.signature(),
+                "output": output.signature(),
+                "input": files.source.signature(),
+            }
+            unfit = files.checkpoint.reopen(reopening, signatures)
+        finally:
+            errors.close()
+        swap.complete(files.paths.errors, files.paths.rewritten, files.checkpoint)
+        files.reopen_errors()
+        return unfit
+
+
+def _kept(errors: Lines, chosen: Container[int]) -> Iterator[list[bytes]]:
+    """The lines that stay, some together."""
+    lines = (line for _, line, _ in errors.lines_from(0) if number_of(line) not in chosen)
+    while some := list(islice(lines, _WRITTEN_TOGETHER)):
+        yield some
+
+
+class _Places:
+    """Rows whose lines stay, and where these stand; two numbers each, however many there are."""
+
+    def __init__(self) -> None:
+        self._rows, self._offsets = array("q"), array("q")
+
+    def add(self, lines: Sequence[bytes], spans: Sequence[Span]) -> None:
+        self._rows.extend(number_of(line) or 0 for line in lines)
+        self._offsets.extend(span.offset for span in spans)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self._rows, self._offsets, strict=True)
+
+
+def _stood(source: Source) -> Iterator[Stood]:
+    """Every line of the input as it stands now."""
+    for line in source.read():
+        data = line.data
+        span = Span(line.offset, len(data), seal(data))
+        yield Stood(line.number, span, data, not line.next.open)

@@ -1,0 +1,212 @@
+"""`retry` as it is called: options, messages, exit codes, locks and kills."""
+
+import json
+import shlex
+import signal
+from typing import Any
+
+import pytest
+
+from pipeline.audit import audit
+from pipeline.cli.pricing import price_table
+from pipeline.codec import Json
+from pipeline.form import fitting
+from pipeline.paths import Paths
+from pipeline.rows import Recipe
+from tests.e2e.command import FOLDER, UNLIMITED, Done, Shell, count_lines
+from tests.e2e.hostile import Fault, HangUp, Hostile, Late, Say, Seen, Silence
+from tests.oracle import Story, check, errors_of
+from tests.proof import strace
+from tests.scratch import as_version_1
+
+_RUDE = Say(400, b'{"error": {"grpcCode": 3, "message": "too rude a question"}}')
+
+
+class Failed:
+    """A run of twelve rows, of which one each was refused, is in doubt and can't be sent."""
+
+    def __init__(self, shell: Shell, service: Hostile) -> None:
+        self.shell, self.service = shell, service
+        self.rows, self.output = shell.write_rows(10), shell.path("out.jsonl")
+        with self.rows.open("a") as file:
+            file.write('{"prompt": 7}\n{"prompt": "das Ende"}\n')
+        service.fault = self._fault
+        call = ["run", self.rows, "-o", self.output, *service.options, "--max-tokens", 50]
+        done = shell.call(*call, "--on-doubt", "fail", "--system", "Кратко, 'bitte'.")
+        assert done.code == 4, done.err
+        service.fault = lambda *_: None
+
+    def _fault(self, _: int, seen: Seen) -> Fault | None:
+        prompt = seen.json["messages"][-1]["text"]
+        faults: dict[str, Fault] = {"3:": _RUDE, "5:": HangUp()}
+        return faults.get(prompt.partition("Строка ")[2][:2])
+
+    @property
+    def words(self) -> list[object]:
+        """What calls the retry; its folder it knows itself."""
+        return ["retry", self.output, "--endpoint", self.service.url, *UNLIMITED]
+
+    def call(self, *options: object, **others: Any) -> Done:
+        return self.shell.call(*self.words, *options, **others)
+
+    def mend(self) -> None:
+        text = self.rows.read_text(encoding="utf-8")
+        self.rows.write_text(text.replace("7}", '"sieben"}'), encoding="utf-8")
+
+    def check(self) -> Story:
+        return check(self.rows, self.output)
+
+
+@pytest.fixture
+def failed(shell: Shell, service: Hostile) -> Failed:
+    return Failed(shell, service)
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.promise("P8")
+def test_a_retry_needs_the_output_alone_and_sends_the_run_s_own_requests(failed: Failed) -> None:
+    failed.mend()
+    done = failed.call("--json")
+    assert done.code == 0, done.err
+    assert "Put back: input bad_field: 1 row; submit INVALID_ARGUMENT: 1 row;" in done.err
+    assert done.json == failed.check().totals | {"exit": 0}
+    for seen in failed.service.submits:
+        assert seen.json["messages"][0]["text"] == "Кратко, 'bitte'."
+        assert seen.json["completionOptions"]["maxTokens"] == "50"
+
+
+def test_a_dry_run_counts_and_sends_nothing(failed: Failed) -> None:
+    posts = len(failed.service.submits)
+    done = failed.call("--dry-run")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
+        "input bad_field: 1 row\nsubmit INVALID_ARGUMENT: 1 row\ndoubt held: 1 row\n"
+        "A retry would send 3 rows again; nothing was sent.\n"
+    )
+    assert failed.call("--dry-run", "--stage", "doubt").out.startswith("doubt held: 1 row\nA ")
+    assert len(failed.service.submits) == posts
+    assert count_lines(errors_of(failed.output)) == 3
+
+
+def test_rows_are_chosen_by_stage_and_code(failed: Failed) -> None:
+    assert failed.call("--stage", "submit", "--stage", "doubt", "--code", "held").code == 3
+    assert set(failed.check().failures) == {3, 11}
+    done = failed.call("--code", "unheard_of")
+    assert (done.code, done.out) == (0, "")
+    assert "Nothing to retry" in done.err
+    wrong = failed.call("--stage", "submits")
+    assert wrong.code == 2
+    assert "'operation'" in wrong.err
+
+
+def test_a_retry_of_a_run_without_failures_has_nothing_to_do(
+    shell: Shell, service: Hostile
+) -> None:
+    rows, output = shell.write_rows(2), shell.path("out.jsonl")
+    assert shell.call("run", rows, "-o", output, *service.options).code == 0
+    done = shell.call("retry", output, YC_API_KEY=None)
+    assert (done.code, done.out) == (0, "")
+    assert "Nothing to retry" in done.err
+    assert len(service.submits) == 2
+
+
+@pytest.mark.promise("P7")
+def test_a_retry_beside_another_process_of_the_run_is_turned_away(failed: Failed) -> None:
+    failed.service.fault = lambda *_: Silence()
+    with failed.shell.started(*failed.words) as running:
+        running.until(lambda: "Put back" in running.err)
+        done = failed.call()
+        assert done.code == 75
+        assert "another process" in done.err
+        running.kill()
+    failed.service.relent()
+    assert failed.call().code == 3
+    failed.check()
+
+
+@pytest.mark.promise("P10")
+def test_a_retry_that_is_stopped_names_the_run_that_goes_on(failed: Failed) -> None:
+    failed.service.fault = lambda *_: Late(1)
+    options = ("--stage", "doubt", "--patience", "3h", "-v")
+    with failed.shell.started(*failed.words, *options) as running:
+        running.until(lambda: "Put back" in running.err)
+        running.signal(signal.SIGTERM)
+        done = running.wait()
+    assert done.code == -signal.SIGTERM
+    words = shlex.split(done.err.partition("To continue: yagpt-batch ")[2].splitlines()[0])
+    assert words[-3:] == ["--patience", "3h", "--verbose"]
+    assert "--stage" not in words
+    failed.service.fault = lambda *_: None
+    again = failed.shell.call(*words)
+    assert again.code == 3, again.err
+    assert set(failed.check().failures) == {3, 11}
+
+
+def test_what_goes_on_after_a_retry_asks_for_the_same_texts_and_the_same_json(
+    shell: Shell, service: Hostile
+) -> None:
+    schema: Json = {"type": "object", "properties": {"Ort, 'x'": {"type": "number"}}}
+    rows, output = shell.write_rows(3), shell.path("out.jsonl")
+    shell.path("schema.json").write_text(json.dumps(schema))
+    service.fault = lambda number, _: _RUDE if number == 2 else None
+    call = ["run", rows, "-o", output, *service.options, "--json-schema", "schema.json"]
+    assert shell.call(*call, "--system", "@@home").code == 3
+    service.fault = lambda *_: Late(1)
+    with shell.started("retry", output, "--endpoint", service.url, *UNLIMITED) as running:
+        running.until(lambda: "Put back" in running.err)
+        running.signal(signal.SIGTERM)
+        done = running.wait()
+    words = shlex.split(done.err.partition("To continue: yagpt-batch ")[2].splitlines()[0])
+    service.fault = lambda *_: None
+    again = shell.call(*words)
+    assert again.code == 0, again.err
+    recipe = Recipe("yandexgpt-lite", FOLDER, "@home", form=fitting(schema))
+    story = check(rows, output, recipe=recipe)
+    assert all(isinstance(line["data"], dict) for line in story.results.values())
+    asked = [(s.json["messages"][0]["text"], s.json["jsonSchema"]) for s in service.submits]
+    assert asked == [("@home", {"schema": schema})] * len(service.submits)
+
+
+def test_only_rows_that_the_run_expected_are_begun(shell: Shell, service: Hostile) -> None:
+    rows, output = shell.write_rows(6), shell.path("out.jsonl")
+    service.fault = lambda number, _: _RUDE if number == 2 else None
+    assert shell.call("run", rows, "-o", output, *service.options, "--limit", 4).code == 3
+    service.fault = lambda *_: None
+    assert shell.call("retry", output, "--endpoint", service.url, *UNLIMITED).code == 0
+    assert len(service.submits) == 5
+    check(rows, output, limit=4)
+
+
+def test_an_input_that_was_moved_is_named(failed: Failed) -> None:
+    failed.rows = failed.rows.rename(failed.shell.path("elsewhere.jsonl"))
+    done = failed.call()
+    assert done.code == 65
+    assert "--input" in done.err
+    assert failed.call("--input", failed.rows).code == 3
+    failed.check()
+
+
+def test_a_run_that_was_never_begun_can_t_be_retried(shell: Shell) -> None:
+    done = shell.call("retry", shell.path("none.jsonl"))
+    assert done.code == 65
+    assert "there is no checkpoint" in done.err
+
+
+def test_a_run_that_an_earlier_version_began_is_retried(failed: Failed) -> None:
+    as_version_1(failed.output.with_name("out.jsonl.checkpoint"))
+    assert failed.call().code == 3
+    failed.check()
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.skipif(strace.refusal() is not None, reason=str(strace.refusal()))
+@pytest.mark.parametrize(("call", "when"), [("rename", 1), ("fsync", 2), ("fsync", 3)])
+def test_a_retry_that_is_killed_where_files_change_places_goes_on(
+    failed: Failed, call: str, when: int
+) -> None:
+    killed = strace.Tamper(call, "signal=KILL", str(when))
+    done = failed.call(before=killed.before(failed.shell.path("trace")))
+    assert done.code == -9, done.err
+    assert audit(Paths(failed.output), price_table(None)).findings == []
+    assert failed.call().code == 3
+    assert set(failed.check().failures) == {11}
