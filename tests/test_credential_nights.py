@@ -201,8 +201,9 @@ def test_refusals_by_chance_take_no_new_token_each_time(
     )
     assert outcome.exit_code == 0
     assert lines_by_row(output) == dict.fromkeys(range(1, 601), 1)
-    assert len(model.issued.times["jwt"]) < len(refused) / 4
-    assert end - EVENING < 400
+    assert len(model.issued.times["jwt"]) < len(refused) / 5
+    # By luck it takes 200 to 500 s, which are the waits before new tokens.
+    assert end - EVENING < 600
 
 
 @pytest.mark.promise("P11")
