@@ -186,8 +186,13 @@ def test_refusals_by_chance_take_no_new_token_each_time(
     output, chance = folder / "results.jsonl", random.Random(1)  # noqa: S311 - a simulation
     model = Service(Config(sa_keys=(public_half(authorized_key),)))
 
+    refused = list[float]()
+
     def is_unlucky(call: Sending) -> bool:
-        return (call.is_submit or call.is_poll) and chance.random() < 0.1
+        is_one = (call.is_submit or call.is_poll) and chance.random() < 0.1
+        if is_one:
+            refused.append(call.at)
+        return is_one
 
     outcome, end = simulate(
         *(rows(folder, 600), output, settings(rates=(Rate(5, 1.0),)), model),
@@ -196,8 +201,9 @@ def test_refusals_by_chance_take_no_new_token_each_time(
     )
     assert outcome.exit_code == 0
     assert lines_by_row(output) == dict.fromkeys(range(1, 601), 1)
-    assert len(model.issued.times["jwt"]) < 20
-    assert end - EVENING < 400
+    assert len(model.issued.times["jwt"]) < len(refused) / 5
+    # By luck it takes 200 to 500 s, which are the waits before new tokens.
+    assert end - EVENING < 600
 
 
 @pytest.mark.promise("P11")

@@ -122,7 +122,7 @@ def test_a_driver_takes_the_arguments_that_it_is_given_and_nothing_of_ours(
         for part in (*contender.command, *(contender.stand_in or ()))
         if part.endswith(".py")
     ]
-    if contender.name == "yagpt-batch":
+    if contender.name.startswith("yagpt-batch"):
         assert programs == []
         return
     driver = ast.parse(programs[0].read_text(encoding="utf-8"))
@@ -153,5 +153,5 @@ def _imported(program: Path) -> set[str]:
 
 def test_every_version_is_pinned() -> None:
     for contender in CONTENDERS:
-        named = [one for one in contender.requirements if not Path(one).exists()]
+        named = [one for one in contender.requirements if not Path(one.partition("[")[0]).exists()]
         assert all("==" in one for one in named if not one.startswith("--"))

@@ -49,12 +49,24 @@ def main() -> None:
     # Until a command listens for it, Ctrl-C ends the process as it ends any other.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _open_streams()
     code = _called()
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
+    if sys.stdout is not None:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
     # Not by taking the interpreter apart: a library's thread that comes for its lock in that
     # moment aborts the process, and with it the exit code.
     os._exit(code)
+
+
+def _open_streams() -> None:
+    """Let no file or connection take the number of a standard stream that is closed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # It takes the lowest number that is free.
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _called() -> int:
