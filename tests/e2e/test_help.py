@@ -111,7 +111,7 @@ def test_a_run_s_first_call_waits_for_one_client_and_nothing_that_others_need(
     )
     clients, method, *loaded = said.stdout.split()
     assert (clients, method) == ("1", "POST")
-    unneeded = {"uvicorn", "jsonlines", "tqdm", "jwt", "cryptography", *others}
+    unneeded = {"uvicorn", "jsonlines", "tqdm", "jwt", "cryptography", "jsonschema_rs", *others}
     assert unneeded & set(loaded) == set()
     assert {name for name in loaded if name.startswith("pipeline.emulator.")} == set()
     assert {f"pipeline.cli.{name}" for name in _COMMANDS} & set(loaded) == {"pipeline.cli.run"}
