@@ -72,7 +72,7 @@ class Intake:
         """The next row; None while there is none."""
         if self._back:
             return self._back.popleft()
-        entry = await self._next_of(self._before)
+        entry = await self._next_of(self._before) if self._before else None
         if entry is None and not self.exhausted:
             entry = await anext(self._fresh, None)
             self.exhausted = entry is None

@@ -216,7 +216,8 @@ class Pace:
 
     def is_beside_others(self, now: float) -> bool:
         """Whether somebody who is no run of ours uses a long window too."""
-        return any(now < until for until in self._shared_until.values())
+        shared = self._shared_until
+        return bool(shared) and any(now < until for until in shared.values())
 
     @property
     def horizon(self) -> float:
