@@ -166,7 +166,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _stay_awake(loop: asyncio.AbstractEventLoop) -> None:
-    """Let Python's handlers of signals have a turn: uvloop has slept through one."""
+    """Let Python's handlers of signals have a turn, however the loop waits for what comes next."""
     loop.call_later(_SIGNALS_HEARD_WITHIN, _stay_awake, loop)
 
 
