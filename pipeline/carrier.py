@@ -40,7 +40,11 @@ class UndecodableError(Exception):
 
 
 class Carrier(Protocol):
-    """Carries one call, once, within `timeout` seconds in all: no retry, no redirect."""
+    """Carries one call, once, within `timeout` seconds in all: no retry, no redirect.
+
+    A call that is cancelled ends so even where its answer comes at the same moment: that is how
+    lanes end.
+    """
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float

@@ -3,6 +3,7 @@
 HTTP/1.1 only: a connection that breaks takes one call with it, not all that are under way.
 """
 
+import asyncio
 import os
 from collections.abc import Mapping
 from datetime import timedelta
@@ -86,12 +87,21 @@ class PyreqwestCarrier:
             raise NoAnswerError(_told(error)) from error
         except PyreqwestError as error:
             raise NoAnswerError(described(error)) from error
+        finally:
+            _mind_cancelling()
         if response.headers.get("content-encoding", "identity") != "identity":
             raise UndecodableError("it is compressed, which nobody asked for")
         return Reply(response.status, response.headers, data)
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _mind_cancelling() -> None:
+    """Cancel what is to be cancelled: a cancellation that comes with the answer is lost below."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _causes(error: DetailedPyreqwestError) -> list[str]:

@@ -7,6 +7,8 @@ import asyncio
 import gzip
 import socket
 import ssl
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -307,6 +309,40 @@ def test_a_call_is_bounded_in_all(http: Http, said: Callable[[], AsyncIterator[b
                 await post(to, host.url, 0.3)
 
     asyncio.run(call())
+
+
+@pytest.mark.parametrize("http", HTTPS)
+def test_a_call_that_is_cancelled_just_as_its_answer_comes_is_cancelled(http: Http) -> None:
+    """Else a lane that is to end would go on, and the run wait for it for ever."""
+    asked, answers = threading.Event(), threading.Event()
+
+    def answer(server: socket.socket) -> None:
+        with server.accept()[0] as connection:
+            connection.recv(65_536)
+            asked.set()
+            answers.wait(10)
+            connection.sendall(OK)
+            answers.clear()
+
+    async def call(url: str) -> None:
+        async with opened(http) as to:
+            async with asyncio.TaskGroup() as group:
+                under_way = group.create_task(get(to, url))
+                await asyncio.to_thread(asked.wait)
+                asked.clear()
+                answers.set()
+                # The loop is busy elsewhere while the answer comes, and cancels before it hears.
+                time.sleep(0.02)  # noqa: ASYNC251
+                under_way.cancel()
+            assert under_way.cancelled()
+
+    # What came first is left to chance in some libraries.
+    for _ in range(20):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            host = threading.Thread(target=answer, args=(server,))
+            host.start()
+            asyncio.run(call(f"http://127.0.0.1:{server.getsockname()[1]}"))
+            host.join()
 
 
 @pytest.mark.parametrize("http", HTTPS)

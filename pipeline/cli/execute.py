@@ -42,7 +42,6 @@ from pipeline.source import Source
 from pipeline.speech import SPEECH, say
 from pipeline.totals import Totals, in_doubt, no_price
 
-_SIGNALS_HEARD_WITHIN = 0.25
 # For probes and tokens, beside a connection for each lane.
 _SPARE_CONNECTIONS = 8
 _FOR_PEOPLE = {"auto", "bar", "plain"}
@@ -165,11 +164,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return None
 
 
-def _stay_awake(loop: asyncio.AbstractEventLoop) -> None:
-    """Let Python's handlers of signals have a turn, however the loop waits for what comes next."""
-    loop.call_later(_SIGNALS_HEARD_WITHIN, _stay_awake, loop)
-
-
 async def carry_out(call: Call, signals: Signals) -> Outcome:
     ending = Ending()
     loop = asyncio.get_running_loop()
@@ -180,7 +174,6 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
             loop.call_soon_threadsafe(ending.set, Stopped(number))
 
     signals.tell(stop)
-    _stay_awake(loop)
     clock = Clock()
     source = Source(call.input)
     lanes = call.settings.concurrency + call.settings.poll_lanes
