@@ -37,7 +37,7 @@ type: setup ## mypy, strict, on package, tests and benchmarks
 	$(BIN)/mypy
 
 # Some tests wait more than they work.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 2)
 test: setup ## the tests, on all cores
 	$(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
 

@@ -19,11 +19,21 @@ RETENTION = 3 * 86400.0
 _GRACE = 86400.0
 _DENIALS_APART = 60.0
 _DENIED_FOR = 600.0
-_GARBLED_LIMIT = 5
-_REFUSED_LIMIT = 3
+# So many answers in a row that can't be used are the operation's end.
+_LIMITS: dict[type[outcomes.Garbled | outcomes.Refused], int] = {
+    outcomes.Garbled: 5,
+    outcomes.Refused: 3,
+}
 _SHORTEST = 1.0
 _LONGEST = 60.0
 _SHARE_OF_AGE = 0.5
+
+
+class Useless(Struct, frozen=True, gc=False):
+    """So many answers of one kind in a row."""
+
+    kind: type[outcomes.Garbled | outcomes.Refused]
+    times: int
 
 
 class Asking(Struct, frozen=True, gc=False):
@@ -40,8 +50,7 @@ class Asking(Struct, frozen=True, gc=False):
     heard_at: float | None = None
     denied_at: float | None = None
     unsure_at: float | None = None
-    garbled: int = 0
-    refused: int = 0
+    useless: Useless | None = None
     form: Form | None = None
 
     @property
@@ -112,20 +121,24 @@ def _after_no_news(asking: Asking, outcome: PollOutcome, now: float) -> Verdict:
     """What it means that an answer did not tell whether the operation still runs."""
     again = _next_at(asking, now)
     # Only answers of the same kind in a row add up.
-    calm = replace(asking, garbled=0, refused=0)
+    calm = replace(asking, useless=None)
     match outcome:
         case outcomes.NotFound(problem) | outcomes.Forbidden(problem):
             return _denied(calm, problem, now)
-        case outcomes.Garbled(problem):
-            seen = replace(calm, garbled=asking.garbled + 1)
-            return _unless(seen, problem, again, final=seen.garbled >= _GARBLED_LIMIT)
-        case outcomes.Refused(problem):
-            seen = replace(calm, refused=asking.refused + 1)
-            return _unless(seen, problem, again, final=seen.refused >= _REFUSED_LIMIT)
+        case outcomes.Garbled(problem) | outcomes.Refused(problem):
+            useless = _once_more(asking.useless, type(outcome))
+            if useless.times >= _LIMITS[useless.kind]:
+                return Conclude(_failure("operation", problem), None)
+            return AskAgain(replace(asking, useless=useless), again)
         case outcomes.Unsure(problem) | outcomes.Conflict(problem):
             return _unsure(calm, problem, now, again)
         case _:
             return AskAgain(calm, again)
+
+
+def _once_more(before: Useless | None, kind: type[outcomes.Garbled | outcomes.Refused]) -> Useless:
+    in_a_row = before.times if before is not None and before.kind is kind else 0
+    return Useless(kind, in_a_row + 1)
 
 
 def told_seconds(answer: Answer) -> float | None:
@@ -158,12 +171,6 @@ def _unsure(asking: Asking, problem: Problem, now: float, again: float) -> Verdi
     if unheard_of or age >= 2 * RETENTION:
         return Conclude(_failure("operation", problem), None)
     return AskAgain(replace(asking, unsure_at=first), again)
-
-
-def _unless(asking: Asking, problem: Problem, again: float, *, final: bool) -> Verdict:
-    if final:
-        return Conclude(_failure("operation", problem), None)
-    return AskAgain(asking, again)
 
 
 def _denied(asking: Asking, problem: Problem, now: float) -> Verdict:

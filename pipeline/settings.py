@@ -43,8 +43,11 @@ class Settings:
 
     @property
     def poll_lanes(self) -> int:
-        """How many polls may be in flight: no fewer than POSTs, each of which brings a poll."""
-        return max(_FEWEST_POLL_LANES, self.concurrency)
+        """How many polls may be in flight: more than POSTs, each of which brings one or more.
+
+        A poll's lane waits for its row's line too; as many as for POSTs would fall behind.
+        """
+        return max(_FEWEST_POLL_LANES, self.concurrency * 3 // 2)
 
     def identity(self) -> dict[str, str]:
         """What makes two calls the same run: option names and their values, as JSON text."""

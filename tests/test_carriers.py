@@ -30,7 +30,7 @@ pytestmark = pytest.mark.promise("P4")
 class Host:
     """Notes every call as it came; `meet` says what is answered, whole or piece by piece.
 
-    It hangs up after an answer that does not end as a whole one does.
+    It hangs up after an answer that says so, or does not end as a whole one does.
     """
 
     def __init__(self, meet: Meet) -> None:
@@ -64,7 +64,9 @@ class Host:
         if isinstance(said, bytes):
             writer.write(said)
             await writer.drain()
-            return said.endswith((b"\r\n\r\n{}", b"why", b"0\r\n\r\n"))
+            return b"connection: close" not in said and said.endswith(
+                (b"\r\n\r\n{}", b"why", b"0\r\n\r\n")
+            )
         async for piece in said:
             writer.write(piece)
             await writer.drain()

@@ -22,6 +22,7 @@ from pipeline.polling import (
     Asking,
     Conclude,
     GiveUpLost,
+    Useless,
     Verdict,
     after_poll,
     told_seconds,
@@ -242,9 +243,9 @@ def test_a_good_answer_between_garbled_ones_starts_the_count_anew() -> None:
 def test_only_answers_of_one_kind_in_a_row_add_up() -> None:
     seen = again(repeated(outcomes.Garbled(PROBLEM), 4)).asking
     seen = again(after_poll(seen, outcomes.Refused(PROBLEM), BORN + 50)).asking
-    assert (seen.garbled, seen.refused) == (0, 1)
+    assert seen.useless == Useless(outcomes.Refused, 1)
     seen = again(after_poll(seen, outcomes.Garbled(PROBLEM), BORN + 60)).asking
-    assert (seen.garbled, seen.refused) == (1, 0)
+    assert seen.useless == Useless(outcomes.Garbled, 1)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_whatever_comes_between_breaks_a_row_of_garbled_or_refused_answers(
     for outcome, limit in (outcomes.Garbled(PROBLEM), 5), (outcomes.Refused(PROBLEM), 3):
         seen = again(repeated(outcome, limit - 1)).asking
         seen = again(after_poll(seen, between, BORN + 50)).asking
-        assert (seen.garbled, seen.refused) == (0, 0)
+        assert seen.useless is None
         again(repeated(outcome, limit - 1, asking=seen))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.cli.recipe import recipe_of
@@ -52,6 +52,8 @@ def test_a_schema_stands_in_a_file_or_is_given_itself(tmp_path: Path) -> None:
     st.sampled_from(["\n", "\r\n"]),
 )
 def test_a_files_text_is_all_of_it_but_one_final_newline(said: str, bom: bytes, end: str) -> None:
+    # Before "\n", a "\r" would be part of the newline.
+    assume(not said.endswith("\r"))
     with in_memory() as folder:
         path = Path(folder) / "text"
         path.write_bytes(bom + (said + end).encode())

@@ -14,8 +14,16 @@ from pipeline import codec
 from pipeline.codec import Json
 from pipeline.errors import RunError
 from pipeline.item import Running
-from pipeline.outcomes import Accepted, Answer, Usage
-from pipeline.polling import RETENTION, AskAgain, Asking, Conclude, GiveUpLost, after_poll
+from pipeline.outcomes import Accepted, Answer, Garbled, Refused, Usage
+from pipeline.polling import (
+    RETENTION,
+    AskAgain,
+    Asking,
+    Conclude,
+    GiveUpLost,
+    Useless,
+    after_poll,
+)
 from pipeline.records import Failure, Known, failed_line, result_line
 from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
 from pipeline.wire import Headers, read_poll, read_submit
@@ -193,8 +201,9 @@ askings = st.builds(
     ),
     denied_at=st.none() | st.sampled_from([NOW - 30, NOW - 60, NOW - 601]),
     unsure_at=st.none() | st.sampled_from([NOW - 30, NOW - 90_000]),
-    garbled=st.integers(0, 4),
-    refused=st.integers(0, 2),
+    useless=st.none()
+    | st.builds(Useless, st.just(Garbled), st.integers(1, 4))
+    | st.builds(Useless, st.just(Refused), st.integers(1, 2)),
 )
 
 
@@ -234,7 +243,7 @@ def test_an_answer_nested_to_any_depth_is_read_and_written(pair: tuple[bytes, by
                 line = result_line(known(), answer, raw=True, emulator=False)
                 assert line.count(pair[0]) >= 2 * depth
             case AskAgain(seen):
-                assert seen.garbled == 1
+                assert seen.useless == Useless(Garbled, 1)
             case verdict:
                 pytest.fail(str(verdict))
 

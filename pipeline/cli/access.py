@@ -23,6 +23,8 @@ from pipeline.lookup import Places, find, find_folder
 from pipeline.rows import model_uri
 
 _EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
+# Seconds that the embedded emulator's answers take, so that trying out is quick.
+_MOMENT = 0.5
 _ID = re.compile(r"[\w.-]+", re.ASCII)
 
 
@@ -92,5 +94,6 @@ class Access(Struct, frozen=True):
         from pipeline.emulator.server import embedded  # noqa: PLC0415
 
         folder = self.folder or FOLDER
-        with embedded(Config(folder=folder, seed=secrets.randbits(32)), store) as url:
+        config = Config(folder=folder, seed=secrets.randbits(32), latency_median=_MOMENT)
+        with embedded(config, store) as url:
             yield Endpoints(url, url, url, url)
