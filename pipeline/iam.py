@@ -27,10 +27,10 @@ from pipeline.credentials import (
     scrubbed,
     without,
 )
+from pipeline.refusals import read_problem
 from pipeline.renewal import Renews
 from pipeline.secret_file import content_of
 from pipeline.tokens import AuthorizedKey, BadToken, Token, audience, read_answer
-from pipeline.wire import read_problem
 
 _TIMEOUT = 30.0
 _METADATA_TIMEOUT = 5.0

@@ -3,106 +3,69 @@
 This is the project's reading of the API: what each answer to a POST means for money (accepted,
 certainly not accepted, or unknown), and what each answer to a GET means for the operation. When it
 is unsure whether money was spent, it says `Unsure`. Every documented shape is read: int64 as
-strings or numbers, absent fields as their defaults, three shapes of error bodies, and pages that
-are no JSON at all.
+strings or numbers, absent fields as their defaults; what is no success, `refusals` reads.
 """
 
-import re
-from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from pipeline import codec
 from pipeline.codec import Json
-from pipeline.gate import Throttle
 from pipeline.outcomes import (
     Accepted,
     Answer,
-    Conflict,
     Counted,
     CountOutcome,
     Failed,
-    Forbidden,
     Garbled,
-    Misdirected,
-    NotFound,
     OperationId,
     PollOutcome,
     Problem,
-    Refused,
     StillRunning,
     SubmitOutcome,
-    Throttled,
-    Unauthorized,
     Unsure,
     Usage,
 )
+from pipeline.refusals import Headers, as_object, read_refusal, shortened, shown, status_problem
 
-Headers = Mapping[str, str]
-
-_GRPC_NAMES = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-]
-# As in: ai.someRequestsPerHour.rate rate quota limit exceed: allowed 100 requests
-_QUOTA = re.compile(r"([\w.-]+)\.(?:rate|count)\b.*?allowed (\d+) requests")
-# 400s that speak of what all rows share, as the service words them.
-_SHARED = re.compile(r"model_?\s?uri|folder id", re.IGNORECASE)
 # Sums over millions of rows stay within an int64 below this.
 _ABSURD = 2**40
-_NUMBER = re.compile(r"-?[0-9]{1,10}")
-_LONGEST_MESSAGE = 1000
 
 
 def read_submit(status: int, headers: Headers, body: bytes, now: float) -> SubmitOutcome:
     """What the answer to a POST of `completionAsync` means."""
     if 200 <= status < 300:
-        operation = _object(body)
+        operation = as_object(body)
         operation_id = operation.get("id") if operation is not None else None
         if isinstance(operation_id, str) and operation_id.strip() and codec.is_utf8(operation_id):
             return Accepted(OperationId(operation_id))
-        what = f"HTTP {status} without an operation id: {_shown(body)}"
+        what = f"HTTP {status} without an operation id: {shown(body)}"
         return Unsure(Problem("no_id", what, headers.get("x-request-id")), outage=False)
-    return _read_refusal(status, headers, body, now)
+    return read_refusal(status, headers, body, now)
 
 
 def read_count(status: int, headers: Headers, body: bytes, now: float) -> CountOutcome:
     """What the answer to a POST to the tokenizer means; its tokens, special ones too."""
     if not 200 <= status < 300:
-        return _read_refusal(status, headers, body, now)
-    answer = _object(body)
+        return read_refusal(status, headers, body, now)
+    answer = as_object(body)
     tokens = answer.get("tokens") if answer is not None else None
     if isinstance(tokens, list):
         return Counted(len(tokens))
-    what = f"HTTP {status} without tokens: {_shown(body)}"
+    what = f"HTTP {status} without tokens: {shown(body)}"
     return Unsure(Problem("no_tokens", what, headers.get("x-request-id")), outage=False)
 
 
 def read_poll(asked: str, status: int, headers: Headers, body: bytes, now: float) -> PollOutcome:
     """What the answer to a GET of operation `asked` means."""
     if not 200 <= status < 300:
-        return _read_refusal(status, headers, body, now)
-    operation = _object(body)
+        return read_refusal(status, headers, body, now)
+    operation = as_object(body)
     if operation is None:
-        what = f"HTTP {status} that is no JSON object: {_shown(body)}"
+        what = f"HTTP {status} that is no JSON object: {shown(body)}"
         return Garbled(Problem("undecodable", what, headers.get("x-request-id")))
     if operation.get("id", asked) != asked:
-        what = f"the answer speaks of another operation: {_shown(body)}"
+        what = f"the answer speaks of another operation: {shown(body)}"
         return Garbled(Problem("undecodable", what, headers.get("x-request-id")))
     return read_operation(operation, headers)
 
@@ -115,11 +78,11 @@ def read_operation(operation: dict[str, Json], headers: Headers) -> PollOutcome:
     error, response = operation.get("error"), operation.get("response")
     usage = _usage(response)
     if isinstance(error, dict) and error.get("code") not in (None, 0, "0"):
-        return Failed(_status_problem(error, request_id), usage=usage)
+        return Failed(status_problem(error, request_id), usage=usage)
     if not isinstance(response, dict):
         words = error.get("message") if isinstance(error, dict) else None
         what = "the operation is done, with neither a response nor an error"
-        message = _shortened(f"{what}: {words}") if isinstance(words, str) and words else what
+        message = shortened(f"{what}: {words}") if isinstance(words, str) and words else what
         return Failed(Problem("no_answer", message, request_id))
     return _read_answer(operation, response, usage, request_id)
 
@@ -213,101 +176,6 @@ def _int64(value: Json) -> int | None:
     return value if 0 <= value < _ABSURD else None
 
 
-def _read_refusal(
-    status: int, headers: Headers, body: bytes, now: float
-) -> Refused | Throttled | Unauthorized | Forbidden | NotFound | Conflict | Misdirected | Unsure:
-    problem = read_problem(status, headers, body)
-    match status:
-        case 401:
-            return Unauthorized(problem)
-        case 403:
-            return Forbidden(problem)
-        case 404:
-            return NotFound(problem)
-        case 409:
-            return Conflict(problem)
-        case 429:
-            return Throttled(_throttle(headers, problem.message, now), problem)
-        case 408 | 499:
-            return Unsure(problem)
-        # 407: a proxy in between wants a credential of its own.
-        case 407 | 501:
-            return Misdirected(problem)
-        case _ if 400 <= status < 500:
-            return Refused(problem, shared=status == 400 and bool(_SHARED.search(problem.message)))
-        case _ if 500 <= status < 600:
-            return Unsure(problem)
-        case _:
-            return Misdirected(problem)
-
-
-def read_problem(status: int, headers: Headers, body: bytes) -> Problem:
-    """Code, words and request id from any of the documented error bodies, or from a page."""
-    request_id = headers.get("x-request-id")
-    parsed = _object(body)
-    if parsed is None:
-        return Problem(f"HTTP_{status}", f"HTTP {status}: {_shown(body)}", request_id)
-    nested = parsed.get("error")
-    inner = nested if isinstance(nested, dict) else parsed
-    words = inner.get("message") or (nested if isinstance(nested, str) else None)
-    code = _grpc_name(inner.get("grpcCode", inner.get("code"))) or f"HTTP_{status}"
-    has_words = isinstance(words, str) and words.strip()
-    message = str(words) if has_words else f"HTTP {status}: {_shown(body)}"
-    return Problem(code, _shortened(message), request_id or _named_request(inner))
-
-
-def _status_problem(error: dict[str, Json], request_id: str | None) -> Problem:
-    given = error.get("code")
-    number = given if isinstance(given, int | str) and _NUMBER.fullmatch(str(given)) else "unknown"
-    code = _grpc_name(given) or f"code_{number}"
-    message = error.get("message")
-    words = message if isinstance(message, str) and message else "the operation failed"
-    return Problem(code, _shortened(words), _named_request(error) or request_id)
-
-
-def _grpc_name(code: Json) -> str | None:
-    if isinstance(code, bool) or not isinstance(code, int):
-        return None
-    return _GRPC_NAMES[code] if 0 < code < len(_GRPC_NAMES) else None
-
-
-def _named_request(error: dict[str, Json]) -> str | None:
-    details = error.get("details")
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict) and isinstance(detail.get("requestId"), str):
-            return str(detail["requestId"])
-    return None
-
-
-def _throttle(headers: Headers, message: str, now: float) -> Throttle:
-    named = _QUOTA.search(message)
-    return Throttle(
-        retry_after=_retry_after(headers.get("retry-after"), now),
-        quota=named[1] if named else None,
-        allowed=int(named[2]) if named and len(named[2]) < 19 else None,
-    )
-
-
-def _retry_after(value: str | None, now: float) -> float | None:
-    """Seconds from now, from either form that RFC 9110 allows; None for anything else."""
-    if value is None:
-        return None
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(value)
-    try:
-        return max(parsedate_to_datetime(value).timestamp() - now, 0.0)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _object(body: bytes) -> dict[str, Json] | None:
-    try:
-        value = codec.decode(body)
-    except codec.NotJson:
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def _text(value: Json) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -321,11 +189,3 @@ def _moment(value: Json) -> str | None:
     except ValueError:
         return None
     return value if zone is not None else None
-
-
-def _shown(body: bytes) -> str:
-    return repr(body[:200].decode("utf-8", "replace")) if body else "an empty body"
-
-
-def _shortened(message: str) -> str:
-    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "…"

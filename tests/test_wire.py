@@ -26,10 +26,10 @@ from pipeline.outcomes import (
     Unsure,
     Usage,
 )
+from pipeline.refusals import read_problem
 from pipeline.wire import (
     read_operation,
     read_poll,
-    read_problem,
     read_submit,
 )
 from tests.builders import (

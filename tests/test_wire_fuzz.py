@@ -25,8 +25,9 @@ from pipeline.polling import (
     after_poll,
 )
 from pipeline.records import Failure, Known, failed_line, result_line
+from pipeline.refusals import Headers
 from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
-from pipeline.wire import Headers, read_poll, read_submit
+from pipeline.wire import read_poll, read_submit
 from tests.builders import MODEL, NOW, OPERATION, begin_all, fields, place, recorded
 from tests.strategies import any_json, nested, with_parts_replaced
 
