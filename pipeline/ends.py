@@ -12,6 +12,7 @@ between them.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from statistics import NormalDist
 
@@ -23,6 +24,7 @@ FAST, EVEN, SLOW = range(3)
 """How latencies are taken to go on beyond what is known."""
 
 _NORMAL = NormalDist()
+_SQRT_HALF = math.sqrt(0.5)
 _AT_RISK = 5.0
 # How steep it goes on is seen over so many bins: a doubling of the age.
 _BACK = 8
@@ -40,14 +42,26 @@ _LONGEST = math.log1p(RETENTION + 86400.0)
 _LATE_CHANCE, _LATE_SHARE, _LEAST_LATE = 0.1, 0.05, 1.0
 
 
-def beyond(latency: Latency) -> tuple[list[float], list[float], list[float]]:
+_Sums = tuple[list[float], list[float], list[float]]
+
+
+def beyond(latency: Latency) -> _Sums:
     """Cumulative hazards at each edge, by what is known and each way to go on."""
+    return _beyond(latency, latency.version)
+
+
+@lru_cache(maxsize=32)
+def _beyond(latency: Latency, _version: int) -> _Sums:
+    """Made anew when the latency's own hazards are: it takes half a millisecond."""
     ended, at_risk = latency.evidence()
     last = max((n for n in range(BINS) if at_risk[n] >= _AT_RISK), default=0)
     known, lately = latency.sums[: last + 2], slice(max(last - _BACK + 1, 0), last + 1)
     constant = (sum(ended[lately]) + _PRIOR) / (sum(at_risk[lately]) + 1.0)
     constant = max(constant, _PRIOR)
-    fast, slow = _lognormal(known, _steepest(known)), _lognormal(known, _last_slope(known))
+    places = [_deviation(hazard) for hazard in known]
+    rest = BINS - len(known) + 2
+    fast = _lognormal(places[-1], _steepest(places), rest)
+    slow = _lognormal(places[-1], _last_slope(places), rest)
     fast = [max(hazard, constant) for hazard in fast]
     slow = [max(hazard, constant) ** _LEAN * constant ** (1 - _LEAN) for hazard in slow]
     even = [math.sqrt(a * b) for a, b in zip(fast, slow, strict=True)]
@@ -59,20 +73,23 @@ def beyond(latency: Latency) -> tuple[list[float], list[float], list[float]]:
     )
 
 
-def _lognormal(known: Sequence[float], slope: float) -> list[float]:
-    """The hazards of all bins after the last edge known, at so many deviations a bin."""
-    here = _deviation(known[-1])
-    places = (here + slope * n for n in range(BINS - len(known) + 2))
-    sums = [-math.log(_NORMAL.cdf(-place)) if place < _FAR else math.inf for place in places]
+def _lognormal(here: float, slope: float, edges: int) -> list[float]:
+    """The hazards of the bins between so many edges, from the last known at so many deviations."""
+    places = (here + slope * n for n in range(edges))
+    sums = [-math.log(_above(place)) if place < _FAR else math.inf for place in places]
     return [min(b - a, _MOST) if b < math.inf else _MOST for a, b in pairwise(sums)]
 
 
-def _last_slope(known: Sequence[float]) -> float:
-    return (_deviation(known[-1]) - _deviation(known[max(len(known) - 1 - _BACK, 0)])) / _BACK
+def _above(place: float) -> float:
+    """The chance that a normal variable is more than so many standard deviations."""
+    return 0.5 * math.erfc(place * _SQRT_HALF)
 
 
-def _steepest(known: Sequence[float]) -> float:
-    places = [_deviation(hazard) for hazard in known]
+def _last_slope(places: Sequence[float]) -> float:
+    return (places[-1] - places[max(len(places) - 1 - _BACK, 0)]) / _BACK
+
+
+def _steepest(places: Sequence[float]) -> float:
     return max(
         ((b - a) / _BACK for a, b in zip(places, places[_BACK:], strict=False)), default=0.0
     )
@@ -81,6 +98,10 @@ def _steepest(known: Sequence[float]) -> float:
 def _deviation(hazard: float) -> float:
     """At how many standard deviations a normal variable has that cumulative hazard."""
     return _NORMAL.inv_cdf(min(max(-math.expm1(-hazard), _FEW), _NEARLY_ONE))
+
+
+_Lived = tuple[float, float, list[float], float]
+"""How many operations; their age now; cumulative hazards; that at which they were heard of."""
 
 
 class Tail:
@@ -112,22 +133,34 @@ class Tail:
     def end(self, chance: float, way: int) -> float:
         """By when all is in, with that chance; the last one is fetched a little late."""
         wanted, low, high = math.log(chance), 0.0, _LONGEST
+        under_way = self._under_way(way)
         for _ in range(_STEPS):
             middle = (low + high) / 2
-            is_over = self._log_chance(self._begin + math.expm1(middle), wanted, way) >= wanted
+            moment = self._begin + math.expm1(middle)
+            is_over = self._log_chance(moment, wanted, way, under_way) >= wanted
             low, high = (low, middle) if is_over else (middle, high)
         moment = self._begin + math.expm1((low + high) / 2)
         return moment + chance * self._delay(moment, way)
 
-    def _log_chance(self, moment: float, enough: float, way: int) -> float:
+    def _under_way(self, way: int) -> list[_Lived]:
+        """What of the flights is the same at every moment."""
+        return [
+            (one.count, one.age, sums := self._sums[id(one.latency)][way], _at(sums, one.since))
+            for one in self._flights
+        ]
+
+    def _log_chance(
+        self, moment: float, enough: float, way: int, under_way: Sequence[_Lived]
+    ) -> float:
         """The logarithm of the chance; some number below `enough` if it is."""
         total = 0.0
         for start, count in self._starts:
             total += count * math.log1p(-self._runs(moment - start, way))
             if total < enough:
                 return total
-        for flight in self._flights:
-            total += flight.count * math.log1p(-self._still_runs(flight, moment, way))
+        later = moment - self._now
+        for weight, age, sums, lived in under_way:
+            total += weight * math.log1p(-_still_runs(sums, lived, age + later))
             if total < enough:
                 return total
         return total
@@ -136,29 +169,33 @@ class Tail:
         """The share of operations to come that run at an age."""
         if age >= RETENTION:
             return 0.0
-        sums = ((share, self._hazard(latency, age, way)) for share, latency in self._coming)
-        return min(sum(share * math.exp(-hazard) for share, hazard in sums), _NEARLY_ONE)
-
-    def _still_runs(self, flight: Flight, moment: float, way: int) -> float:
-        """The chance that one runs at a moment that ran when it was last heard of."""
-        age = flight.age + moment - self._now
-        if age >= RETENTION:
-            return 0.0
-        lived = self._hazard(flight.latency, flight.since, way)
-        hazard = self._hazard(flight.latency, age, way) - lived
-        return min(math.exp(-hazard), _NEARLY_ONE)
-
-    def _hazard(self, latency: Latency, age: float, way: int) -> float:
-        sums, place = self._sums[id(latency)][way], position(age)
-        bin_ = min(int(place), BINS - 1)
-        return sums[bin_] + (place - bin_) * (sums[bin_ + 1] - sums[bin_])
+        running = 0.0
+        for share, latency in self._coming:
+            running += share * math.exp(-_at(self._sums[id(latency)][way], age))
+        return min(running, _NEARLY_ONE)
 
     def _delay(self, moment: float, way: int) -> float:
         """How late at most the one is fetched that is over last."""
         if self._starts:
             latency, age = self._coming[0][1], moment - self._begin
         else:
-            last = max(self._flights, key=lambda one: self._still_runs(one, moment, way))
-            latency, age = last.latency, last.age + moment - self._now
-        later = latency.age_of(age, _LATE_CHANCE) - age
-        return max(min(later, _LATE_SHARE * age), _LEAST_LATE)
+            later = moment - self._now
+            runs = [_still_runs(*one[2:], one[1] + later) for one in self._under_way(way)]
+            last = self._flights[runs.index(max(runs))]
+            latency, age = last.latency, last.age + later
+        late = latency.age_of(age, _LATE_CHANCE) - age
+        return max(min(late, _LATE_SHARE * age), _LEAST_LATE)
+
+
+def _still_runs(sums: Sequence[float], lived: float, age: float) -> float:
+    """The chance that one runs at an age that ran when it was last heard of."""
+    if age >= RETENTION:
+        return 0.0
+    return min(math.exp(lived - _at(sums, age)), _NEARLY_ONE)
+
+
+def _at(sums: Sequence[float], age: float) -> float:
+    """The cumulative hazard at an age."""
+    place = position(age)
+    bin_ = min(int(place), BINS - 1)
+    return sums[bin_] + (place - bin_) * (sums[bin_ + 1] - sums[bin_])
