@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ def has_ended(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def read_pids(path: Path) -> list[int]:
+    return [int(pid) for pid in path.read_text().split()]
 
 
 @pytest.mark.parametrize("where", ["flag", "variable", "file"])
@@ -142,11 +147,15 @@ def test_a_signal_ends_the_command_with_all_it_started(
         running.signal(signal.SIGINT)
         if stubborn:
             # The one that is asked nicely has a while; the next signal takes that away.
-            assert not any(has_ended(int(pid)) for pid in pids.read_text().split())
+            assert not any(has_ended(pid) for pid in read_pids(pids))
             running.signal(signal.SIGINT)
         assert running.wait(10).code == -signal.SIGINT
-    for pid in map(int, pids.read_text().split()):
-        until(lambda pid=pid: has_ended(pid))  # type: ignore[misc]
+    try:
+        until(lambda: all(has_ended(pid) for pid in read_pids(pids)))
+    finally:
+        for pid in filter(lambda pid: not has_ended(pid), read_pids(pids)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_it_has_the_user_s_environment_and_no_file_of_ours(shell: Shell, service: Hostile) -> None:
