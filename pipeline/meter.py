@@ -20,7 +20,7 @@ _ENOUGH_SECONDS = 10.0
 
 
 class Fullest(Struct, frozen=True):
-    """What one window held at most."""
+    """What one window held at most, and its limit then."""
 
     rate: Rate
     used: int
@@ -66,7 +66,7 @@ class Meter:
         self._first: float | None = None
         self._last = 0.0
         self._before: list[Window] = []
-        self._fullest: dict[float, int] = {}
+        self._fullest: dict[float, Fullest] = {}
 
     def begun(self, now: float) -> None:
         """A call begins, and has taken no place yet."""
@@ -76,18 +76,17 @@ class Meter:
         self._calls += 1
         self._last = now
         for window in self._pace.windows:
-            taken = window.taken(now) + 1
-            if taken > self._fullest.get(window.seconds, 0):
-                self._fullest[window.seconds] = taken
+            taken, known = window.taken(now) + 1, self._fullest.get(window.seconds)
+            if known is None or taken > known.used:
+                self._fullest[window.seconds] = Fullest(window.rate, taken)
 
     def undone(self) -> None:
         """A call was never sent."""
         self._calls -= 1
 
     def use(self) -> Use:
-        windows = self._pace.windows
-        full = (Fullest(w.rate, self._fullest.get(w.seconds, 0)) for w in windows)
-        return Use(self._calls, tuple(full) if self._calls else (), self._share())
+        full = tuple(self._fullest.values()) if self._calls else ()
+        return Use(self._calls, full, self._share())
 
     def _share(self) -> float | None:
         before = [window.rate for window in self._before]

@@ -77,9 +77,11 @@ def test_a_quota_that_changed_on_the_way_leaves_the_share_unknown() -> None:
         pace.begin()
         pace.end(later)
     assert meter.use().share is not None
-    pace.throttled(Throttle(quota="xPerHour", allowed=210), later + 1.0, later + 1.0)
-    assert pace.rates[1].limit == 210
+    pace.throttled(Throttle(quota="xPerHour", allowed=195), later + 1.0, later + 1.0)
+    assert pace.rates[1].limit == 195
     assert meter.use().share is None
+    # What a window held is told beside what it could hold then.
+    assert meter.use().words == "200 submits, at the fullest 200 of 1,000 an hour"
 
 
 def test_a_call_that_was_never_sent_is_not_counted() -> None:
