@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.board import Complete, Outcome, Stopped
-from pipeline.cli.summary import Summary
+from pipeline.cli.summary import Summary, of_a_bug
 from pipeline.codec import encode
 from pipeline.errors import BadData, BudgetReached, DeadlineReached, RunError, Unreachable
 from pipeline.meter import Fullest, Use
@@ -150,6 +150,17 @@ def test_what_is_not_complete_is_continued(
     assert str(summary.going_on()) == f"{told}: yagpt-batch run 'my rows.jsonl' -o out.jsonl"
     assert next(iter(summary.sentences())).startswith("40 rows ok, 110 not finished: ")
     assert list(summary.next_steps()) == []
+
+
+@pytest.mark.parametrize("given", [["--on-finish", "curl s3cret"], ["--on-finish=curl s3cret"]])
+def test_scripts_are_not_told_what_may_be_a_secret(tmp_path: Path, given: list[str]) -> None:
+    words = [*RESUME[:2], *given, *RESUME[2:]]
+    paths, outcome = Paths(tmp_path / "out.jsonl"), Outcome(Stopped(2), totals())
+    summary = Summary.of(paths, PRICES, outcome, words)
+    for told in (summary.to_json(), of_a_bug(paths, words)):
+        assert told["resume"] == shlex.join(RESUME)
+        assert b"s3cret" not in encode(told)
+    assert shlex.split(str(summary.going_on()).partition(": ")[2]) == words
 
 
 def test_files_that_do_not_fit_are_not_continued_by_the_same_command(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import json
 import os
 import shlex
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,13 @@ from tests.oracle import check
 
 KEEP = "cat > told.json"
 _RUDE = Say(400, b'{"error": {"grpcCode": 3, "message": "too rude a question"}}')
+_WITH_A_BUG = """
+from pipeline.cli import execute, main
+async def carry(*_, **__):
+    raise ZeroDivisionError
+execute.carry = carry
+main()
+"""
 
 
 def told(shell: Shell) -> Any:
@@ -103,6 +112,23 @@ def test_an_end_by_an_error_is_told_with_why(shell: Shell, service: Hostile) -> 
     said = told(shell)
     assert (said["exit"], said["end"]) == (77, "no_permission")
     assert f"yagpt-batch: {said['why']}\n" in done.err
+
+
+def test_a_bug_is_told_as_one(shell: Shell, service: Hostile) -> None:
+    call = ["run", shell.write_rows(1), "-o", "out.jsonl", *service.options, "--on-finish", KEEP]
+    done = subprocess.run(
+        [sys.executable, "-c", _WITH_A_BUG, *map(str, call)],
+        cwd=shell.folder,
+        env=shell.environment({}),
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    said = told(shell)
+    assert (said["exit"], said["end"], said["next"]) == (1, "unexpected", [])
+    assert said["why"] == "a bug; nothing on disk is lost"
 
 
 @pytest.mark.parametrize("more", [["--temperature", "7"], ["--on-finish", " "], ["--budget", "5"]])
