@@ -91,6 +91,9 @@ bench-estimate: setup ## how often estimates hold the bill, and how narrow they 
 bench-peers: setup ## CPU, memory and speed beside six other tools, which it installs; about half an hour
 	$(BIN)/python -m benchmarks.peers
 
+man: setup ## write docs/yagpt-batch.1, the manual page, anew from the program's own help
+	$(BIN)/python -m pipeline.cli.manual > docs/yagpt-batch.1
+
 lock: ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
@@ -100,4 +103,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .bench-peers run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench bench-pace bench-cost bench-start bench-scale bench-peers bench-estimate lock clean
+.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench bench-pace bench-cost bench-start bench-scale bench-peers bench-estimate man lock clean

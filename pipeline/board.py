@@ -1,14 +1,16 @@
-"""What the parts of one running process share: how it ends, and what a watching person sees.
+"""What the parts of one process share: how it ends and what comes of it, what a person sees.
 
 The counts are for display; totals are folded from the disk.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from pipeline.errors import RunError
+from pipeline.errors import Exit, RunError
+from pipeline.meter import Use
+from pipeline.totals import Totals
 
 
 class Complete(Struct, frozen=True):
@@ -68,3 +70,32 @@ class Counts:
     @property
     def finished(self) -> int:
         return self.ok + self.failed + self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended, and its totals so far.
+
+    The rest is of this process alone: what it used of the quota of submits, and how many seconds
+    it took. `left` rows have no line yet, None where it is not known how many there are.
+    """
+
+    end: Complete | Stopped | RunError
+    totals: Totals
+    use: Use = field(default_factory=Use)
+    seconds: float = 0.0
+    left: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        match self.end:
+            case RunError() as error:
+                return error.exit_code
+            case Complete() if self.totals.rows("held"):
+                return Exit.SOME_HELD
+            case Complete() if self.totals.rows("failed"):
+                return Exit.SOME_FAILED
+            case Complete():
+                return Exit.OK
+            case Stopped(number):
+                return 128 + number

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from pipeline.errors import StorageFailed
 
@@ -26,6 +27,23 @@ def lines_between(fd: int, start: int, end: int | None) -> Iterator[tuple[int, b
             offset += len(line) + 1
     if rest:
         yield offset, rest, False
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """The whole lines of a file as it stands, if there is one. Blocks.
+
+    Raises:
+        StorageFailed: the disk fails.
+
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        yield from (line for _, line, whole in lines_between(fd, 0, None) if whole)
+    finally:
+        os.close(fd)
 
 
 def line_before(fd: int, end: int) -> tuple[int, bytes]:

@@ -5,10 +5,11 @@ must be what they were when their rows were begun, wherever they stand now.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct
 
 from pipeline.entry import Entry
 from pipeline.errors import BadData
@@ -59,13 +60,27 @@ def read_failed(data: bytes) -> Failed | None:
     return Failed(written.line, written.error.stage, written.error.code, usage)
 
 
-def told(failed: Iterable[Failed]) -> Iterator[str]:
+class Alike(Struct, frozen=True):
+    """So many rows failed at this stage, with this code."""
+
+    stage: str
+    code: str
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.code}: {self.rows:,} row{'' if self.rows == 1 else 's'}"
+
+
+def alike(failed: Iterable[Failed]) -> list[Alike]:
     """How many there are of each stage and code, in the order of a row's life."""
     counted = Counter((one.stage, one.code) for one in failed)
     order = {stage: place for place, stage in enumerate(STAGES)}
-    for stage, code in sorted(counted, key=lambda key: (order.get(key[0], len(order)), key)):
-        count = counted[stage, code]
-        yield f"{stage} {code}: {count:,} row{'' if count == 1 else 's'}"
+    keys = sorted(counted, key=lambda key: (order.get(key[0], len(order)), key))
+    return [Alike(*key, counted[key]) for key in keys]
+
+
+def told(failed: Iterable[Failed]) -> list[str]:
+    return [str(one) for one in alike(failed)]
 
 
 # What the checkpoint is to change.

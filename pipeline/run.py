@@ -15,12 +15,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pipeline import extent
-from pipeline.board import Broken, Complete, Counts, Ending, Stopped
+from pipeline.board import Broken, Complete, Counts, Ending, Outcome, Stopped
 from pipeline.clock import Clock
 from pipeline.completion import complete
 from pipeline.course import Course
 from pipeline.deadline import Deadline
-from pipeline.errors import Exit, RunError
+from pipeline.errors import RunError
 from pipeline.expectation import count, counted, expect, within
 from pipeline.facts import COSTS, COUNTED, Cursor, Note
 from pipeline.forgiveness import Forgiveness
@@ -42,32 +42,9 @@ from pipeline.source import Source
 from pipeline.spending import Spending
 from pipeline.submit_lanes import SubmitLanes
 from pipeline.takeover import take_over
-from pipeline.totals import Totals
 
 _log = logging.getLogger("yagpt-batch")
 _DRAIN_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended, and its totals so far."""
-
-    end: Complete | Stopped | RunError
-    totals: Totals
-
-    @property
-    def exit_code(self) -> int:
-        match self.end:
-            case RunError() as error:
-                return error.exit_code
-            case Complete() if self.totals.rows("held"):
-                return Exit.SOME_HELD
-            case Complete() if self.totals.rows("failed"):
-                return Exit.SOME_FAILED
-            case Complete():
-                return Exit.OK
-            case Stopped(number):
-                return 128 + number
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +157,7 @@ class Run:
 
         There are `total` rows, if that is known; `extent_note`: what is to be noted of that.
         """
+        begun = self._tools.clock.now()
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(self._guarded(self._course.recorder.run))
             expect(self._course, total)
@@ -203,7 +181,15 @@ class Run:
         end = await self._course.ending.wait()
         if isinstance(end, Broken):
             raise end.error
-        return Outcome(end, self._files.checkpoint.totals(self._settings.recipe.model))
+        return self._outcome(end, begun)
+
+    def _outcome(self, end: Complete | Stopped | RunError, begun: float) -> Outcome:
+        totals = self._files.checkpoint.totals(self._settings.recipe.model)
+        total = self._course.counts.total
+        # Not as counted here: a line may be on disk that nobody heard of any more.
+        left = None if total is None else max(total - totals.rows(), 0)
+        seconds = self._tools.clock.now() - begun
+        return Outcome(end, totals, self._submits.meter.use(), seconds, left)
 
     async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:
         """What ends a run may arise in any part of it; even a bug ends it in order."""

@@ -50,11 +50,15 @@ def cleanly() -> Iterator[None]:
         first.append(number)
         raise Told
 
+    before = [(number, signal.getsignal(number)) for number in _SIGNALS]
     _listen(heard)
     try:
         yield
     except Told:
         die_by(first[0])
+    finally:
+        for number, what in before:
+            signal.signal(number, what)
 
 
 def _listen(heard: Callable[[int, FrameType | None], None]) -> None:

@@ -11,7 +11,7 @@ from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
 from pipeline.prospect import Eta
 from pipeline.spending import Spent
-from pipeline.totals import Totals, in_doubt
+from pipeline.totals import Totals, in_doubt, in_money
 
 Told = Callable[[float], str]
 """A moment as text."""
@@ -159,7 +159,7 @@ def sentences(
     yield from _operations(standing.operations, now, local)
     yield from (_outage(outage, standing, local) for outage in standing.outages)
     yield from _doubts(standing, prices)
-    yield _money(standing.totals, prices)
+    yield in_money(standing.totals, prices, "cost so far")
     if standing.spending is not None and standing.spending.likely is not None:
         yield f"In the end: {standing.spending.projection}."
 
@@ -242,19 +242,6 @@ def _doubts(standing: Standing, prices: PriceTable) -> Iterator[str]:
     if standing.spent:
         spent = (f"{rows:,} spent {n}" for n, rows in sorted(standing.spent.items()))
         yield f"Attempts of the rows in doubt: {', '.join(spent)}."
-
-
-def _money(totals: Totals, prices: PriceTable) -> str:
-    sums = totals.to_json(prices)
-    usage, cost = sums["usage"], sums["cost"]
-    assert isinstance(usage, dict)  # noqa: S101 - as totals writes it
-    assert isinstance(cost, dict)  # noqa: S101 - as totals writes it
-    unknown = f", unknown for {usage['unknown']:,} rows" if usage["unknown"] else ""
-    return (
-        f"{usage['input_tokens']:,} tokens in, {usage['completion_tokens']:,} out{unknown}, "
-        f"cost so far {cost['amount'] or 'unknown'} {cost['currency']} "
-        f"(prices of {cost['prices']})"
-    )
 
 
 def _duration(seconds: float) -> str:

@@ -30,6 +30,7 @@ from pipeline.item import (
     Withdrawn,
     after,
 )
+from pipeline.meter import Meter
 from pipeline.outcomes import OperationId, Problem
 from pipeline.pace import Pace
 from pipeline.reach import Reach
@@ -86,6 +87,7 @@ class SubmitLanes:
         self._forgiveness = forgiveness
         self.sending: set[asyncio.Task[None]] = set()
         self.bell = Bell()
+        self.meter = Meter(pace)
 
     async def lane(self) -> None:
         """Carry one row after another up to its operation, until the run ends."""
@@ -163,6 +165,7 @@ class SubmitLanes:
         assert isinstance(state, Intended)  # noqa: S101 - that is what Announced leads to
         self._number += 1
         self._course.reserve(row, now)
+        self.meter.begun(now)
         self._pace.begin()
         begin = entry.begin(state)
         if begin is not None:
@@ -206,6 +209,7 @@ class SubmitLanes:
     def _unsent(self, posting: _Posting) -> None:
         """Take the POST out of the windows: it did not reach the service."""
         self._pace.undo(posting.begun)
+        self.meter.undone()
         self._course.recorder.post(Ended(posting.number, 0.0))
 
     def _settle_pace(self, posting: _Posting, verdict: Verdict, sent_at: float) -> None:

@@ -91,12 +91,13 @@ class Totals:
     unknowns: Sequence[DoubtTally] = ()
 
     @property
-    def _lines(self) -> list[Tally]:
+    def lines(self) -> list[Tally]:
+        """Those of rows that have a line."""
         return [t for t in self.tallies if t.outcome != "replaced"]
 
     def rows(self, outcome: str | None = None) -> int:
         if outcome is None:
-            return sum(t.sums.rows for t in self._lines)
+            return sum(t.sums.rows for t in self.lines)
         return sum(t.sums.rows for t in self.tallies if t.outcome == outcome)
 
     @property
@@ -109,7 +110,7 @@ class Totals:
 
     def cost(self, prices: PriceTable) -> Decimal | None:
         """What the lines' known usage cost; None where a price is unknown."""
-        return sum_of(tally.cost(prices) for tally in self._lines)
+        return sum_of(tally.cost(prices) for tally in self.lines)
 
     def exposure(self, prices: PriceTable) -> Decimal | None:
         """What the service has billed for all this, or can have; None where a price is unknown."""
@@ -123,7 +124,7 @@ class Totals:
 
     def to_json(self, prices: PriceTable) -> dict[str, Json]:
         """The object under ``totals``."""
-        by_model = _by_model(self._lines)
+        by_model = _by_model(self.lines)
         costs = {
             model: sum_of(tally.cost(prices) for tally in tallies)
             for model, tallies in by_model.items()
@@ -132,7 +133,7 @@ class Totals:
             "rows": self.rows(),
             "ok": self.rows("ok"),
             "failed": self.rows("failed"),
-            "usage": usage_object(add(self._lines)),
+            "usage": usage_object(add(self.lines)),
             "cost": cost_object(sum_of(costs.values()), prices),
             "by_model": [
                 {
@@ -148,8 +149,18 @@ class Totals:
             "replaced_usage": usage_object(
                 add(tally for tally in self.tallies if tally.outcome == "replaced")
             ),
-            "finish": _finishes(self._lines),
+            "finish": _finishes(self.lines),
         }
+
+
+def in_money(totals: Totals, prices: PriceTable, cost: str = "cost") -> str:
+    """What to tell of tokens, and of what they cost."""
+    usage, amount = add(totals.lines), money(totals.cost(prices))
+    unknown = f", unknown for {usage.unknown:,} rows" if usage.unknown else ""
+    return (
+        f"{usage.input_tokens:,} tokens in, {usage.completion_tokens:,} out{unknown}, "
+        f"{cost} {amount or 'unknown'} {prices.currency} (prices of {prices.date})"
+    )
 
 
 def no_price(models: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pipeline.allowance import Allowance
-from pipeline.board import Ending, Stopped
+from pipeline.board import Ending, Outcome, Stopped
 from pipeline.carrier import Carrier, NoAnswerError, NotSentError, Reply
 from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
@@ -30,7 +30,7 @@ from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.progress import Silent, View
 from pipeline.retry import Retry
-from pipeline.run import Outcome, Tools, carry
+from pipeline.run import Tools, carry
 from pipeline.service import Account, Service
 from pipeline.settings import Settings
 from pipeline.source import Source

@@ -21,6 +21,7 @@ import pytest
 from pipeline import audit as audits
 from pipeline import output
 from pipeline.audit import Report, audit
+from pipeline.board import Outcome
 from pipeline.carrier import NoAnswerError, Reply
 from pipeline.cli.retry import retry
 from pipeline.emulator.api import Api
@@ -33,7 +34,6 @@ from pipeline.prices import PriceTable
 from pipeline.retrial import STAGES, Choice
 from pipeline.retry import Retry
 from pipeline.rows import Recipe
-from pipeline.run import Outcome
 from pipeline.settings import Settings
 from tests.builders import Place, price_table, refusal
 from tests.oracle import Story, check, checkpoint_at, whole_lines

@@ -25,7 +25,7 @@ INPUTS = sorted({*SAMPLES.glob("*.jsonl*")} - {SAMPLES / "bad.expected.jsonl"})
 OPTIONS = {
     *("model", "folder-id", "system", "template", "temperature", "max-tokens", "rate"),
     *("poll-rate", "attempts", "concurrency", "max-in-flight", "budget", "finish-by", "on-doubt"),
-    *("on-lost", "patience", "keep", "prices", "auth"),
+    *("on-lost", "patience", "keep", "prices", "auth", "on-finish"),
 }
 
 

@@ -34,6 +34,7 @@ _OFFERS = {
     "check": "whether credential, folder, model and hosts answer",
     "prices": "what tokens cost, since when, and who says so",
     "emulator": "the API on this machine",
+    "completion": "what makes bash, zsh or fish complete all this",
 }
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 99}

@@ -24,6 +24,9 @@ def load_config(context: click.Context, _parameter: click.Parameter, given: Path
         click.UsageError: the file is no TOML, or a key of it or a variable names no option.
 
     """
+    if context.resilient_parsing:
+        # A shell asks what could come next: not to be told what is wrong so far.
+        return
     check_variables(context, os.environ)
     path = given or DEFAULT_FILE
     if given is None and not path.is_file():

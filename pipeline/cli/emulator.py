@@ -9,6 +9,7 @@ import click
 
 from pipeline.cli.kinds import DurationKind, RateKind, chosen_rates
 from pipeline.cli.staged import FaultKind, KeyFileKind, OffsetKind
+from pipeline.cli.suggestions import files
 from pipeline.emulator.schedules import GRAMMAR, NOT_TAKEN, OPERATIONS, TAKEN, TOKENS, Fault
 from pipeline.rates import Rate
 
@@ -69,6 +70,7 @@ _FAULTS = "\n\n".join(
 @click.option(
     "--sa-key",
     type=KeyFileKind(),
+    shell_complete=files,
     multiple=True,
     help="A service account's authorized key, whose JWTs are exchanged for tokens.",
 )

@@ -18,6 +18,7 @@ from pipeline.cli.options import (
     run_prices_option,
     saying_options,
 )
+from pipeline.cli.suggestions import files
 
 _EXAMPLES = """Tell what a run of INPUT will cost and how long it will take. Nothing is spent.
 
@@ -34,7 +35,7 @@ nobody can count: without --like or --canary the result is a range, from a token
 
 
 @click.command(help=_EXAMPLES)
-@click.argument("input_path", metavar="INPUT")
+@click.argument("input_path", metavar="INPUT", shell_complete=files)
 @request_options
 @run_prices_option
 @limit_option

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,15 @@ from msgspec import Struct
 
 from pipeline import log
 from pipeline.allowance import Allowance, Unshared, state_file
-from pipeline.board import Complete, Ending, Stopped
+from pipeline.board import Complete, Ending, Outcome, Stopped
 from pipeline.cli.access import Access
 from pipeline.cli.answer import answer
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
 from pipeline.cli.recipe import recipe_of
+from pipeline.cli.summary import Summary, of_a_bug
 from pipeline.clock import Clock
-from pipeline.codec import encode
+from pipeline.codec import Json, encode
 from pipeline.endpoints import Endpoints, host_of
 from pipeline.errors import RunError
 from pipeline.item import Policy
@@ -34,13 +35,13 @@ from pipeline.rates import Kind, Rate
 from pipeline.refill import Opener
 from pipeline.retry import Retry
 from pipeline.rows import Recipe, folder_of, model_uri
-from pipeline.run import Outcome, Tools, carry
+from pipeline.run import Tools, carry
 from pipeline.service import Account, Service
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
 from pipeline.speech import SPEECH, say
-from pipeline.totals import Totals, in_doubt, no_price
+from pipeline.totals import no_price
 
 # For probes and tokens, beside a connection for each lane.
 _SPARE_CONNECTIONS = 8
@@ -64,6 +65,7 @@ class Call(Struct, frozen=True):
     verbose: int
     as_json: bool
     prices: PriceTable
+    on_finish: str | None = None
     retry: Retry | None = None
 
     @classmethod
@@ -101,6 +103,7 @@ class Call(Struct, frozen=True):
             verbose=options["verbose"],
             as_json=options["as_json"],
             prices=price_table(options["prices"]),
+            on_finish=options["on_finish"],
         )
 
 
@@ -139,17 +142,30 @@ def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -
     )
 
 
-def execute(call: Call, signals: Signals, resume_command: str) -> int:
-    """Carry the run; return the exit code, or die by the signal that stopped it."""
+def execute(call: Call, signals: Signals, resume: Sequence[str]) -> int:
+    """Carry the run; return the exit code, or die by the signal that stopped it.
+
+    `resume` are the words of the call that would go on with it.
+    """
     log.set_up(call.verbose, call.log_file)
     for remark in call.access.remarks:
         say(remark)
     # What a run makes is freed as it goes; looking for cycles among all else takes its time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        outcome = runner.run(carry_out(call, signals))
-    _conclude(call, outcome, resume_command)
+    follow = _sequel(call.on_finish)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            outcome = runner.run(carry_out(call, signals))
+    except RunError:
+        # It could not begin.
+        raise
+    except Exception:
+        follow(of_a_bug(call.paths, resume))
+        raise
+    summary = Summary.of(call.paths, call.prices, outcome, resume)
+    _conclude(call, summary)
+    follow(summary.to_json())
     if isinstance(outcome.end, Stopped):
         die_by(outcome.end.signal)
     return outcome.exit_code
@@ -238,45 +254,29 @@ def _view(progress: str) -> View:
     return views[progress]()
 
 
-def _conclude(call: Call, outcome: Outcome, resume_command: str) -> None:
-    """The summary on standard output; what to do next on standard error."""
-    if call.as_json:
-        totals = outcome.totals.to_json(call.prices)
-        answer([encode(totals | {"exit": outcome.exit_code}).decode()])
-    else:
-        answer(_summary(call, outcome))
-    unpriced = outcome.totals.unpriced(call.prices)
+def _sequel(command: str | None) -> Callable[[Json], None]:
+    """What to do with the summary once the run has ended."""
+    if command is None:
+        return lambda _: None
+    # Now: a long run may outlast the package that it was begun with.
+    from pipeline.cli.sequel import follow  # noqa: PLC0415 - only where there is one
+
+    return lambda told: follow(command, encode(told) + b"\n")
+
+
+def _conclude(call: Call, summary: Summary) -> None:
+    """The summary on standard output; why it ended, and what goes on, on standard error."""
+    answer([encode(summary.to_json()).decode()] if call.as_json else summary.sentences())
+    unpriced = summary.outcome.totals.unpriced(call.prices)
     if unpriced:
         say(no_price(unpriced))
-    match outcome.end:
+    going_on = summary.going_on()
+    match summary.outcome.end:
         case RunError() as error:
             say(f"yagpt-batch: {error.told}")
+            if going_on is not None:
+                say(str(going_on))
         case Stopped():
-            say(f"Stopped. To continue: {resume_command}")
+            say(f"Stopped. {going_on}")
         case Complete():
             pass
-
-
-def _summary(call: Call, outcome: Outcome) -> list[str]:
-    totals, table = outcome.totals, call.prices
-    sums = totals.to_json(table)
-    usage, cost = sums["usage"], sums["cost"]
-    assert isinstance(usage, dict)  # noqa: S101 - as totals writes it
-    assert isinstance(cost, dict)  # noqa: S101 - as totals writes it
-    ok = totals.rows("ok")
-    counted = [f"{ok:,} row{'' if ok == 1 else 's'} ok"]
-    counted += [f"{n:,} {what}" for what, n in _troubles(totals) if n]
-    lines = [
-        f"{', '.join(counted)}: {call.paths.output}",
-        f"{usage['input_tokens']:,} tokens in, {usage['completion_tokens']:,} out, "
-        f"cost {cost['amount'] or 'unknown'} {cost['currency']} (prices of {cost['prices']})",
-    ]
-    if any(n for _, n in _troubles(totals)):
-        lines.append(f"What failed, and why: {call.paths.errors}")
-    if totals.doubt_count:
-        lines.append(in_doubt(totals.doubt_count, totals.doubt_cost(table), table.currency))
-    return lines
-
-
-def _troubles(totals: Totals) -> list[tuple[str, int]]:
-    return [("failed", totals.rows("failed")), ("held in doubt", totals.rows("held"))]

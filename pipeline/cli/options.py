@@ -16,7 +16,9 @@ from pipeline.cli.kinds import (
     RateKind,
     SubmitRateKind,
 )
-from pipeline.cli.texts import SchemaKind, TemplateKind, TextKind
+from pipeline.cli.suggestions import files, models, values
+from pipeline.cli.texts import CommandKind, SchemaKind, TemplateKind, TextKind
+from pipeline.credentials import SOURCES
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -44,7 +46,13 @@ def _together(*options: Decorator) -> Decorator:
 
 
 model_options = _together(
-    option("--model", default="yandexgpt-lite", show_default=True, help="A name or a gpt:// URI."),
+    option(
+        "--model",
+        default="yandexgpt-lite",
+        show_default=True,
+        shell_complete=models,
+        help="A name or a gpt:// URI.",
+    ),
     option("--folder-id", also="YC_FOLDER_ID", help="The folder that pays."),
 )
 request_options = _together(
@@ -62,6 +70,7 @@ request_options = _together(
         "--json-schema",
         type=SchemaKind(),
         metavar="FILE",
+        shell_complete=files,
         help="Answers must be JSON that fits this JSON Schema, or {…} itself; results get data.",
     ),
 )
@@ -80,6 +89,7 @@ real_host_options = _together(
     option(
         "--auth",
         type=AuthKind(),
+        shell_complete=values(*SOURCES),
         help="Which credential to use, as its variable is named; the first there is by default.",
     ),
 )
@@ -92,9 +102,16 @@ rate_options = _together(
         "--rate",
         type=SubmitRateKind(),
         multiple=True,
+        shell_complete=values("10/s", "5000/h", "auto", "none"),
         help="Submits: 10/s and 5000/h by default; auto finds out more; or none.",
     ),
-    option("--poll-rate", type=RateKind(), multiple=True, help="Polls: 50/s by default; or none."),
+    option(
+        "--poll-rate",
+        type=RateKind(),
+        multiple=True,
+        shell_complete=values("50/s", "none"),
+        help="Polls: 50/s by default; or none.",
+    ),
 )
 # Of commands that read a whole settings file; the others have `pricing.prices_option`.
 run_prices_option = option(
@@ -161,6 +178,7 @@ course_options = _together(
         type=DurationKind(),
         default="12h",
         show_default=True,
+        shell_complete=values("1h", "12h", "3d"),
         help="How long an outage may last.",
     ),
     logging_option,
@@ -172,6 +190,12 @@ course_options = _together(
         help="What to show on standard error.",
     ),
     option("--log-file", type=click.Path(path_type=Path), help="Append events as JSON lines."),
+)
+# Of commands that carry a run.
+finish_option = option(
+    "--on-finish",
+    type=CommandKind(),
+    help="Called through the shell once the run has ended, with the summary as JSON on its input.",
 )
 config_options = _together(
     click.option(

@@ -7,6 +7,7 @@ import click
 
 from pipeline.cli.config import show_settings
 from pipeline.cli.options import config_options, request_options
+from pipeline.cli.suggestions import files
 
 _EXAMPLES = """Print the requests of rows, exactly as run would send them: JSON, one a line.
 
@@ -20,7 +21,7 @@ Rows that can't be sent are told on standard error; where there are no others, t
 
 
 @click.command(help=_EXAMPLES)
-@click.argument("input_path", metavar="INPUT")
+@click.argument("input_path", metavar="INPUT", shell_complete=files)
 @click.option(
     "--limit",
     type=click.IntRange(1),

@@ -8,6 +8,7 @@ import click
 
 from pipeline.cli.options import (
     course_options,
+    finish_option,
     no_totals_option,
     rate_options,
     real_host_options,
@@ -55,6 +56,7 @@ command is printed. Other options are those of run.
 @real_host_options
 @rate_options
 @course_options
+@finish_option
 @saying_options
 @click.pass_context
 def retry(context: click.Context, /, **options: Any) -> None:

@@ -1,7 +1,6 @@
 """One call of `retry`: a call of `run` with what the checkpoint knows of the run."""
 
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from pipeline import reading
 from pipeline.bystander import is_running
 from pipeline.cli import execute as running
 from pipeline.cli.answer import answer
@@ -21,6 +19,7 @@ from pipeline.cli.texts import typed
 from pipeline.codec import Json, encode
 from pipeline.errors import Busy, Exit
 from pipeline.paths import Paths
+from pipeline.reading import whole_lines
 from pipeline.recovery import found_input
 from pipeline.retrial import Choice, Failed, told
 from pipeline.retry import Retry
@@ -64,7 +63,7 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     paths = Paths(options["output"])
     begun = looked_at(paths.checkpoint, lambda snapshot: Begun.seen(paths, snapshot))
     choice = Choice(frozenset(options["stage"]), frozenset(options["code"]))
-    chosen = choice.chosen(_lines(begun.errors))
+    chosen = choice.chosen(whole_lines(begun.errors))
     if options["dry_run"]:
         answer(_would(chosen))
         return Exit.OK
@@ -81,20 +80,8 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     if options["verbose"]:
         for setting in show_settings(context):
             say(setting)
-    command = shlex.join(_continuing(context, begun, source))
-    return running.execute(replace(call, retry=retry), signals, resume_command=command)
-
-
-def _lines(errors: Path) -> Iterator[bytes]:
-    """The whole lines of an errors file, if there is one."""
-    try:
-        fd = os.open(errors, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        yield from (line for _, line, whole in reading.lines_between(fd, 0, None) if whole)
-    finally:
-        os.close(fd)
+    resume = list(_continuing(context, begun, source))
+    return running.execute(replace(call, retry=retry), signals, resume)
 
 
 def _would(chosen: Mapping[int, Failed]) -> list[str]:

@@ -4,7 +4,6 @@ What costs time to import is imported inside the command, so that ``--help`` ans
 """
 
 import os
-import shlex
 import sys
 from typing import Any
 
@@ -13,6 +12,7 @@ import click
 from pipeline.cli.config import show_settings
 from pipeline.cli.options import (
     course_options,
+    finish_option,
     host_options,
     limit_option,
     no_totals_option,
@@ -22,6 +22,7 @@ from pipeline.cli.options import (
     run_prices_option,
     saying_options,
 )
+from pipeline.cli.suggestions import files
 
 _EXAMPLES = """Send every row of INPUT and write every answer to OUTPUT. The same command resumes.
 
@@ -40,8 +41,13 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 
 
 @click.command(help=_EXAMPLES)
-@click.argument("input_path", metavar="INPUT")
-@option("-o", "--output", required=True, help="Where results go; names the run's other files.")
+@click.argument("input_path", metavar="INPUT", shell_complete=files)
+@option(
+    *("-o", "--output"),
+    required=True,
+    shell_complete=files,
+    help="Where results go; names the run's other files.",
+)
 @request_options
 @option("--keep", multiple=True, metavar="FIELD", help="Copy this input field into results.")
 @option("--raw", is_flag=True, help="Add the API's response to each result.")
@@ -53,6 +59,7 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 @host_options
 @rate_options
 @course_options
+@finish_option
 @saying_options
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:
@@ -66,11 +73,9 @@ def run(context: click.Context, /, **options: Any) -> None:
     if options["verbose"]:
         for setting in show_settings(context):
             say(setting)
-    code = execute(call, signals, resume_command=_this_command())
-    sys.exit(code)
+    sys.exit(execute(call, signals, _this_command()))
 
 
-def _this_command() -> str:
+def _this_command() -> list[str]:
     """What continues this run: the command as it was called, but for starting afresh."""
-    words = [word for word in sys.argv[1:] if word != "--fresh"]
-    return shlex.join(["yagpt-batch", *words])
+    return ["yagpt-batch", *(word for word in sys.argv[1:] if word != "--fresh")]

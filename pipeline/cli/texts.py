@@ -82,6 +82,22 @@ def read_text(name: str, refuse: Callable[[str], NoReturn], hint: str = "") -> s
         refuse(f"can't read {name}: {why}.{hint}")
 
 
+class CommandKind(click.ParamType):  # type: ignore[type-arg] # as above
+    """A command for a shell; what it holds is not shown again, for it may be a secret."""
+
+    name = "command"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Given:
+        if isinstance(value, Given):
+            return value
+        command = str(value)
+        if not command or command.isspace():
+            self.fail("the command is empty.", param, ctx)
+        return Given(command, f"({len(command):,} characters)")
+
+
 class SchemaKind(click.ParamType):  # type: ignore[type-arg] # as above
     """The file of a JSON Schema, or the schema itself, which begins with a brace."""
 

@@ -7,6 +7,7 @@ import click
 
 from pipeline.cli.config import show_settings
 from pipeline.cli.options import limit_option, request_options, saying_options
+from pipeline.cli.suggestions import files
 
 _EXAMPLES = """Read all of INPUT as run reads it, and tell every line that can't be sent, and why.
 
@@ -21,7 +22,7 @@ first 20 bad lines are shown and the others counted; with any, the exit code is 
 
 
 @click.command(help=_EXAMPLES)
-@click.argument("input_path", metavar="INPUT")
+@click.argument("input_path", metavar="INPUT", shell_complete=files)
 @click.option("--all", "show_all", is_flag=True, help="Show every bad line, not the first 20.")
 @request_options
 @limit_option

@@ -111,7 +111,7 @@ class Shell:
 
     def __init__(self, folder: Path, program: str = PROGRAM) -> None:
         self.folder = folder
-        self._program = program
+        self.program = program
         self._calls = 0
 
     def path(self, name: str) -> Path:
@@ -147,7 +147,7 @@ class Shell:
         out, err = self.path(f".{self._calls}.out"), self.path(f".{self._calls}.err")
         with out.open("wb") as out_file, err.open("wb") as err_file:
             process = subprocess.Popen(
-                [*before, self._program, *map(str, arguments)],
+                [*before, self.program, *map(str, arguments)],
                 cwd=self.folder,
                 env=self.environment(variables),
                 stdin=subprocess.DEVNULL,

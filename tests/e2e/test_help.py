@@ -32,7 +32,7 @@ main()
 _COMMANDS = (
     *("run", "validate", "render", "estimate", "status", "retry", "audit", "export", "cost"),
     *("report", "check"),
-    *("prices", "emulator"),
+    *("prices", "emulator", "completion"),
 )
 _SLOW = {
     *("asyncio", "httpx", "ssl", "sqlite3", "jinja2", "uvicorn", "aiofiles", "jsonlines", "tqdm"),
@@ -42,7 +42,7 @@ _SLOW = {
 }
 
 
-def _loaded(*arguments: str) -> set[str]:
+def loaded_by(*arguments: str) -> set[str]:
     """The modules that a call has imported by its end, which must be a good one."""
     said = subprocess.run(
         [sys.executable, "-c", _LOADED, *arguments],
@@ -55,13 +55,18 @@ def _loaded(*arguments: str) -> set[str]:
     return set(loaded)
 
 
+def slow_modules() -> set[str]:
+    """What nobody is to wait for who only asks what there is."""
+    return _SLOW
+
+
 def _ours(loaded: set[str]) -> set[str]:
     return {name for name in loaded if name.partition(".")[0] == "pipeline"}
 
 
 @pytest.mark.parametrize("argument", ["--help", "-h", "--version"])
 def test_the_list_of_commands_imports_none_of_them(argument: str) -> None:
-    loaded = _loaded(argument)
+    loaded = loaded_by(argument)
     assert _ours(loaded) == {
         *("pipeline", "pipeline.cli", "pipeline.cli.menu", "pipeline.errors", "pipeline.speech")
     }
@@ -70,7 +75,7 @@ def test_the_list_of_commands_imports_none_of_them(argument: str) -> None:
 
 @pytest.mark.parametrize("command", _COMMANDS)
 def test_help_for_a_command_imports_nothing_that_takes_time(command: str) -> None:
-    loaded = _loaded(command, "--help")
+    loaded = loaded_by(command, "--help")
     assert _SLOW & loaded == set()
     commands_loaded = {f"pipeline.cli.{name}" for name in _COMMANDS} & loaded
     assert commands_loaded == {f"pipeline.cli.{command}"}
@@ -79,7 +84,7 @@ def test_help_for_a_command_imports_nothing_that_takes_time(command: str) -> Non
 def test_status_imports_neither_what_calls_nor_what_reads_the_input(shell: Shell) -> None:
     shell.write_rows(1)
     assert shell.call("run", "in.jsonl", "-o", "out.jsonl", "--emulator").code == 0
-    loaded = _loaded("status", str(shell.path("out.jsonl")))
+    loaded = loaded_by("status", str(shell.path("out.jsonl")))
     assert loaded >= {"sqlite3", "pipeline.snapshot"}
     needed = {"msgspec", "json", "tomllib"}
     assert (_SLOW - needed - {"sqlite3"} | {"statistics", "pipeline.eta"}) & loaded == set()

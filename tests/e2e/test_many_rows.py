@@ -26,7 +26,7 @@ def test_two_thousand_rows_are_each_paid_for_once(shell: Shell) -> None:
     assert (ledger["submits"], story.paid_twice, story.doubts) == (2000, 0, 0)
     assert ledger["refused_submits"] == ledger["refused_polls"] == {}
     assert ledger["usage"].items() <= story.totals["usage"].items()
-    assert done.json == story.totals | {"exit": 0}
+    assert done.json.items() >= (story.totals | {"exit": 0}).items()
 
 
 @pytest.mark.promise("P3")

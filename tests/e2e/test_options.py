@@ -21,7 +21,7 @@ def test_the_summary_as_json_is_all_that_standard_output_holds(
     rows = shell.write_rows(6)
     done = shell.call("run", rows, "-o", "out.jsonl", *service.options, "--json")
     story = check(rows, shell.path("out.jsonl"), service.ledger())
-    assert done.json == story.totals | {"exit": 0}
+    assert done.json.items() >= (story.totals | {"exit": 0}).items()
     assert done.out.count("\n") == 1
 
 

@@ -69,7 +69,7 @@ def test_a_retry_needs_the_output_alone_and_sends_the_run_s_own_requests(failed:
     done = failed.call("--json")
     assert done.code == 0, done.err
     assert "Put back: input bad_field: 1 row; submit INVALID_ARGUMENT: 1 row;" in done.err
-    assert done.json == failed.check().totals | {"exit": 0}
+    assert done.json.items() >= (failed.check().totals | {"exit": 0}).items()
     for seen in failed.service.submits:
         assert seen.json["messages"][0]["text"] == "Кратко, 'bitte'."
         assert seen.json["completionOptions"]["maxTokens"] == "50"

@@ -32,9 +32,9 @@ def test_a_finished_run_is_told_with_its_cost(shell: Shell, service: Hostile) ->
     assert f"{output}: finished, 11 of 11 rows done." in said
     assert "Rows: 10 ok, 1 failed." in said
     assert "cost so far" in said
-    totals = {key: value for key, value in done.json.items() if key != "exit"}
     told = as_json(shell, output)
-    assert (told["state"], told["oldest"], told["totals"]) == ("finished", None, totals)
+    assert (told["state"], told["oldest"]) == ("finished", None)
+    assert told["totals"].items() <= done.json.items()
 
 
 def test_rows_that_were_added_are_seen(shell: Shell, service: Hostile) -> None:

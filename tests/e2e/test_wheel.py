@@ -47,6 +47,11 @@ def test_the_installed_wheel_carries_a_run_from_another_folder(
     assert shell.call("--version", PYTHONPATH=None).out.startswith("yagpt-batch, version ")
 
 
+def test_the_wheel_brings_the_manual_to_where_man_looks_for_it(program: str) -> None:
+    page = Path(program).parent.parent / "share" / "man" / "man1" / "yagpt-batch.1"
+    assert page.read_bytes() == (ROOT / "docs" / "yagpt-batch.1").read_bytes()
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(program: str) -> None:
     packages = Path(program).parent.parent / "lib"
     (package,) = packages.glob("python*/site-packages/pipeline")

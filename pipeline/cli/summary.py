@@ -1,0 +1,214 @@
+"""The end of a run, told: rows, tokens, money, quota, time, doubts, and how to go on.
+
+For people as sentences, for scripts as one object. Only what is known is told; what is to be done
+next is told as commands that can be copied.
+"""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from pipeline.board import Complete, Outcome, Stopped
+from pipeline.codec import Json
+from pipeline.errors import BadData, BudgetReached, DeadlineReached, Exit, RunError, StorageFailed
+from pipeline.paths import Paths
+from pipeline.prices import PriceTable
+from pipeline.quote import span
+from pipeline.reading import whole_lines
+from pipeline.retrial import STAGES, Alike, alike, read_failed
+from pipeline.speech import clean
+from pipeline.totals import in_doubt, in_money
+
+# More error lines than that are not read: an end is not to take time for each row that failed.
+_MOST_READ = 10_000
+# Sent again for reasons of their own; all other stages together.
+_APART = frozenset({"input", "doubt"})
+_ON_FINISH, _ENDPOINT = "--on-finish", "--endpoint"
+
+
+class Step(Struct, frozen=True):
+    """A command that can be called next, and what for."""
+
+    why: str
+    words: Sequence[str]
+
+    @property
+    def command(self) -> str:
+        return shlex.join(self.words)
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.command}"
+
+
+class Summary(Struct, frozen=True):
+    """What is known of a run that has just ended; `resume` is the call that would go on.
+
+    `failures` are None where there are too many to be read, or they can't be.
+    """
+
+    paths: Paths
+    prices: PriceTable
+    outcome: Outcome
+    resume: Sequence[str]
+    failures: Sequence[Alike] | None
+
+    @classmethod
+    def of(
+        cls, paths: Paths, prices: PriceTable, outcome: Outcome, resume: Sequence[str]
+    ) -> "Summary":
+        return cls(paths, prices, outcome, resume, _failures(paths.errors, outcome))
+
+    @property
+    def end(self) -> str:
+        """Why it ended, in a word for scripts."""
+        match self.outcome.end:
+            case Complete():
+                return "complete"
+            case Stopped():
+                return "signal"
+            case error:
+                return error.exit_code.name.lower()
+
+    def to_json(self) -> dict[str, Json]:
+        """The totals, and beside them what only this end knows; commands as one text each."""
+        outcome, going_on = self.outcome, self.going_on()
+        errors = self.paths.errors if any(n for _, n in self._troubles()) else None
+        return {
+            **outcome.totals.to_json(self.prices),
+            "held": outcome.totals.rows("held"),
+            "left": outcome.left,
+            **_named(self.paths, outcome.exit_code, self.end),
+            "why": outcome.end.told if isinstance(outcome.end, RunError) else None,
+            "errors": None if errors is None else str(errors),
+            "failures": None if self.failures is None else [asdict(one) for one in self.failures],
+            "seconds": round(outcome.seconds, 3),
+            "submits": outcome.use.to_json(),
+            "resume": None if going_on is None else _shareable(going_on.words),
+            "next": [step.command for step in self.next_steps()],
+        }
+
+    def sentences(self) -> Iterator[str]:
+        outcome, totals = self.outcome, self.outcome.totals
+        ok = totals.rows("ok")
+        counted = [f"{ok:,} row{'' if ok == 1 else 's'} ok"]
+        counted += [f"{n:,} {what}" for what, n in self._troubles() if n]
+        if not isinstance(outcome.end, Complete) and outcome.left:
+            counted.append(f"{outcome.left:,} not finished")
+        yield f"{', '.join(counted)}: {self.paths.output}"
+        yield in_money(totals, self.prices)
+        yield f"Took {span(outcome.seconds)}: {outcome.use.words}"
+        if any(n for _, n in self._troubles()):
+            told = "; ".join(map(str, self.failures or ()))
+            yield clean(f"What failed, and why: {self.paths.errors}{f' ({told})' if told else ''}")
+        if totals.doubt_count:
+            worst = totals.doubt_cost(self.prices)
+            yield in_doubt(totals.doubt_count, worst, self.prices.currency)
+        yield from map(str, self.next_steps())
+
+    def _troubles(self) -> list[tuple[str, int]]:
+        totals = self.outcome.totals
+        return [("failed", totals.rows("failed")), ("held in doubt", totals.rows("held"))]
+
+    def going_on(self) -> Step | None:
+        """What continues a run that is not complete; None where that would not help."""
+        match self.outcome.end:
+            case Complete() | BadData():
+                return None
+            case BudgetReached():
+                return Step("To continue, with a larger --budget", self.resume)
+            case DeadlineReached():
+                return Step("To continue, with a later --finish-by", self.resume)
+            case _:
+                return Step("To continue", self.resume)
+
+    def next_steps(self) -> Iterator[Step]:
+        """What can be done with a complete run."""
+        if not isinstance(self.outcome.end, Complete):
+            return
+        yield from self._retries()
+        if self.outcome.totals.rows("ok"):
+            output = _word(self.paths.output)
+            beside = output.removesuffix(".jsonl")
+            export, report = f"{beside}.csv", f"{beside}.html"
+            yield Step("In the order of the input", _call("export", output, "-o", export))
+            yield Step("A page about the run", _call("report", output, "-o", report))
+
+    def _retries(self) -> Iterator[Step]:
+        retry = _call("retry", _word(self.paths.output), *_host(self.resume))
+        if self.failures is None:
+            yield Step("What can be sent again", [*retry, "--dry-run"])
+            return
+        stages = {one.stage for one in self.failures} & set(STAGES)
+        again = [stage for stage in STAGES if stage in stages - _APART]
+        if again:
+            yield Step("To send failed rows again", [*retry, *_each("--stage", again)])
+        if "input" in stages:
+            yield Step("To send bad lines, once they are mended", [*retry, "--stage", "input"])
+        if "doubt" in stages:
+            why = "To send rows in doubt again, which may pay for them twice"
+            yield Step(why, [*retry, "--stage", "doubt"])
+
+
+def of_a_bug(paths: Paths, resume: Sequence[str]) -> dict[str, Json]:
+    """What scripts are told of a run that ended as none should: all else is not known."""
+    why = "a bug; nothing on disk is lost"
+    named = _named(paths, Exit.UNEXPECTED, Exit.UNEXPECTED.name.lower())
+    return {**named, "why": why, "resume": _shareable(resume), "next": []}
+
+
+def _named(paths: Paths, code: int, end: str) -> dict[str, Json]:
+    """How it ended, and where."""
+    folder = None
+    with suppress(OSError):
+        folder = str(Path.cwd())
+    return {"exit": int(code), "end": end, "folder": folder, "output": str(paths.output)}
+
+
+def _host(words: Sequence[str]) -> Sequence[str]:
+    """What makes another call go to the same service, where that was said in the call."""
+    for before, word in pairwise(words):
+        if before == _ENDPOINT:
+            return [before, word]
+        if word.startswith(f"{_ENDPOINT}="):
+            return [word]
+    return []
+
+
+def _shareable(words: Sequence[str]) -> str:
+    """The call without what is done at its end: that text may hold a secret, as addresses do."""
+    kept = (
+        word
+        for before, word in pairwise(["", *words])
+        if _ON_FINISH not in (before, word.partition("=")[0])
+    )
+    return shlex.join(kept)
+
+
+def _failures(errors: Path, outcome: Outcome) -> list[Alike] | None:
+    count = outcome.totals.rows("failed") + outcome.totals.rows("held")
+    if count > _MOST_READ:
+        return None
+    try:
+        read = [read_failed(line) for line in whole_lines(errors)] if count else []
+    except (OSError, StorageFailed):
+        # That a disk fails has been told, or is no reason to tell nothing else.
+        return None
+    return alike(one for one in read if one is not None)
+
+
+def _call(*words: str) -> list[str]:
+    return ["yagpt-batch", *words]
+
+
+def _each(option: str, values: Sequence[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]
+
+
+def _word(path: Path) -> str:
+    """A path as a command line takes it: not for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)

@@ -1,0 +1,105 @@
+"""How much of its quota a process used, told once it is over: a count, and two comparisons.
+
+What a window held at most is compared with its limit; calls of earlier processes that it still
+held are among them. And the time from the first call to the last is compared with what the
+windows, as they stood before the first, would have made it at least. That is told only where they
+are what they were: nobody knows what a quota allowed that changed on the way.
+"""
+
+from msgspec import Struct
+
+from pipeline.codec import Json
+from pipeline.curve import Curve
+from pipeline.pace import Pace
+from pipeline.quota import SHORT
+from pipeline.rates import Rate
+from pipeline.window import Window
+
+# In less than that the first call, which goes alone, is most of what can be seen.
+_ENOUGH_SECONDS = 10.0
+
+
+class Fullest(Struct, frozen=True):
+    """What one window held at most, and its limit then."""
+
+    rate: Rate
+    used: int
+
+
+class Use(Struct, frozen=True):
+    """What came of it: calls, the fullest windows, and the share of what was possible, if known.
+
+    `share` is 0 to 1.
+    """
+
+    calls: int = 0
+    windows: tuple[Fullest, ...] = ()
+    share: float | None = None
+
+    def to_json(self) -> Json:
+        return {
+            "count": self.calls,
+            "share": None if self.share is None else round(self.share, 4),
+            "windows": [
+                {"rate": str(full.rate), "limit": full.rate.limit, "used": full.used}
+                for full in self.windows
+            ],
+        }
+
+    @property
+    def words(self) -> str:
+        """For people, of submits; windows of seconds are full again and again, and left out."""
+        told = [f"{self.calls:,} submit{'' if self.calls == 1 else 's'}"]
+        long = (full for full in self.windows if full.rate.seconds > SHORT)
+        told += [f"at the fullest {full.used:,} of {full.rate.words}" for full in long]
+        if self.share is not None:
+            told.append(f"{100 * self.share:.1f} % of what the rates allow")
+        return ", ".join(told)
+
+
+class Meter:
+    """Sees the calls of one pace begin."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._calls = 0
+        self._first: float | None = None
+        self._last = 0.0
+        self._before: list[Window] = []
+        self._fullest: dict[float, Fullest] = {}
+
+    def begun(self, now: float) -> None:
+        """A call begins, and has taken no place yet."""
+        if self._first is None:
+            self._first = now
+            self._before = [_as_it_stands(window, now) for window in self._pace.windows]
+        self._calls += 1
+        self._last = now
+        for window in self._pace.windows:
+            taken, known = window.taken(now) + 1, self._fullest.get(window.seconds)
+            if known is None or taken > known.used:
+                self._fullest[window.seconds] = Fullest(window.rate, taken)
+
+    def undone(self) -> None:
+        """A call was never sent."""
+        self._calls -= 1
+
+    def use(self) -> Use:
+        full = tuple(self._fullest.values()) if self._calls else ()
+        return Use(self._calls, full, self._share())
+
+    def _share(self) -> float | None:
+        before = [window.rate for window in self._before]
+        if self._first is None or self._calls < 1 or before != list(self._pace.rates):
+            return None
+        curve = Curve(self._before, self._first, self._calls)
+        least = curve.at(self._calls - 1) - self._first
+        if least < _ENOUGH_SECONDS:
+            return None
+        return least / max(self._last - self._first, least)
+
+
+def _as_it_stands(window: Window, now: float) -> Window:
+    copy = Window(window.rate)
+    copy.restore(window.ended(now))
+    return copy

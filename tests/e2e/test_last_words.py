@@ -1,0 +1,54 @@
+"""The commands that a run names at its end do what it says of them, called as they stand."""
+
+import re
+import shlex
+
+import pytest
+
+from tests.e2e.command import UNLIMITED, Shell
+from tests.e2e.hostile import Fault, HangUp, Hostile, Say
+from tests.oracle import check
+
+_RUDE = Say(400, b'{"error": {"grpcCode": 3, "message": "too rude a question"}}')
+
+
+@pytest.mark.promise("P1")
+def test_what_comes_next_can_be_copied(shell: Shell, service: Hostile) -> None:
+    rows, output = shell.write_rows(8), shell.path("the best answers.jsonl")
+    faults: dict[int, Fault] = {2: _RUDE, 5: HangUp()}
+    service.fault = lambda number, _: faults.get(number)
+    call = ["run", rows, "-o", output.name, "--endpoint", service.url, "--on-doubt", "fail"]
+    done = shell.call(*call, YAGPT_FOLDER_ID="b1gemulator0000000000", YAGPT_RATE="none")
+    assert done.code == 4, done.err
+    service.fault = lambda *_: None
+    told = re.findall(r"^.*?: (yagpt-batch .*)$", done.out, re.MULTILINE)
+    codes = [shell.call(*shlex.split(command)[1:]).code for command in told]
+    assert [shlex.split(command)[1] for command in told] == ["retry", "retry", "export", "report"]
+    # After the first retry a row is still held in doubt.
+    assert codes == [4, 0, 0, 0]
+    assert len(check(rows, output).results) == 8
+    assert shell.path("the best answers.csv").exists()
+    assert shell.path("the best answers.html").exists()
+
+
+def test_scripts_find_the_same_commands(shell: Shell, service: Hostile) -> None:
+    call = ["run", shell.write_rows(2), "-o", "out.jsonl", *service.options]
+    told = shell.call(*call).out
+    done = shell.call(*call, "--json").json
+    assert (done["end"], done["resume"], done["left"]) == ("complete", None, 0)
+    assert [command for command in done["next"] if command in told] == done["next"] != []
+
+
+def test_a_second_call_has_used_nothing(shell: Shell, service: Hostile) -> None:
+    call = ["run", shell.write_rows(3), "-o", "out.jsonl", "--json", *service.options]
+    limited = [*call[: -len(UNLIMITED)], "--rate", "100/s", "--rate", "500/h"]
+    first, second = (shell.call(*limited).json["submits"] for _ in range(2))
+    assert first == {
+        "count": 3,
+        "share": None,
+        "windows": [
+            {"rate": "100/s", "limit": 100, "used": 3},
+            {"rate": "500/h", "limit": 500, "used": 3},
+        ],
+    }
+    assert second == {"count": 0, "share": None, "windows": []}
