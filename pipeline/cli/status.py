@@ -1,5 +1,6 @@
 """``yagpt-batch status``: where a run stands."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from pipeline.cli.pricing import price_table, prices_option
 if TYPE_CHECKING:
     from pipeline.paths import Paths
     from pipeline.prices import PriceTable
+    from pipeline.prospect import Pause
     from pipeline.snapshot import Snapshot
     from pipeline.standing import Standing
 
@@ -65,6 +67,7 @@ def standing_of(
     totals = seen.totals(seen.model())
     spending = Spending(prices, seen.model(), totals)
     spending.recall(seen.meta(COSTS))
+    pause = _pause(paths, seen, running=running)
     complete = not states and expected is not None and 0 < expected <= cursor.rows
     return Standing(
         running=running,
@@ -77,9 +80,25 @@ def standing_of(
         spent=seen.spent(),
         outages=seen.outages(),
         totals=totals,
-        eta=seen.eta(),
+        eta=seen.eta() if pause is None else None,
         spending=None if expected is None else spending.seen(expected - totals.rows()),
+        pause=None if complete and not running else pause,
+        in_force=seen.in_force() if running else None,
     )
+
+
+def _pause(paths: "Paths", seen: "Snapshot", *, running: bool) -> "Pause | None":
+    """What a running process keeps to; else what the next one will find."""
+    from pipeline import control_file  # noqa: PLC0415
+    from pipeline.control import Control, Unreadable, unpausing  # noqa: PLC0415
+    from pipeline.prospect import Pause  # noqa: PLC0415
+
+    asked = Control()
+    with suppress(Unreadable):
+        asked = control_file.read(paths.control)
+    known = seen.in_force() if running else None
+    since = asked.paused_since if known is None else known.paused_since
+    return None if since is None else Pause(since, unpausing(str(paths.output)))
 
 
 def _has_grown(paths: "Paths", seen: "Snapshot") -> bool:
