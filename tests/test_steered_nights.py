@@ -15,16 +15,27 @@ import pytest
 
 from pipeline import control_file, steering
 from pipeline.board import Counts
+from pipeline.carrier import Reply
+from pipeline.clock import Clock
 from pipeline.control import Change, Control
 from pipeline.emulator.model import Config, Service
 from pipeline.paths import Paths
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
+from pipeline.run import Outcome
 from pipeline.settings import Settings
 from pipeline.spending import Spent
 from tests.oracle import check
-from tests.simulation import EVENING, simulate
+from tests.simulation import (
+    EVENING,
+    Between,
+    ModelCarrier,
+    Sending,
+    VirtualLoop,
+    live,
+    simulate,
+)
 
 ME = "this process"
 RECIPE = Recipe(model="yandexgpt-lite", folder=Config().folder, max_tokens=60)
@@ -301,3 +312,59 @@ def test_what_is_no_file_asks_for_nothing(folder: Path) -> None:
     )
     assert outcome.exit_code == 0
     assert any("it is no file" in sentence for sentence in said)
+
+
+@pytest.mark.promise("P13")
+def test_runs_that_share_go_on_sharing_when_one_gives_its_rates_up_and_takes_others(
+    folder: Path,
+) -> None:
+    ten = (Rate(10, 1.0),)
+    model = Service(Config(latency_median=5, submit_rates=(), poll_rates=()))
+    posts: dict[str, list[float]] = {"a": [], "b": []}
+    deeds = [
+        to(30, ()),
+        to(33, ten),
+        to(80, (Rate(2, 1.0),)),
+        to(120, (Rate(4, 1.0), Rate(20, 10.0))),
+    ]
+
+    async def one(name: str, count: int, view: Hand) -> Outcome:
+        loop = asyncio.get_running_loop()
+        clock = Clock(loop.time, EVENING)
+        (folder / name).mkdir()
+        prompts, output = rows(folder / name, count), folder / f"{name}.jsonl"
+
+        async def meet(call: Sending) -> Reply:
+            if call.is_submit:
+                posts[name].append(call.at)
+            return await call.onward()
+
+        carrier = Between(ModelCarrier(model, clock, lambda: 0.01), clock, meet)
+        outcome, _ = await live(
+            *(prompts, output, Settings(RECIPE, rates=ten), clock, carrier),
+            view=view,
+            steered=True,
+            state=folder / "state" / "folder.quota",
+        )
+        return outcome
+
+    async def both() -> list[Outcome]:
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(one("a", 1700, Hand(folder / "a.jsonl", deeds)))
+            second = group.create_task(one("b", 1100, Hand(folder / "b.jsonl", [])))
+        return [first.result(), second.result()]
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert [outcome.exit_code for outcome in runner.run(both())] == [0, 0]
+    every = sorted([*posts["a"], *posts["b"]])
+    limits = [(0, 30, ten), (33 + HEARS + 1, 1e6, ten)]
+    check_windows(every, [(EVENING + a, EVENING + b, rates) for a, b, rates in limits])
+    check_windows(posts["a"], periods(deeds, ten, EVENING, EVENING + 1e6))
+    # Alone with the other's places while it took none, and each its half before and after.
+    assert within(posts["a"], 30 + HEARS, 33) > 500
+    assert within(posts["b"], 30 + HEARS, 33) > 12
+    for begin in (5, 50):
+        halves = [within(times, begin, begin + 20) for times in posts.values()]
+        assert min(halves) >= 80
+    assert within(posts["a"], 90, 110) <= 40
+    assert within(posts["b"], 90, 110) >= 140
