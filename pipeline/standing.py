@@ -102,6 +102,7 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
     """The object of `status --json`; `utc` writes moments, None is what is not known."""
     totals = standing.totals
     return {
+        "at": utc(now),
         **steered_json(standing, utc),
         "input_changed": standing.grown,
         "rows": {

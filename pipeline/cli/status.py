@@ -20,6 +20,7 @@ _EXAMPLES = """Where the run of OUTPUT stands, while it goes on or not. Changes 
 \b
   yagpt-batch status results.jsonl
   yagpt-batch status results.jsonl --json
+  yagpt-batch status results.jsonl --watch       # every 2 s until the run has ended
 
 Tells how many rows are done and what the others wait for, the end in sight and what binds, the
 oldest operation and when it expires, doubts, outages, tokens and cost so far. It takes no longer
@@ -27,11 +28,58 @@ for rows that are done.
 """
 
 
+_EVERY = 2.0
+_SHORTEST, _LONGEST = 0.2, 86_400.0
+
+
+class SecondsKind(click.ParamType):  # type: ignore[type-arg] # not generic in older clicks
+    """A number of seconds."""
+
+    name = "SECONDS"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            seconds = float(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no number of seconds; OUTPUT goes before it.", param, ctx)
+        if not _SHORTEST <= seconds <= _LONGEST:
+            self.fail(f"{value} is not between {_SHORTEST:g} and {_LONGEST:g}.", param, ctx)
+        return seconds
+
+
 @click.command(help=_EXAMPLES)
 @click.argument("output", type=click.Path(path_type=Path))
 @prices_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object; times in UTC.")
-def status(*, output: Path, prices: Path | None, as_json: bool) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object, on a line a look; times in UTC."
+)
+@click.option(
+    "--watch",
+    type=SecondsKind(),
+    is_flag=False,
+    flag_value=str(_EVERY),
+    help=f"Look again and again until the run has ended; {_EVERY:g} seconds apart by default.",
+)
+def status(*, output: Path, prices: Path | None, as_json: bool, watch: float | None) -> None:
+    table = price_table(prices)
+
+    def look() -> tuple[bool, list[str]]:
+        return _look(output, table, as_json=as_json)
+
+    if watch is None:
+        for line in look()[1]:
+            click.echo(line)
+        return
+    from pipeline.cli.watching import is_screen, watched  # noqa: PLC0415
+
+    in_place = not as_json and is_screen()
+    watched(look, watch, in_place=in_place, between="" if as_json else "\n")
+
+
+def _look(output: Path, table: "PriceTable", *, as_json: bool) -> tuple[bool, list[str]]:
+    """Whether the run goes on, and what to tell of it."""
     from pipeline.bystander import is_running  # noqa: PLC0415
     from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
@@ -41,16 +89,15 @@ def status(*, output: Path, prices: Path | None, as_json: bool) -> None:
     from pipeline.standing import as_json as in_json  # noqa: PLC0415
     from pipeline.standing import sentences  # noqa: PLC0415
 
-    paths, now, table = Paths(output), Clock().now(), price_table(prices)
+    paths, now = Paths(output), Clock().now()
     running = is_running(output)
     standing = looked_at(
         paths.checkpoint, lambda seen: standing_of(paths, seen, table, now, running=running)
     )
     if as_json:
-        click.echo(encode(in_json(standing, now, table, stamp)).decode())
-        return
-    for sentence in sentences(str(output), standing, now, table, local_day_and_time):
-        click.echo(clean(sentence))
+        return running, [encode(in_json(standing, now, table, stamp)).decode()]
+    told = sentences(str(output), standing, now, table, local_day_and_time)
+    return running, [clean(sentence) for sentence in told]
 
 
 def standing_of(
