@@ -20,6 +20,7 @@ _VERSION = 1
 _Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Money = Annotated[str, msgspec.Meta(pattern=r"^\d{1,12}(\.\d{1,6})?$")]
+_Rates = Annotated[tuple[str, ...], msgspec.Meta(max_length=50)]
 _Most = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
@@ -33,9 +34,9 @@ class Change(Struct, frozen=True, omit_defaults=True):
     `auto`: more than `rates` is tried now and then.
     """
 
-    rates: tuple[str, ...] | None = None
+    rates: _Rates | None = None
     auto: bool = False
-    poll_rates: tuple[str, ...] | None = None
+    poll_rates: _Rates | None = None
     budget: _Money | None = None
     finish_by: _Moment | None = None
     max_in_flight: _Most | None = None

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from pipeline import control_file, steering
+from pipeline import control_file, prospect, steering
 from pipeline.board import Counts
 from pipeline.carrier import Reply
-from pipeline.clock import Clock
+from pipeline.clock import Clock, local_day_and_time, stamp
 from pipeline.control import Change, Control
 from pipeline.emulator.model import Config, Service
 from pipeline.paths import Paths
-from pipeline.prospect import Eta
+from pipeline.prospect import Eta, words
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.run import Outcome
@@ -368,3 +368,36 @@ def test_runs_that_share_go_on_sharing_when_one_gives_its_rates_up_and_takes_oth
         assert min(halves) >= 80
     assert within(posts["a"], 90, 110) <= 40
     assert within(posts["b"], 90, 110) >= 140
+
+
+class Watching(Hand):
+    """The same, that keeps what it is shown."""
+
+    interval = 5.0
+
+    def __init__(self, output: Path, deeds: Sequence[Deed]) -> None:
+        super().__init__(output, deeds)
+        self.etas: list[Eta | None] = []
+
+    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
+        super().show(counts, eta, spent)
+        self.etas.append(eta)
+
+
+def test_while_it_is_paused_a_watching_person_is_told_since_when_and_how_to_go_on(
+    folder: Path,
+) -> None:
+    prompts, output = rows(folder, 200), folder / "results.jsonl"
+    view = Watching(output, [Deed(10, paused=True), Deed(100)])
+    settings = Settings(RECIPE, rates=(Rate(5, 1.0),))
+    outcome, _ = simulate(*(prompts, output, settings, Service(FREE)), steered=True, view=view)
+    assert outcome.exit_code == 0
+    paused = [eta for eta in view.etas if eta is not None and eta.pause is not None]
+    assert 16 <= len(paused) <= 19
+    since = local_day_and_time(EVENING).partition(" ")[2]
+    assert {words(eta, local_day_and_time) for eta in paused} == {
+        f"paused since {since}, to go on: yagpt-batch unpause {output}"
+    }
+    assert prospect.as_json(paused[-1], stamp)["bound_by"] == "paused"
+    assert view.etas[-2] is not None
+    assert view.etas[-2].pause is None
