@@ -212,7 +212,7 @@ def _operations(operations: Operations, now: float, local: Told) -> Iterator[str
     row = "" if oldest.own_id is None else f" ({oldest.own_id})"
     normal = " It may queue for 24 hours and more." if age > _LONG else ""
     yield (
-        f"The oldest operation is {_duration(age)} old: line {oldest.line:,}{row}, "
+        f"The oldest operation is {prospect.duration(age)} old: line {oldest.line:,}{row}, "
         f"{oldest.operation_id}, accepted {local(oldest.accepted_at)}.{normal}"
     )
     if operations.expires_next is not None:
@@ -255,13 +255,3 @@ def _money(totals: Totals, prices: PriceTable) -> str:
         f"cost so far {cost['amount'] or 'unknown'} {cost['currency']} "
         f"(prices of {cost['prices']})"
     )
-
-
-def _duration(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    if minutes < 1:
-        return f"{int(seconds)} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
