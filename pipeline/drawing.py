@@ -15,9 +15,11 @@ from pipeline.speech import Speech
 
 _COLUMNS, _ROWS = 80, 24
 _SHORTEST_BAR = 4
-WIPE = "\r \x1b[J\r"
+WIPE = "\r\x1b[2K \x1b[J\r"
 """Removes the panel. The blank is for terminals that keep a screen which is wiped from its very
-first place in their history."""
+first place in their history; the first line goes by itself, or what is folded leaves a rest."""
+# A terminal may be narrower by now than it says: what it folded could not be counted.
+_CUT, _FOLD = "\x1b[?7l", "\x1b[?7h"
 
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Drawing(_Bar):
             self._picture = self._lines(self._scene, columns - 1)[: max(rows - 1, 1)]
         lines = self._picture
         back = "" if self._is_last else f"\x1b[{len(lines) - 1}A\r" if len(lines) > 1 else "\r"
-        self.fp.write(WIPE + "\n".join(lines) + back)
+        self.fp.write(WIPE + _CUT + "\n".join(lines) + _FOLD + back)
 
     def clear(self, nolock: bool = False) -> None:  # noqa: ARG002 - tqdm's own
         """Make room for what is said; it calls this with the lock in hand."""

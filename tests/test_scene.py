@@ -222,6 +222,18 @@ def test_after_a_resize_the_next_picture_fits(terminal: _Terminal) -> None:
     assert "oldest operation 2 h 14 min" in screen.text
 
 
+def test_a_terminal_that_is_narrower_already_than_it_says_keeps_no_rest(
+    terminal: _Terminal,
+) -> None:
+    panel = Panel()
+    panel.show(NIGHT)
+    terminal.size = os.terminal_size((40, 24))
+    panel.show(NIGHT)
+    panel.close()
+    lines = Screen(40, folds=True).feed(terminal.getvalue()).text.rstrip().splitlines()
+    assert [len(lines[0]), lines[1:]] == [39, laid_out(NIGHT.told(local_day_and_time), 39)]
+
+
 def test_what_is_said_stands_above_the_panel_whole(terminal: _Terminal) -> None:
     panel = Panel()
     panel.show(NIGHT)
