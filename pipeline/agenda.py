@@ -98,6 +98,11 @@ class Agenda:
         oldest = min(self._oldest_later, min(fronts, default=math.inf))
         return None if oldest == math.inf else oldest
 
+    def _heed_gone(self, asking: Asking) -> None:
+        """One has left `_later`; it may have been its oldest."""
+        if self._oldest_later is not None and asking.born_at <= self._oldest_later:
+            self._oldest_later = None
+
     def flights(self, now: float, at_most: int) -> list[Flight]:
         """All that wait, told by a sample of about so many of them, spread over all queues."""
         queues = [queue for share in self._shares.values() for queue in share.queues.values()]
@@ -152,7 +157,7 @@ class Agenda:
     def _move_due(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:
             _, line, asking = heapq.heappop(self._later)
-            self._oldest_later = None
+            self._heed_gone(asking)
             heapq.heappush(self._due, (asking.born_at, line, asking))
 
     def _choice(self, now: float) -> _Queue | None:
@@ -191,7 +196,7 @@ class Agenda:
         self._found = None
         self._count -= 1
         if queue is self._later:
-            self._oldest_later = None
+            self._heed_gone(asking)
         if not queue and queue is not self._due and queue is not self._later:
             del self._share(asking.model).queues[_bin(asking)]
         return asking

@@ -61,9 +61,10 @@ class Drawing(_Bar):
             columns, rows = self._size = size
             # The last column stays free: some terminals go to the next line once it is filled.
             self._picture = self._lines(self._scene, columns - 1)[: max(rows - 1, 1)]
-        lines = self._picture
-        back = "" if self._is_last else f"\x1b[{len(lines) - 1}A\r" if len(lines) > 1 else "\r"
-        self.fp.write(WIPE + _CUT + "\n".join(lines) + _FOLD + back)
+        below = len(self._picture) - 1
+        up = f"\x1b[{below}A\r" if below else "\r"
+        picture = _CUT + "\n".join(self._picture) + _FOLD
+        self.fp.write(WIPE + picture + ("" if self._is_last else up))
 
     def clear(self, nolock: bool = False) -> None:  # noqa: ARG002 - tqdm's own
         """Make room for what is said; it calls this with the lock in hand."""

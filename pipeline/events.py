@@ -8,6 +8,7 @@ The vocabulary of sentences: → sent, ← accepted, ✓ written, ↻ back in li
 """
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from pipeline.outcomes import Problem
 from pipeline.quota import Lesson
@@ -23,11 +24,15 @@ class Event(Struct, frozen=True):
     name: str
     words: str
     fields: tuple[str, ...]
+    _all: str = ""
+
+    def __post_init__(self) -> None:
+        places = self.words.count("%")
+        force_setattr(self, "_all", self.words + "%.0s" * (len(self.fields) - places))
 
     def __str__(self) -> str:
         """What `logging` puts all fields into: a field without a place takes no room."""
-        places = self.words.count("%") - 2 * self.words.count("%%")
-        return self.words + "%.0s" * (len(self.fields) - places)
+        return self._all
 
 
 BEGUN = Event("begun", "the run of %s begins", ("output", "model", "version"))

@@ -5,6 +5,7 @@ What they are, `events` lists.
 
 import logging
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline import codec
@@ -28,6 +29,8 @@ def set_up(verbose: int, log_file: Path | None) -> None:
     """
     logger = logging.getLogger("yagpt-batch")
     logger.propagate = False
+    # A third of what an event takes, for what no line tells.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     screen = _Screen(_LEVELS.get(verbose, logging.DEBUG))
     logger.handlers = [screen]
     if log_file is not None:
@@ -63,7 +66,7 @@ class _JsonLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         event = record.msg
         line: dict[str, Json] = {
-            "at": stamp(record.created),
+            "at": _at(int(record.created)),
             "level": record.levelname.lower(),
             "event": event.name if isinstance(event, Event) else _OTHER,
             "message": record.getMessage(),
@@ -73,6 +76,12 @@ class _JsonLine(logging.Formatter):
                 if not name.startswith("_"):
                     line[name] = _value(value)
         return codec.encode(line).decode()
+
+
+@lru_cache(maxsize=1)
+def _at(second: int) -> str:
+    """Many events are of the same one."""
+    return stamp(second)
 
 
 def _value(value: object) -> Json:

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.board import Counts
+from pipeline.cli.watched import watched
 from pipeline.clock import Clock
 from pipeline.emulator.model import Config
+from pipeline.errors import Exit
 from pipeline.gauges import PREFIX, Told, families, text_of
 from pipeline.metrics import Metrics
 from pipeline.prospect import Eta
@@ -178,3 +180,15 @@ def test_a_run_that_can_t_begin_says_so_too(tmp_path: Path) -> None:
     series = _read(shell.path("run.prom").read_text())
     assert [value for (name, _), value in series.items() if name == "exit_code"] == [done.code]
     assert done.code > 0
+
+
+@pytest.mark.parametrize(("code", "is_told"), [(Exit.BUSY, False), (Exit.OK, True)])
+def test_a_process_that_is_turned_away_says_nothing_of_the_run(
+    tmp_path: Path,
+    code: Exit,
+    is_told: bool,
+) -> None:
+    path = tmp_path / "run.prom"
+    with watched(tmp_path / "out.jsonl", "lite", path, Clock()) as end:
+        end.exit_code = code
+    assert path.exists() == is_told

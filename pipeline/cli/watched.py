@@ -34,5 +34,6 @@ def watched(output: Path, model: str, metrics_file: Path | None, clock: Clock) -
         yield end
     finally:
         _log.info(ENDED, told.output, end.exit_code)
-        if end.metrics is not None:
+        # Another process has this run, and perhaps this file.
+        if end.metrics is not None and end.exit_code != Exit.BUSY:
             end.metrics.end(end.exit_code)
