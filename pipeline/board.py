@@ -54,7 +54,10 @@ class Ending:
 
 @dataclass(slots=True)
 class Counts:
-    """Rows by where they stand, now. `total` is None while the input has not been counted."""
+    """Rows by where they stand, now. `total` is None while the input has not been counted.
+
+    `open` are those without a line; `twins` of them have another row sent for them.
+    """
 
     total: int | None = None
     ok: int = 0
@@ -64,6 +67,7 @@ class Counts:
     posting: int = 0
     running: int = 0
     doubts: int = 0
+    twins: int = 0
 
     @property
     def finished(self) -> int:

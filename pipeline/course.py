@@ -5,7 +5,7 @@ Rows that another process left behind take the same way as rows that move now.
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import assert_never
@@ -29,6 +29,7 @@ from pipeline.item import (
     Poll,
     Settle,
     State,
+    Stay,
     Submit,
     after,
     next_step,
@@ -64,6 +65,7 @@ def nothing() -> None:
 class Course:
     """What the lanes share. `on_change` hears of everything that may let a POST through.
 
+    `on_end` of each row that was sent and is over, where anybody wants to know.
     `has_own_forms`: the checkpoint knows that some rows have.
     """
 
@@ -78,6 +80,7 @@ class Course:
     agenda: Agenda = field(default_factory=Agenda)
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing
+    on_end: Callable[[int], None] | None = None
     has_own_forms: bool = False
 
     def against(self, row: Row, now: float) -> RunError | None:
@@ -115,7 +118,7 @@ class Course:
     @property
     def are_last(self) -> bool:
         """Whether only the last operations of the run are left: nobody else needs the polls."""
-        return self.intake.exhausted and self.counts.open <= _LAST
+        return self.intake.exhausted and self.counts.open - self.counts.twins <= _LAST
 
     async def advance(
         self,
@@ -151,6 +154,8 @@ class Course:
                 self.agenda.put(Asking(line, running, model, form=form), poll_at)
                 self.counts.running += 1
                 self.poll_bell.ring()
+            case Stay():
+                self.counts.twins += 1
             case Settle() | GiveUp():
                 return False
             case step:
@@ -195,7 +200,19 @@ class Course:
                 self.counts.ok += 1
                 _log.info("✓ line %d written", end.line)
         self.counts.open -= 1
+        if self.on_end is not None:
+            self.on_end(end.line)
         self.on_change()
+        self.end_if_complete()
+
+    async def finish_twins(self, ends: Sequence[End]) -> None:
+        """Write the lines of rows that have another's answer."""
+        await self.recorder.write(*ends)
+        self.counts.ok += len(ends)
+        self.counts.twins -= len(ends)
+        self.counts.open -= len(ends)
+        for end in ends:
+            _log.info("✓ line %d written, as another", end.line)
         self.end_if_complete()
 
     def end_if_complete(self) -> None:
