@@ -15,6 +15,7 @@ import pytest
 from pipeline import preflight
 from pipeline.audit import audit
 from pipeline.carrier import NoAnswerError, Reply
+from pipeline.chronicle import Chronicle
 from pipeline.cli.pricing import price_table
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Config, Service
@@ -23,6 +24,7 @@ from pipeline.facts import Ask, Cursor, Finish, Instead
 from pipeline.item import Policy, Twin
 from pipeline.paths import Paths
 from pipeline.preflight import foretold, look
+from pipeline.receipts import receipt
 from pipeline.retrial import Choice
 from pipeline.retry import Retry
 from pipeline.rows import Recipe
@@ -119,6 +121,17 @@ def test_a_twins_line_is_its_own_but_for_the_answer(folder: Path) -> None:
     assert [two[name] for name in ("usage", "operation_id", "created_at")] == [None] * 3
     assert (two["text"], two["response"]) == (one["text"], one["response"])
     assert one["usage"]["total_tokens"] > 0
+
+
+@pytest.mark.promise("P15")
+def test_a_report_times_the_rows_that_were_sent_alone(folder: Path) -> None:
+    rows, model = many(folder, 30, 3), service()
+    carried(rows, model)
+    chronicle = Chronicle(price_table(None))
+    bill = receipt(folder / "results.jsonl", chronicle.see).bill
+    assert sum(part.tally.sums.rows for part in bill.parts) == 30
+    assert sum(part.tally.sums.unknown for part in bill.parts) == 0
+    assert (chronicle.untimed, chronicle.latency.total) == (0, 3)
 
 
 # The row that is sent has no answer.
@@ -276,7 +289,7 @@ def test_twins_of_a_row_that_is_over_are_answered_at_the_next_start(
         patch.setattr(TwinLane, "_settle", dies)
         code, end = carried(rows, model)
     assert code == 74
-    assert carried(rows, model, start=end + 1)[0] == 0
+    assert carried(rows, model, start=end + 1, stop_after=600)[0] == 0
     assert len(judged(rows, model).results) == 40
     assert len(model.ledger.submits) == 2
 

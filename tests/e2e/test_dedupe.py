@@ -1,5 +1,6 @@
 """`run --dedupe` as its users call it: who is sent, what is shown, and kills on the way."""
 
+import csv
 import json
 
 import pytest
@@ -38,6 +39,10 @@ def test_500_rows_of_50_prompts_are_50_submits_and_500_lines(
     exported = whole_lines(shell.path("all.jsonl"))
     assert [line["line"] for line in exported] == list(range(1, 501))
     assert exported[60]["same_as"] == {"line": 11, "id": "line-11"}
+    assert shell.call("export", output, "-o", shell.path("all.csv")).code == 0
+    with shell.path("all.csv").open(encoding="utf-8-sig", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [table[n]["same_as"] for n in (10, 60)] == ["", "11"]
 
 
 @pytest.mark.promise("P8")
