@@ -9,76 +9,23 @@ While a run goes on its files only grow, so what the checkpoint knew at its inst
 leisure. What stands behind that is judged only while no process writes it.
 """
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import agreement, matching, reading
 from pipeline.agreement import Census, Counted
 from pipeline.bystander import is_running, signature_of
-from pipeline.errors import BadData, StorageFailed
-from pipeline.evidence import OUTCOMES, Stood, Ways
-from pipeline.facts import Cursor, Span
+from pipeline.case import Case, File, Report, lines_of, opened, source_of
+from pipeline.errors import BadData
+from pipeline.evidence import OUTCOMES, Stood
+from pipeline.facts import Span
 from pipeline.matching import Key, Matching, number_of
 from pipeline.output import seal
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable
-from pipeline.recovery import found_input
 from pipeline.snapshot import Snapshot, looked_at
-from pipeline.source import Source
-from pipeline.swap import standing
 from pipeline.tail import Finding, LastLine, Remark, of_tail, of_totals
-from pipeline.totals import Sums, Totals
-
-_LISTED = 100
-
-
-@dataclass(slots=True)
-class Report:
-    """What was found: the first findings, how many more there are, and rows by where they stand.
-
-    `in_input` and `not_begun` are None where the input was not read.
-    """
-
-    findings: list[str] = field(default_factory=list)
-    more: int = 0
-    remarks: list[str] = field(default_factory=list)
-    outcomes: dict[str, int] = field(default_factory=dict)
-    pending: int = 0
-    in_input: int | None = None
-    not_begun: int | None = None
-
-    @property
-    def agrees(self) -> bool:
-        return not self.findings
-
-    def find(self, findings: Iterable[str]) -> bool:
-        """Take all that is found, and whatever keeps a stream from being read on."""
-        before = self.count
-        try:
-            for finding in findings:
-                self._take(finding)
-        except (BadData, StorageFailed) as error:
-            self._take(error.told)
-        return self.count == before
-
-    @property
-    def count(self) -> int:
-        return len(self.findings) + self.more
-
-    def _take(self, finding: str) -> None:
-        if len(self.findings) < _LISTED:
-            self.findings.append(finding)
-        else:
-            self.more += 1
-
-    def add(self, other: "Report") -> None:
-        """Take what another one found."""
-        self.find(other.findings)
-        self.more += other.more
-        self.remarks += other.remarks
+from pipeline.totals import Sums
 
 
 def audit(
@@ -95,7 +42,7 @@ def audit(
 
     def see(snapshot: Snapshot) -> tuple[Report, int]:
         try:
-            case = _Case.of(paths, snapshot, prices, given_input, running=running)
+            case = Case.of(paths, snapshot, prices, given_input, running=running)
             report = _look(case) if quick else _prove(case)
             if snapshot.is_swapping():
                 report.remarks.append(_swapping(paths))
@@ -118,77 +65,10 @@ def _swapping(paths: Paths) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """The output or the errors file, as far as the checkpoint knows it."""
-
-    name: str
-    path: Path
-    outcomes: tuple[str, ...]
-    committed: int
-    lines: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """What is looked at, and what the checkpoint says of the run as a whole."""
-
-    paths: Paths
-    snapshot: Snapshot
-    prices: PriceTable
-    inputs: tuple[Path, ...]
-    running: bool
-    ways: Ways
-    cursor: Cursor
-    expected: int | None
-    totals: Totals
-
-    @classmethod
-    def of(
-        cls,
-        paths: Paths,
-        snapshot: Snapshot,
-        prices: PriceTable,
-        given_input: Path | None,
-        *,
-        running: bool,
-    ) -> "_Case":
-        noted = snapshot.input_paths(paths.output)
-        inputs = tuple(noted) if given_input is None else (given_input,)
-        ways, cursor = Ways.of(snapshot.settings()), snapshot.cursor()
-        totals = snapshot.totals(ways.recipe.model)
-        expected = snapshot.expected()
-        return cls(paths, snapshot, prices, inputs, running, ways, cursor, expected, totals)
-
-    @property
-    def name(self) -> str:
-        return str(self.paths.checkpoint)
-
-    @property
-    def _errors(self) -> Path:
-        """Where the errors file stands, of a retry that may not have come to its end."""
-        errors = self.paths.errors
-        is_swapping = self.snapshot.is_swapping()
-        return standing(errors, self.paths.rewritten) if is_swapping else errors
-
-    def files(self) -> list[_File]:
-        known = [
-            ("output", self.paths.output, ("ok",)),
-            ("errors", self._errors, ("failed", "held")),
-        ]
-        return [
-            _File(
-                *(name, path, outcomes, self.snapshot.signature(name).size),
-                sum(map(self.totals.rows, outcomes)),
-            )
-            for name, path, outcomes in known
-        ]
-
-
 # The whole proof.
 
 
-def _prove(case: _Case) -> Report:
+def _prove(case: Case) -> Report:
     report, snapshot, counted = Report(), case.snapshot, Counted()
     if not report.find(f"{case.name}: {said}" for said in snapshot.damages()):
         return report
@@ -206,9 +86,9 @@ def _prove(case: _Case) -> Report:
     return report
 
 
-def _prove_input(case: _Case, report: Report) -> None:
+def _prove_input(case: Case, report: Report) -> None:
     census = Census()
-    with _source(case, report) as source:
+    with source_of(case, report) as source:
         if source is None:
             return
         rows = case.snapshot.rows()
@@ -230,25 +110,12 @@ def _prove_input(case: _Case, report: Report) -> None:
     report.in_input, report.not_begun = census.rows, census.not_begun
 
 
-@contextmanager
-def _source(case: _Case, report: Report) -> Iterator[Source | None]:
-    """The input, where it is; that it is nowhere is a finding."""
-    try:
-        source = Source(found_input(case.inputs))
-    except BadData as error:
-        report.find([error.told])
-        yield None
-        return
-    with closing(source):
-        yield source
-
-
-def _prove_files(case: _Case, report: Report) -> None:
+def _prove_files(case: Case, report: Report) -> None:
     sums: dict[Key, Sums] = {}
     agree = True
     for file in case.files():
-        with _opened(file, report) as fd:
-            lines = iter(()) if fd is None else _lines(fd, 0, file.committed)
+        with opened(file, report) as fd:
+            lines = iter(()) if fd is None else lines_of(fd, 0, file.committed)
             rows = case.snapshot.finished(file.outcomes)
             match = Matching(str(file.path), file.outcomes, case.snapshot.row, case.ways)
             agree &= report.find(match.findings(lines, rows, file.committed))
@@ -261,35 +128,7 @@ def _prove_files(case: _Case, report: Report) -> None:
         report.remarks.append("Sums and totals were not compared: first the lines must agree.")
 
 
-@contextmanager
-def _opened(file: _File, report: Report) -> Iterator[int | None]:
-    """The file, None where it is not there; that it is shorter than it was is a finding."""
-    try:
-        fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        if file.committed:
-            report.find([f"{file.path} is gone: this run wrote {file.committed:,} bytes."])
-        yield None
-        return
-    except OSError as error:
-        raise StorageFailed(f"can't read {file.path}: {error.strerror}.") from None
-    try:
-        size = os.fstat(fd).st_size
-        if size < file.committed:
-            wrote = f"this run wrote {file.committed:,}"
-            report.find([f"{file.path} was cut: it has {size:,} bytes, {wrote}."])
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _lines(fd: int, start: int, end: int | None, number: int = 1) -> Iterator[Stood]:
-    lines = reading.lines_between(fd, start, end)
-    for n, (offset, line, whole) in enumerate(lines, start=number):
-        yield Stood(n, Span(offset, len(line), seal(line)), line, whole)
-
-
-def _judge_tails(case: _Case, report: Report) -> None:
+def _judge_tails(case: Case, report: Report) -> None:
     """Judge what stands behind the committed parts, but not while it is being written."""
     behind, files = Report(), case.files()
     before = [signature_of(file.path) for file in files]
@@ -303,15 +142,15 @@ def _judge_tails(case: _Case, report: Report) -> None:
         report.add(behind)
 
 
-def _signatures(files: Iterable[_File]) -> list[object]:
+def _signatures(files: Iterable[File]) -> list[object]:
     return [signature_of(file.path) for file in files]
 
 
-def _tail(case: _Case, file: _File, taken: set[int], report: Report) -> Iterator[str]:
-    with _opened(file, Report()) as fd:
+def _tail(case: Case, file: File, taken: set[int], report: Report) -> Iterator[str]:
+    with opened(file, Report()) as fd:
         if fd is None:
             return
-        lines = _lines(fd, file.committed, None, file.lines + 1)
+        lines = lines_of(fd, file.committed, None, file.lines + 1)
         is_output = file.name == "output"
         for told in of_tail(
             str(file.path), lines, case.snapshot.row, case.ways, taken, totals=is_output
@@ -331,7 +170,7 @@ def _tail(case: _Case, file: _File, taken: set[int], report: Report) -> Iterator
 # What tells at little cost.
 
 
-def _look(case: _Case) -> Report:
+def _look(case: Case) -> Report:
     report, snapshot, pending = Report(), case.snapshot, Counted()
     report.find(agreement.of_rows(case.name, snapshot.with_doubts(pending=True), pending))
     report.find(agreement.of_doubted(case.name, snapshot.doubted()))
@@ -349,8 +188,8 @@ def _look(case: _Case) -> Report:
     return report
 
 
-def _look_at_input(case: _Case, report: Report) -> None:
-    with _source(case, report) as source:
+def _look_at_input(case: Case, report: Report) -> None:
+    with source_of(case, report) as source:
         last = case.snapshot.last_row()
         if source is None or last is None:
             return
@@ -367,8 +206,8 @@ def _other_time(path: Path) -> str:
     return f"{path} has another length or time than this run knows; the full audit reads it."
 
 
-def _look_at_file(case: _Case, file: _File, report: Report) -> None:
-    with _opened(file, report) as fd:
+def _look_at_file(case: Case, file: File, report: Report) -> None:
+    with opened(file, report) as fd:
         if fd is None:
             return
         if file.committed:
@@ -381,7 +220,7 @@ def _look_at_file(case: _Case, file: _File, report: Report) -> None:
             report.remarks.append(_other_time(file.path))
 
 
-def _last_line(fd: int, file: _File) -> Stood:
+def _last_line(fd: int, file: File) -> Stood:
     """The last line of the committed part."""
     offset, line = reading.line_before(fd, file.committed)
     return Stood(file.lines, Span(offset, len(line), seal(line)), line, whole=True)

@@ -15,6 +15,9 @@ A row's failure is data (`records.Failure`) and never stands here.
 
 from enum import IntEnum
 
+RESTORE = "Restore what was there, or start afresh with --fresh (old files are moved aside)."
+"""What to do about files that are not what they were."""
+
 
 class Exit(IntEnum):
     """The exit codes that scripts rely on; a signal's is 128 plus its number."""

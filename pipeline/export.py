@@ -22,8 +22,8 @@ from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Recorded, Ways
 from pipeline.output import seal
 from pipeline.paths import Paths
-from pipeline.recovery import found_input
 from pipeline.rows import fields_of
+from pipeline.same_input import found_input
 from pipeline.sheets import Opener
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.source import Source

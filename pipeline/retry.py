@@ -18,9 +18,11 @@ from pipeline.evidence import Stood
 from pipeline.facts import Span
 from pipeline.matching import number_of
 from pipeline.output import Lines, seal
-from pipeline.recovery import Files, check_input, check_lines
+from pipeline.recovery import Files
+from pipeline.repair import check_lines
 from pipeline.retrial import Choice, Failed, Reopening, Revision, told
 from pipeline.rows import Recipe
+from pipeline.same_input import check_input
 from pipeline.source import Source
 
 _WRITTEN_TOGETHER = 1000

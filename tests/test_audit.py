@@ -12,7 +12,8 @@ import pytest
 
 from pipeline import item
 from pipeline.agreement import Counted, of_doubts, of_rows
-from pipeline.audit import Report, audit
+from pipeline.audit import audit
+from pipeline.case import Report
 from pipeline.codec import Json, decode, encode
 from pipeline.entry import Entry
 from pipeline.evidence import Doubted, Kept, Recorded

@@ -21,7 +21,8 @@ from pipeline.output import Lines
 from pipeline.paths import Paths
 from pipeline.rates import Rate
 from pipeline.records import result_line
-from pipeline.recovery import Files, check_lines
+from pipeline.recovery import Files
+from pipeline.repair import check_lines
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from pipeline.template import Template

@@ -20,9 +20,10 @@ import pytest
 
 from pipeline import audit as audits
 from pipeline import output
-from pipeline.audit import Report, audit
+from pipeline.audit import audit
 from pipeline.board import Outcome
 from pipeline.carrier import NoAnswerError, Reply
+from pipeline.case import Report
 from pipeline.cli.retry import retry
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Config, Service

@@ -12,7 +12,7 @@ from pipeline.errors import Exit
 from pipeline.wording import so_many
 
 if TYPE_CHECKING:
-    from pipeline.audit import Report
+    from pipeline.case import Report
 
 _EXAMPLES = """Prove that the input, the checkpoint, OUTPUT, its errors file and the totals agree.
 

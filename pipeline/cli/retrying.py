@@ -20,9 +20,9 @@ from pipeline.codec import Json, encode
 from pipeline.errors import Busy, Exit
 from pipeline.paths import Paths
 from pipeline.reading import whole_lines
-from pipeline.recovery import found_input
 from pipeline.retrial import Choice, Failed, told
 from pipeline.retry import Retry
+from pipeline.same_input import found_input
 from pipeline.signals import Signals
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.speech import say
