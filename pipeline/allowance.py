@@ -55,6 +55,7 @@ class Allowance:
         self._path = path
         self._clock = clock
         self._rates = dict(rates)
+        self._kinds = set(rates)
         self._others: set[int] = set()
         self._seen = -1
         self._wanted: dict[Kind, int] = {}
@@ -96,6 +97,16 @@ class Allowance:
             self._rates = dict(rates)
             # What others do is looked at anew, too.
             self._seen = -1
+
+    def drop(self, kind: Kind, told: Statement, still_open: int, ended_by: float) -> None:
+        """Share calls of this kind no more. Those under way count as ended in so many seconds."""
+        register = self._register
+        with self._failures(), register.turn() as now:
+            self._tell_ends(kind, told, now)
+            register.add_ends(kind, {now + ended_by: still_open}, now)
+            register.remove(self._presence.slot, kind)
+        self._kinds.discard(kind)
+        self._wanted.pop(kind, None)
 
     def exchange(self, said: Mapping[Kind, Statement]) -> dict[Kind, tuple[float, ...]]:
         """Tell what became of places held, and take more: each is good from its moment on.
@@ -146,6 +157,9 @@ class Allowance:
         register, slot = self._register, self._presence.slot
         sharers = register.sharers(kind)
         before = sharers.get(slot)
+        if before is None and kind not in self._kinds:
+            self._kinds.add(kind)
+            before = Sharer(())
         if before is None:
             raise ValueError("it has forgotten this run")
         if before.rates != self._rates[kind]:

@@ -34,6 +34,7 @@ from pipeline.item import (
     next_step,
 )
 from pipeline.polling import Asking
+from pipeline.prospect import Pause
 from pipeline.recorder import Recorder
 from pipeline.records import Failure
 from pipeline.rows import Row
@@ -64,6 +65,7 @@ def nothing() -> None:
 class Course:
     """What the lanes share. `on_change` hears of everything that may let a POST through.
 
+    `max_in_flight`: how many operations may be at once. In a `pause` no row is submitted.
     `has_own_forms`: the checkpoint knows that some rows have.
     """
 
@@ -75,6 +77,8 @@ class Course:
     counts: Counts
     spending: Spending
     deadline: Deadline | None = None
+    max_in_flight: int | None = None
+    pause: Pause | None = None
     agenda: Agenda = field(default_factory=Agenda)
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing

@@ -159,6 +159,8 @@ class Finish(Struct, frozen=True):
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
 COSTS, COUNTED, RATES = "costs", "counted", "rates"
+IN_FORCE = "in force"
+"""What the process goes by that has the run, or had it last: see control.InForce."""
 FORMS = "forms"
 """Noted once a row is announced that says itself of what form its answer must be."""
 OUTAGES = {

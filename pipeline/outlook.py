@@ -12,7 +12,7 @@ from pipeline.eta import SAMPLES, Situation, estimate, hindrance
 from pipeline.facts import COSTS, ETA, Note
 from pipeline.hosts import Hosts
 from pipeline.pace import Pace
-from pipeline.prospect import BUDGET, FINISH_BY, IN_FLIGHT, Eta, words
+from pipeline.prospect import BUDGET, FINISH_BY, IN_FLIGHT, PAUSED, Eta, words
 from pipeline.settings import Settings
 from pipeline.spending import Spent
 
@@ -40,10 +40,13 @@ class Outlook:
     def eta(self) -> Eta | None:
         """When the run ends, as seen now; None while it is not known how many rows there are."""
         left = self._to_submit()
+        now, agenda, pause = self.course.clock.now(), self.course.agenda, self.course.pause
+        if left is not None:
+            self._look(now, left)
+        if pause is not None:
+            return Eta(now, self.course.counts.running, PAUSED, pause=pause)
         if left is None:
             return None
-        now, agenda = self.course.clock.now(), self.course.agenda
-        self._look(now, left)
         left, limited_by = self._within_limits(left)
         flights = agenda.flights(now, SAMPLES)
         running = self.course.counts.running + self.course.counts.posting
@@ -107,7 +110,7 @@ class Outlook:
     def _look(self, now: float, left: int) -> None:
         """Take note of how fast it goes where the windows don't hold it up."""
         counts, settings = self.course.counts, self.settings
-        most, in_flight = settings.max_in_flight, counts.running + counts.posting
+        most, in_flight = self.course.max_in_flight, counts.running + counts.posting
         closed = [w for w in self.submits.windows if w.place_at(0, now) > now]
         by = hindrance(
             throttled=self.submits.gate_opens_at(now) > now,
@@ -116,7 +119,8 @@ class Outlook:
             beside_others=not closed and self.submits.is_beside_others(now),
             shared=not closed and self.submits.purse is not None,
         )
-        is_free = left > 0 and not self._is_away(left) and self._is_open(now)
+        is_held = self.course.pause is not None or self._is_away(left)
+        is_free = left > 0 and not is_held and self._is_open(now)
         submitted = (counts.total or 0) - left
         self._tempo.look(now, submitted, by, is_free=is_free, is_steady=by == IN_FLIGHT)
 
@@ -133,6 +137,10 @@ class Outlook:
             waits and not self.hosts.polls.is_up
         )
 
+    def forget_tempo(self) -> None:
+        """How fast it went so far tells nothing any more."""
+        self._tempo = Tempo()
+
     async def watch(self) -> None:
         """Note in the checkpoint what is seen, once a minute at most; for ever."""
         told = ""
@@ -142,7 +150,8 @@ class Outlook:
             eta = self.eta()
             said = "" if eta is None else words(eta, local_day_and_time)
             if said != told:
-                value = encode(asdict(eta)).decode() if eta is not None and said else None
+                is_known = eta is not None and eta.pause is None and said
+                value = encode(asdict(eta)).decode() if eta is not None and is_known else None
                 self.course.recorder.post(Note(ETA, value))
                 told = said
             self.course.recorder.post(Note(COSTS, self.course.spending.learned()))

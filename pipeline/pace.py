@@ -1,15 +1,17 @@
 """How fast we may ask: all windows of one kind of call, and what the answers teach of them."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from pipeline import codec
 from pipeline.codec import Json
 from pipeline.gate import Gate, Throttle
 from pipeline.margin import Floor, held_for
+from pipeline.past import Past
 from pipeline.purse import AHEAD, Purse, Statement
 from pipeline.quota import SHORT, UNLIMITED, Finding, Lesson, Quota
 from pipeline.rates import LONGEST_WINDOW, Rate
+from pipeline.succession import Known, successor, window_of
 from pipeline.window import Window
 
 _NEVER = math.inf
@@ -35,6 +37,8 @@ class Pace:
         self._open = 0
         self._gate = Gate()
         self._floor = Floor()
+        self._past = Past()
+        self._filled: tuple[float, float] | None = None
         self._shared_until: dict[float, float] = {}
         self._answer_seconds = 0.0
         self._said: dict[tuple[float, Finding], float] = {}
@@ -45,6 +49,11 @@ class Pace:
     def rates(self) -> tuple[Rate, ...]:
         """What the windows hold now."""
         return tuple(window.rate for window in self._windows)
+
+    @property
+    def open(self) -> int:
+        """Calls under way."""
+        return self._open
 
     def opens_at(self, now: float) -> float:
         """When the next call may start; infinity while that depends on something else's end."""
@@ -76,6 +85,7 @@ class Pace:
         if took is not None:
             self._answer_seconds += _LATEST * (took - self._answer_seconds)
         end = self._floor.end_of(now, took)
+        self._past.end(end)
         for window in self._windows:
             window.end(end)
         if self.purse is not None:
@@ -154,11 +164,35 @@ class Pace:
         """A window without a limit yet, with what the longest one knows of calls."""
         longest = max(self._windows, key=lambda window: window.seconds, default=None)
         quota = Quota(None, UNLIMITED, seconds, UNLIMITED)
-        window = Window(Rate(UNLIMITED, seconds), quota)
-        window.restore(() if longest is None else longest.ended(now))
-        for _ in range(self._open):
-            window.begin()
-        return window
+        ended = () if longest is None else longest.ended(now)
+        return window_of(Rate(UNLIMITED, seconds), quota, ended, self._open)
+
+    # What the user changes while calls go on.
+
+    def change(
+        self,
+        rates: Iterable[Rate],
+        now: float,
+        *,
+        open_ended: bool = False,
+        earlier: Sequence[float] = (),
+    ) -> None:
+        """Go by other rates from now on; calls made so far take their places in all of them.
+
+        `earlier`: when calls of earlier processes ended, in order, as far back as the longest of
+        these rates goes; those of this process are known for a day. What the service named beside
+        the rates that were configured goes on to hold.
+        """
+        known, before = Known(self._past, self._open, earlier, self._filled), self._windows
+        self._windows = [
+            successor(before, rate, _quota(rate, open_ended=open_ended), known, now)
+            for rate in rates
+        ]
+        lengths = {window.seconds for window in self._windows}
+        of_service = (window for window in before if window.quota.configured is None)
+        self._windows += [window for window in of_service if window.seconds not in lengths]
+        kept = {window.seconds for window in self._windows}
+        self._shared_until = {s: at for s, at in self._shared_until.items() if s in kept}
 
     def _make_way(self, window: Window, now: float) -> None:
         """Where others use a long window too, no more calls at once than its rate needs.
@@ -197,9 +231,9 @@ class Pace:
 
     def fill(self, now: float, long_until: float) -> None:
         """Assume that an earlier process used everything up: just now, long windows by then."""
+        self._filled = now, min(long_until, now)
         for window in self._windows:
-            end = min(long_until, now) if window.seconds > SHORT else now
-            window.restore([end] * window.rate.limit)
+            window.restore([self._filled[window.seconds > SHORT]] * window.rate.limit)
 
     @property
     def has_long_windows(self) -> bool:

@@ -27,12 +27,19 @@ def paces(
     _go_on_learning(submits, QUOTAS["submits"], files, recorder, now, remember)
     _go_on_learning(polls, QUOTAS["polls"], files, recorder, now, None)
     _restore_submits(submits, files, recorder, now)
-    # What `auto` finds out is no limit that anybody set.
-    kept_to = None if settings.auto_rate else " ".join(map(str, settings.rates))
-    recorder.post(Note(RATES, kept_to))
+    recorder.post(noted_rates(settings.rates, is_auto=settings.auto_rate))
     if files.resumed:
         polls.fill(now, _polled_until(files, now))
+    if not polls.has_long_windows:
+        # Nobody notes it anew, and an old note would hide from a later process what is polled now.
+        recorder.post(Note(POLLED_UNTIL, None))
     return submits, polls
+
+
+def noted_rates(rates: tuple[Rate, ...], *, is_auto: bool) -> Note:
+    """The limits on submits, for whoever looks from outside."""
+    # What `auto` finds out is no limit that anybody set.
+    return Note(RATES, None if is_auto else " ".join(map(str, rates)))
 
 
 def _go_on_learning(

@@ -27,8 +27,13 @@ class Paths(Struct, frozen=True):
     def emulator(self) -> Path:
         return self.output.with_name(self.output.name + ".emulator")
 
+    @property
+    def control(self) -> Path:
+        """What other shells ask of the run; there only once something was asked."""
+        return self.output.with_name(self.output.name + ".control")
+
     def all(self) -> list[Path]:
         """The checkpoint first: without it the others are only files."""
         logs = [self.checkpoint.with_name(self.checkpoint.name + s) for s in ("-wal", "-shm")]
-        own = [self.output, self.errors, self.rewritten, self.emulator]
+        own = [self.output, self.errors, self.rewritten, self.emulator, self.control]
         return [self.checkpoint, *logs, *own]

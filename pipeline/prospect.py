@@ -1,8 +1,10 @@
 """The end in sight, as it is told: a moment or an interval, and what binds until then."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import Struct
 
 from pipeline.codec import Json
 from pipeline.rates import Rate
@@ -10,7 +12,7 @@ from pipeline.rates import Rate
 ANSWERS, IN_FLIGHT, CONCURRENCY = "answers", "max-in-flight", "concurrency"
 SERVICE, QUOTA, POLLS = "service", "quota", "polls"
 SHARE, OTHERS = "other runs", "others"
-BUDGET, FINISH_BY = "budget", "finish-by"
+BUDGET, FINISH_BY, PAUSED = "budget", "finish-by", "paused"
 
 _WORDS = {
     ANSWERS: "bound by how long answers take",
@@ -33,6 +35,13 @@ Told = Callable[[float], str]
 """A moment as text."""
 
 
+class Pause(Struct, frozen=True):
+    """Somebody paused the run at a moment; `go_on` is the command that ends that."""
+
+    since: float
+    go_on: str
+
+
 @dataclass(frozen=True, slots=True)
 class Eta:
     """When a run ends, as seen `at` a moment; moments in seconds since 1970, None if not known.
@@ -40,7 +49,7 @@ class Eta:
     `submitted`: when the last row is, if any is to be. `earliest`, `likely`, `latest`: when the
     last answer is in, with chances of 10, 50 and 90 %. `bound_by`: a rate as options write it, or
     the name of something else that binds; `used`: how much of that rate is, 0 to 1. `waiting`:
-    operations in flight.
+    operations in flight. While there is a `pause` nobody knows when the run ends.
     """
 
     at: float
@@ -51,6 +60,7 @@ class Eta:
     earliest: float | None = None
     likely: float | None = None
     latest: float | None = None
+    pause: Pause | None = field(default=None, kw_only=True)
 
 
 def words(eta: Eta, local: Told) -> str:
@@ -59,6 +69,8 @@ def words(eta: Eta, local: Told) -> str:
     `local` writes a date and a time with a blank between them; the date is left out if it is
     today's.
     """
+    if eta.pause is not None:
+        return f"paused since {_clock(eta, local, eta.pause.since)}, to go on: {eta.pause.go_on}"
     return ", ".join(part for part in (_when(eta, partial(_clock, eta, local)), _why(eta)) if part)
 
 

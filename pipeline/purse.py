@@ -28,10 +28,15 @@ class Statement(Struct, frozen=True):
 
 
 class Purse:
-    """The places of one kind of call; `on_empty` hears at once when one is missed."""
+    """The places of one kind of call; `on_empty` hears at once when one is missed.
 
-    def __init__(self, on_empty: Callable[[], None]) -> None:
+    `apart` calls are under way at first that hold no place. Which ones those are nobody remembers:
+    the first ends are taken for theirs, so that a place is given back late rather than early.
+    """
+
+    def __init__(self, on_empty: Callable[[], None], apart: int = 0) -> None:
         self._on_empty = on_empty
+        self._apart = apart
         self._places: list[float] = []
         self._ended: list[float] = []
         self._open = 0
@@ -67,11 +72,20 @@ class Purse:
         self._missed = False
 
     def end(self, now: float) -> None:
+        if self._is_apart():
+            return
         self._open -= 1
         self._ended.append(now)
 
+    def _is_apart(self) -> bool:
+        was_apart = self._apart > 0
+        self._apart -= was_apart
+        return was_apart
+
     def undo(self, begun: float) -> None:
         """That call was never sent: its place can be used again."""
+        if self._is_apart():
+            return
         self._open -= 1
         insort(self._places, begun)
 

@@ -43,6 +43,7 @@ class Quota:
         configured: what the user said; None for a quota that only the service spoke of.
         known: the number that the service named last, or that was found by trying.
         limit: how many calls the window holds now.
+        ceiling: more than that is never tried.
 
     """
 
@@ -51,7 +52,7 @@ class Quota:
         self.known = known
         self.limit = known
         self._seconds = seconds
-        self._ceiling = ceiling
+        self.ceiling = ceiling
         self._instead_of: int | None = None
         self._was_full = False
         self._changed_at = -math.inf
@@ -64,6 +65,10 @@ class Quota:
     def found_out(self) -> int | None:
         """What is known, if nobody configured that."""
         return None if self.known in (self.configured, UNLIMITED) else self.known
+
+    def is_for(self, other: "Quota") -> bool:
+        """Whether both were configured alike, whatever was found out since."""
+        return (self.configured, self.ceiling) == (other.configured, other.ceiling)
 
     def told(self, allowed: int, now: float) -> None:
         """Keep to a number smaller than what was believed."""
@@ -80,7 +85,7 @@ class Quota:
         if known < self.known:
             self.told(known, now)
         else:
-            self._keep_to(min(known, self._ceiling), now)
+            self._keep_to(min(known, self.ceiling), now)
 
     def refused(self, allowed: int | None, own: int, begun: float, now: float) -> Finding:
         """A call begun then was refused, where `own` calls in the window were ours, it included.
@@ -128,7 +133,7 @@ class Quota:
         """When a full window may hold more than now; infinity while there is no reason to try."""
         is_below = self.limit < self.known or self._instead_of is not None
         has_reason = is_below or self._was_full
-        return self._try_at if has_reason and self.limit < self._ceiling else math.inf
+        return self._try_at if has_reason and self.limit < self.ceiling else math.inf
 
     def try_more(self, now: float) -> None:
         """Let a few calls more through, to see whether anybody minds."""
@@ -136,7 +141,7 @@ class Quota:
             step = max(self.known // _PARTS_OF_THE_WAY_BACK, 1)
             self.limit = min(self.limit + step, self.known)
         else:
-            self.limit = min(self.limit + self._step, self._ceiling)
+            self.limit = min(self.limit + self._step, self.ceiling)
             self._step *= 2
         self._was_full = False
         self._try_at = now + _TRIES_APART
@@ -154,9 +159,9 @@ class Quota:
 
     def _larger(self, allowed: int, own: int, now: float) -> Finding:
         """The quota is larger than known; but what is ours did not fill it."""
-        if self.known < self._ceiling:
+        if self.known < self.ceiling:
             self._instead_of, self._patience = None, _HOUR
-            self._keep_to(min(allowed, self._ceiling), now)
+            self._keep_to(min(allowed, self.ceiling), now)
         else:
             self._make_room(own, now)
         return Finding.LARGER

@@ -21,6 +21,7 @@ from pipeline.facts import End, Fact, Finish, Signature, Span
 from pipeline.outcomes import Answer
 from pipeline.output import Lines
 from pipeline.records import Failure, Known, failed_line, result_line
+from pipeline.sends import Send
 from pipeline.source import Source
 
 # A commit costs as much as what it says of ten rows, however little that is.
@@ -129,6 +130,10 @@ class Recorder:
     async def spans(self, lines: list[int]) -> dict[int, Span]:
         """Where rows begun stand in the input."""
         return await self._in_thread(self._checkpoint.spans, lines)
+
+    async def sends_since(self, moment: float) -> list[Send]:
+        """POSTs that had not ended by then, as far as they are on disk."""
+        return await self._in_thread(self._checkpoint.sends_since, moment)
 
     def close(self) -> None:
         """Let `run` return once all that is queued has been written."""

@@ -5,7 +5,7 @@ its own windows alone.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from queue import SimpleQueue
@@ -20,6 +20,7 @@ from pipeline.clock import Clock
 from pipeline.pace import Pace
 from pipeline.purse import PERIOD, Purse, Statement
 from pipeline.rates import Kind, Rate
+from pipeline.service import POLL_TIMEOUT, SUBMIT_TIMEOUT
 
 _Result = TypeVar("_Result")
 Opener = Callable[[Mapping[Kind, tuple[Rate, ...]]], Allowance]
@@ -27,14 +28,31 @@ Opener = Callable[[Mapping[Kind, tuple[Rate, ...]]], Allowance]
 _APART = 0.02
 # A file that lets nobody have a turn for so long is not waited for; nor at the end, for less.
 _PATIENCE, _PATIENCE_AT_THE_END = 20.0, 3.0
+# No call is under way for longer.
+_LONGEST: dict[Kind, float] = {"submits": SUBMIT_TIMEOUT, "polls": POLL_TIMEOUT}
+
+
+class _Paced(Struct, frozen=True):
+    """One kind of call; `on_change` hears when there may be places."""
+
+    pace: Pace
+    on_change: Callable[[], None]
 
 
 class _Share(Struct, frozen=True):
-    """One kind of call; `on_change` hears when there may be places."""
+    """One kind of call whose windows are shared."""
 
     pace: Pace
     purse: Purse
     on_change: Callable[[], None]
+
+
+class _Left(Struct, frozen=True):
+    """One kind of call that is shared no more: what is to be told, and calls under way."""
+
+    kind: Kind
+    told: Statement
+    still_open: int
 
 
 class _Thread(Executor):
@@ -79,26 +97,43 @@ class Refill:
         self._opener = opener
         self._clock = clock
         self._say = say
+        self._all: dict[Kind, _Paced] = {}
         self._shares: dict[Kind, _Share] = {}
+        self._left: list[_Left] = []
         self._allowance: Allowance | None = None
         self._bell = Bell()
         self._thread = _Thread()
 
     def attach(self, kind: Kind, pace: Pace, on_change: Callable[[], None]) -> None:
         """Give a pace a purse, if there are windows to share and somebody to share them with."""
-        if self._opener is not None and pace.rates:
-            purse = pace.purse = Purse(self._bell.ring)
-            self._shares[kind] = _Share(pace, purse, on_change)
+        self._all[kind] = _Paced(pace, on_change)
+        self.follow()
+
+    def follow(self) -> None:
+        """Share what has windows now and nothing else: the rates may be others than before."""
+        for kind, paced in self._all.items() if self._opener is not None else ():
+            if paced.pace.rates and kind not in self._shares:
+                purse = paced.pace.purse = Purse(self._bell.ring, apart=paced.pace.open)
+                self._shares[kind] = _Share(paced.pace, purse, paced.on_change)
+            elif not paced.pace.rates and kind in self._shares:
+                purse, paced.pace.purse = self._shares.pop(kind).purse, None
+                told = purse.statement(self._clock.now(), room=0)
+                self._left.append(_Left(kind, told, purse.open))
+        self._bell.ring()
 
     async def watch(self) -> None:
         """Exchange news for places while there is anything to exchange; for ever."""
-        if self._opener is None or not self._shares:
+        if self._opener is None:
             return
+        while not self._shares:
+            await self._bell.wait()
         try:
             await self._in_thread(self._open, self._opener, self._rates())
             while True:
+                shares, left, self._left = self._shares.copy(), self._left, []
                 said, rates = self._statements(), self._rates()
-                self._hand_out(await self._in_thread(self._exchange, said, rates))
+                places = await self._in_thread(self._exchange, said, rates, left)
+                self._hand_out(places, shares)
                 await asyncio.sleep(_APART)
                 await self._bell.wait(self._pause())
         except Unshared as error:
@@ -116,7 +151,7 @@ class Refill:
         """Give everything back, if there is time."""
         with suppress(Unshared, TimeoutError):
             still_open = {kind: share.purse.open for kind, share in self._shares.items()}
-            done = self._thread.submit(self._leave, self._statements(), still_open)
+            done = self._thread.submit(self._leave, self._statements(), still_open, self._left)
             done.result(_PATIENCE_AT_THE_END)
         self._thread.end()
 
@@ -126,15 +161,25 @@ class Refill:
         self._allowance = opener(rates)
 
     def _exchange(
-        self, said: Mapping[Kind, Statement], rates: Mapping[Kind, tuple[Rate, ...]]
+        self,
+        said: Mapping[Kind, Statement],
+        rates: Mapping[Kind, tuple[Rate, ...]],
+        left: Sequence[_Left],
     ) -> dict[Kind, tuple[float, ...]]:
         assert self._allowance is not None  # noqa: S101 - opened before
+        _drop(self._allowance, left)
         self._allowance.keep_to(rates)
         return self._allowance.exchange(said)
 
-    def _leave(self, said: Mapping[Kind, Statement], still_open: Mapping[Kind, int]) -> None:
+    def _leave(
+        self,
+        said: Mapping[Kind, Statement],
+        still_open: Mapping[Kind, int],
+        left: Sequence[_Left],
+    ) -> None:
         allowance, self._allowance = self._allowance, None
         if allowance is not None:
+            _drop(allowance, left)
             allowance.leave(said, still_open)
 
     def _abandon(self) -> None:
@@ -154,14 +199,17 @@ class Refill:
             kind: share.pace.statement(share.purse, now) for kind, share in self._shares.items()
         }
 
-    def _hand_out(self, places: Mapping[Kind, tuple[float, ...]]) -> None:
+    def _hand_out(
+        self, places: Mapping[Kind, tuple[float, ...]], shares: Mapping[Kind, _Share]
+    ) -> None:
+        # What came for a kind that is shared no more is given back with all else that it held.
         for kind, of_kind in places.items():
             if of_kind:
-                self._shares[kind].purse.receive(of_kind)
-                self._shares[kind].on_change()
+                shares[kind].purse.receive(of_kind)
+                shares[kind].on_change()
 
     def _pause(self) -> float | None:
-        at_rest = all(share.purse.is_at_rest for share in self._shares.values())
+        at_rest = not self._left and all(share.purse.is_at_rest for share in self._shares.values())
         return None if at_rest else PERIOD
 
     def _go_alone(self, error: Unshared) -> None:
@@ -169,8 +217,14 @@ class Refill:
             f"The folder's quota can't be shared with other runs ({error}): "
             "this run keeps to its own windows alone."
         )
+        self._opener = None
         shares, self._shares = self._shares, {}
         self._thread.submit(self._abandon)
         for share in shares.values():
             share.pace.purse = None
             share.on_change()
+
+
+def _drop(allowance: Allowance, left: Sequence[_Left]) -> None:
+    for one in left:
+        allowance.drop(one.kind, one.told, one.still_open, _LONGEST[one.kind])

@@ -129,8 +129,10 @@ class Register:
             (kind, slot, rates, sharer.held, sharer.had, sharer.want, sharer.until),
         )
 
-    def remove(self, slot: int) -> None:
-        self._db.execute("DELETE FROM sharers WHERE slot = ?", (slot,))
+    def remove(self, slot: int, kind: Kind | None = None) -> None:
+        """Forget a sharer, or what it shares of one kind."""
+        which = "slot = ?1 AND kind = coalesce(?2, kind)"
+        self._db.execute(f"DELETE FROM sharers WHERE {which}", (slot, kind))  # noqa: S608 - of constants
 
     # Ends of calls.
 

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline import extent
 from pipeline.board import Broken, Complete, Counts, Ending, Outcome, Stopped
@@ -40,6 +41,7 @@ from pipeline.service import Service
 from pipeline.settings import Settings
 from pipeline.source import Source
 from pipeline.spending import Spending
+from pipeline.steering import Steering, Wheels
 from pipeline.submit_lanes import SubmitLanes
 from pipeline.takeover import take_over
 
@@ -54,7 +56,7 @@ class Tools:
     `connect` is entered once the run's files are locked: the embedded emulator's is one of them.
     `allowance` opens what the run shares with others; without it, it shares nothing. What the run
     finds out about the quotas of submits, `remember` hears; what one that begins will roughly come
-    to, `foretell`.
+    to, `foretell`. Other shells steer it by the file `control`.
     """
 
     connect: Callable[[], AbstractContextManager[Service]]
@@ -65,6 +67,7 @@ class Tools:
     allowance: Opener | None = None
     remember: Remember | None = None
     foretell: Callable[[str], None] | None = None
+    control: Path | None = None
 
 
 async def carry(
@@ -137,7 +140,6 @@ class Run:
             self._forgiveness,
             files.run_id,
             last_number=files.checkpoint.last_send(),
-            max_in_flight=settings.max_in_flight,
         )
         self._polls = PollLanes(self._course, service, poll_pace, self._hosts.polls)
         self._course.on_change = self._submits.bell.ring
@@ -146,6 +148,8 @@ class Run:
         self._refill = Refill(tools.allowance, tools.clock, tools.say)
         self._refill.attach("submits", submit_pace, self._submits.bell.ring)
         self._refill.attach("polls", poll_pace, self._course.poll_bell.ring)
+        wheels = Wheels(self._course, submit_pace, poll_pace, self._refill, self._outlook)
+        self._steering = Steering(tools.control, wheels, settings, files, tools.say)
 
     def join(self) -> None:
         """Wait for the disk; then the files can be closed."""
@@ -165,6 +169,7 @@ class Run:
                 self._course.recorder.post(Note(COUNTED, extent_note))
             self._hosts.note_outages()
             await self._guarded(self._take_over)
+            await self._guarded(self._steering.begin)
             self._warn_of_deadline()
             lanes = self._start_lanes(group)
             others = self._start_watchers(group)
@@ -234,6 +239,7 @@ class Run:
             self._refill.watch,
             self._show,
             self._outlook.watch,
+            self._steering.watch,
             self._count,
         ]
         return [group.create_task(self._guarded(part)) for part in parts]
@@ -263,6 +269,7 @@ class Run:
 
     async def _complete(self) -> None:
         complete(self._files, self._settings, self._tools.prices)
+        self._steering.end()
 
 
 def _course(files: Files, settings: Settings, tools: Tools, ending: Ending) -> Course:
@@ -281,6 +288,7 @@ def _course(files: Files, settings: Settings, tools: Tools, ending: Ending) -> C
         Counts(),
         _spending(files, settings, tools.prices),
         None if finish_by is None else Deadline(finish_by),
+        settings.max_in_flight,
     )
 
 

@@ -12,11 +12,13 @@ import msgspec
 
 from pipeline import codec, tally
 from pipeline.bystander import Disturbed, database
+from pipeline.control import InForce
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Doubted, Kept, Recorded
 from pipeline.facts import (
     APPLICATION,
     ETA,
+    IN_FORCE,
     OUTAGES,
     RATES,
     RETRIES,
@@ -149,6 +151,12 @@ class Snapshot:
         found = self.meta(ETA)
         with self._readable("eta"):
             return None if found is None else msgspec.json.decode(found, type=Eta)
+
+    def in_force(self) -> InForce | None:
+        """What the process goes by that has the run, or had it last."""
+        found = self.meta(IN_FORCE)
+        with self._readable(IN_FORCE):
+            return None if found is None else msgspec.json.decode(found, type=InForce)
 
     def rates(self) -> tuple[Rate, ...] | None:
         """The limits on submits that its last process kept to; None where it did not say."""

@@ -7,9 +7,10 @@ from msgspec import Struct
 
 from pipeline import prospect
 from pipeline.codec import Json
+from pipeline.control import InForce
 from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
-from pipeline.prospect import Eta
+from pipeline.prospect import Eta, Pause
 from pipeline.spending import Spent
 from pipeline.totals import Totals, in_doubt, in_money
 
@@ -63,7 +64,9 @@ class Standing:
 
     `states` counts pending rows by state, `spent` those in doubt by attempts spent. `complete`:
     all rows that the run knows of have their lines. `grown`: the input has changed since. `eta`:
-    the end as the process saw it within about a minute; `spending`: what the whole will cost.
+    the end as the process saw it within about a minute; `spending`: what the whole will cost;
+    `pause`: one that is in force, or that the next process begins with; `in_force`: what a running
+    process goes by.
     """
 
     running: bool
@@ -78,6 +81,8 @@ class Standing:
     totals: Totals
     eta: Eta | None = None
     spending: Spent | None = None
+    pause: Pause | None = None
+    in_force: InForce | None = None
 
     @property
     def state(self) -> str:
@@ -97,7 +102,8 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
     """The object of `status --json`; `utc` writes moments, None is what is not known."""
     totals = standing.totals
     return {
-        "state": standing.state,
+        "at": utc(now),
+        **steered_json(standing, utc),
         "input_changed": standing.grown,
         "rows": {
             "total": standing.expected,
@@ -132,6 +138,15 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
     }
 
 
+def steered_json(standing: Standing, utc: Told) -> dict[str, Json]:
+    """Whether it goes on, and by what."""
+    return {
+        "state": standing.state,
+        "paused_since": None if standing.pause is None else utc(standing.pause.since),
+        "in_force": None if standing.in_force is None else standing.in_force.to_json(utc),
+    }
+
+
 def _oldest(oldest: Operation | None, now: float, utc: Told) -> Json:
     if oldest is None:
         return None
@@ -154,6 +169,8 @@ def sentences(
 ) -> Iterator[str]:
     """What to tell a person; `local` writes moments as they read them."""
     yield f"{name}: {_headline(standing)}"
+    if standing.pause is not None:
+        yield _paused(standing, local)
     yield _rows(standing)
     yield from _end_in_sight(standing, local)
     yield from _operations(standing.operations, now, local)
@@ -176,6 +193,13 @@ def _headline(standing: Standing) -> str:
             return f"finished, {done} Its input has changed since: the same command goes on."
         case _:
             return f"not running, {done} The same command continues it."
+
+
+def _paused(standing: Standing, local: Told) -> str:
+    assert standing.pause is not None  # noqa: S101 - asked before
+    since, go_on = local(standing.pause.since), standing.pause.go_on
+    what = "no row is submitted" if standing.running else "a run of it begins so"
+    return f"Paused since {since}: {what}. To go on: {go_on}"
 
 
 def _rows(standing: Standing) -> str:

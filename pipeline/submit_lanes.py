@@ -72,7 +72,6 @@ class SubmitLanes:
         run_id: uuid.UUID,
         *,
         last_number: int = 0,
-        max_in_flight: int | None = None,
     ) -> None:
         self._course = course
         self._service = service
@@ -80,7 +79,6 @@ class SubmitLanes:
         self._reach = reach
         self._request_ids = RequestIds(run_id)
         self._number = last_number
-        self._max_in_flight = max_in_flight
         self._turn = asyncio.Lock()
         self._proven = False
         self._tries_apart: dict[int, int] = {}
@@ -141,8 +139,8 @@ class SubmitLanes:
         # The first row goes alone: what refuses it may be what every row shares.
         if counts.posting and not self._proven:
             return False
-        in_flight = counts.running + counts.posting
-        if self._max_in_flight is not None and in_flight >= self._max_in_flight:
+        in_flight, most = counts.running + counts.posting, self._course.max_in_flight
+        if self._course.pause is not None or (most is not None and in_flight >= most):
             return False
         keeper = self._service.keeper
         return self._reach.admits(counts.posting) and keeper.admits("submits", counts.posting)

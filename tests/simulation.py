@@ -221,6 +221,7 @@ def simulate(
     view: View | None = None,
     say: Callable[[str], None] = lambda _: None,
     retry: Retry | None = None,
+    steered: bool = False,
 ) -> tuple[Outcome, float]:
     """Carry a run under virtual time; return how it ended, and when."""
 
@@ -238,6 +239,7 @@ def simulate(
             view=view,
             say=say,
             retry=retry,
+            steered=steered,
         )
 
     with asyncio.Runner(loop_factory=partial(VirtualLoop, disk)) as runner:
@@ -259,8 +261,12 @@ async def live(
     say: Callable[[str], None] = lambda _: None,
     state: Path | None = None,
     retry: Retry | None = None,
+    steered: bool = False,
 ) -> tuple[Outcome, float]:
-    """Carry a run in the loop that there is; with `state`, it shares its quotas by that file."""
+    """Carry a run in the loop that there is; with `state`, it shares its quotas by that file.
+
+    Only a `steered` run looks at its control file, once a second.
+    """
     keeper = Keeper(
         credentials or Fixed("the test", credential), carrier, clock, settings.patience
     )
@@ -273,6 +279,7 @@ async def live(
     tools = Tools(
         *(lambda: nullcontext(service), clock, prices or price_table(None), view or Silent(), say),
         allowance=None if state is None else lambda rates: Allowance(state, rates, clock),
+        control=Paths(output).control if steered else None,
     )
     try:
         outcome = await carry(Paths(output), source, settings, tools, ending, retry=retry)

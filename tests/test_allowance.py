@@ -68,6 +68,27 @@ def places(allowance: Allowance, told: Statement = WANTS, kind: Kind = "submits"
     return len(allowance.exchange({kind: told}).get(kind, ()))
 
 
+@pytest.mark.promise("P13")
+def test_what_is_shared_no_more_counts_for_as_long_as_its_calls_can_last(
+    come: Callable[..., Allowance], machine: Time
+) -> None:
+    first, second = come(), come()
+    assert places(first) == 10
+    assert places(second) == 0
+    first.drop("submits", Statement(), 4, 5.0)
+    assert places(second) == 6
+    machine.now += 5.0
+    assert places(second) == 0
+    machine.now += 1.1
+    assert places(second) == 4
+    # It may come back, as one that never was there.
+    first.keep_to({"submits": TEN})
+    assert places(first) == 0
+    second.leave({"submits": Statement(ended=(START + 6.0,) * 10)}, {"submits": 0})
+    machine.now += 1.1
+    assert places(first) == 10
+
+
 # The file.
 
 

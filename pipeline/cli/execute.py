@@ -17,7 +17,7 @@ from pipeline.allowance import Allowance, Unshared, state_file
 from pipeline.board import Complete, Ending, Outcome, Stopped
 from pipeline.cli.access import Access
 from pipeline.cli.answer import answer
-from pipeline.cli.kinds import AUTO, chosen_rates
+from pipeline.cli.kinds import chosen_rates, is_auto
 from pipeline.cli.pricing import price_table
 from pipeline.cli.recipe import recipe_of
 from pipeline.cli.summary import Summary, of_a_bug
@@ -116,14 +116,12 @@ def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -
         raise click.UsageError(
             "--budget needs --max-tokens: without it no row has a worst case worth reserving."
         )
-    is_auto = AUTO in options["rate"]
-    if is_auto and len(options["rate"]) > 1:
-        raise click.UsageError("--rate auto stands alone: it finds out all windows by itself.")
-    documented = known.rates(DEFAULT_RATES) if is_auto and known else DEFAULT_RATES
+    auto = is_auto(options["rate"])
+    documented = known.rates(DEFAULT_RATES) if auto and known else DEFAULT_RATES
     return Settings(
         recipe=recipe,
-        rates=documented if is_auto else chosen_rates(options["rate"], DEFAULT_RATES),
-        auto_rate=is_auto,
+        rates=documented if auto else chosen_rates(options["rate"], DEFAULT_RATES),
+        auto_rate=auto,
         poll_rates=chosen_rates(options["poll_rate"], DEFAULT_POLL_RATES),
         policy=Policy(
             options["attempts"],
@@ -206,6 +204,7 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
         *(connect, clock, call.prices, _view(call.progress), say, _allowance(call, clock)),
         remember=None if call.known is None else partial(_aside, call.known.remember),
         foretell=say if call.progress in _FOR_PEOPLE else None,
+        control=call.paths.control,
     )
     try:
         return await carry(

@@ -1,6 +1,7 @@
 """Kinds of option values that click does not know, and more than one command does."""
 
 import re
+from collections.abc import Collection
 from decimal import Decimal
 
 import click
@@ -107,6 +108,18 @@ class MomentKind(click.ParamType):  # type: ignore[type-arg] # as above
             return moment_of(str(value).strip(), Clock().now())
         except ValueError:
             self.fail(f"{value!r} is no time: write 07:30, or 2026-11-22T07:30.", param, ctx)
+
+
+def is_auto(given: Collection[Rate | str | None]) -> bool:
+    """Whether the rate of submits is to be found out.
+
+    Raises:
+        click.UsageError: and other rates beside that.
+
+    """
+    if AUTO in given and len(given) > 1:
+        raise click.UsageError("--rate auto stands alone: it finds out all windows by itself.")
+    return AUTO in given
 
 
 def chosen_rates(given: tuple[Rate | None, ...], default: tuple[Rate, ...]) -> tuple[Rate, ...]:

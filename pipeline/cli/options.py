@@ -45,6 +45,19 @@ def _together(*options: Decorator) -> Decorator:
     return decorate
 
 
+def by_hand(*options: Decorator) -> Decorator:
+    """The same options without their variables, for what is asked at one moment only."""
+
+    def decorate(command: _Command, /) -> _Command:
+        before = len(getattr(command, "__click_params__", ()))
+        command = _together(*options)(command)
+        for parameter in getattr(command, "__click_params__", [])[before:]:
+            parameter.envvar, parameter.show_envvar = None, False
+        return command
+
+    return decorate
+
+
 model_options = _together(
     option(
         "--model",
@@ -126,6 +139,19 @@ logging_option = option(
 no_totals_option = option(
     "--no-totals", is_flag=True, help="Leave out the last line with the totals."
 )
+budget_option = option(
+    "--budget",
+    type=MoneyKind(),
+    help="What may be spent at most, doubts included; the prices' currency. Needs --max-tokens.",
+)
+finish_by_option = option(
+    "--finish-by",
+    type=MomentKind(),
+    help="Submit nothing that would not be back by then: 07:30, or an ISO time.",
+)
+max_in_flight_option = option(
+    "--max-in-flight", type=click.IntRange(1), help="Operations at once; no limit by default."
+)
 # How a run goes, and what is seen of it; none of this makes it another run.
 course_options = _together(
     option(
@@ -138,20 +164,9 @@ course_options = _together(
         show_default=True,
         help="POSTs in flight: so many rows can be in doubt after a crash.",
     ),
-    option(
-        "--budget",
-        type=MoneyKind(),
-        help="What may be spent at most, doubts included; the prices' currency."
-        " Needs --max-tokens.",
-    ),
-    option(
-        "--finish-by",
-        type=MomentKind(),
-        help="Submit nothing that would not be back by then: 07:30, or an ISO time.",
-    ),
-    option(
-        "--max-in-flight", type=click.IntRange(1), help="Operations at once; no limit by default."
-    ),
+    budget_option,
+    finish_by_option,
+    max_in_flight_option,
     option(
         "--attempts",
         type=click.IntRange(1),

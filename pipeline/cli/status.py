@@ -1,5 +1,6 @@
 """``yagpt-batch status``: where a run stands."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from pipeline.cli.pricing import price_table, prices_option
 if TYPE_CHECKING:
     from pipeline.paths import Paths
     from pipeline.prices import PriceTable
+    from pipeline.prospect import Pause
     from pipeline.snapshot import Snapshot
     from pipeline.standing import Standing
 
@@ -18,6 +20,7 @@ _EXAMPLES = """Where the run of OUTPUT stands, while it goes on or not. Changes 
 \b
   yagpt-batch status results.jsonl
   yagpt-batch status results.jsonl --json
+  yagpt-batch status results.jsonl --watch       # every 2 s until the run has ended
 
 Tells how many rows are done and what the others wait for, the end in sight and what binds, the
 oldest operation and when it expires, doubts, outages, tokens and cost so far. It takes no longer
@@ -25,11 +28,58 @@ for rows that are done.
 """
 
 
+_EVERY = 2.0
+_SHORTEST, _LONGEST = 0.2, 86_400.0
+
+
+class SecondsKind(click.ParamType):  # type: ignore[type-arg] # not generic in older clicks
+    """A number of seconds."""
+
+    name = "SECONDS"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            seconds = float(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no number of seconds; OUTPUT goes before it.", param, ctx)
+        if not _SHORTEST <= seconds <= _LONGEST:
+            self.fail(f"{value} is not between {_SHORTEST:g} and {_LONGEST:g}.", param, ctx)
+        return seconds
+
+
 @click.command(help=_EXAMPLES)
 @click.argument("output", type=click.Path(path_type=Path))
 @prices_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object; times in UTC.")
-def status(*, output: Path, prices: Path | None, as_json: bool) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object, on a line a look; times in UTC."
+)
+@click.option(
+    "--watch",
+    type=SecondsKind(),
+    is_flag=False,
+    flag_value=str(_EVERY),
+    help=f"Look again and again until the run has ended; {_EVERY:g} seconds apart by default.",
+)
+def status(*, output: Path, prices: Path | None, as_json: bool, watch: float | None) -> None:
+    table = price_table(prices)
+
+    def look() -> tuple[bool, list[str]]:
+        return _look(output, table, as_json=as_json)
+
+    if watch is None:
+        for line in look()[1]:
+            click.echo(line)
+        return
+    from pipeline.cli.watching import is_screen, watched  # noqa: PLC0415
+
+    in_place = not as_json and is_screen()
+    watched(look, watch, in_place=in_place, between="" if as_json else "\n")
+
+
+def _look(output: Path, table: "PriceTable", *, as_json: bool) -> tuple[bool, list[str]]:
+    """Whether the run goes on, and what to tell of it."""
     from pipeline.bystander import is_running  # noqa: PLC0415
     from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
@@ -39,16 +89,15 @@ def status(*, output: Path, prices: Path | None, as_json: bool) -> None:
     from pipeline.standing import as_json as in_json  # noqa: PLC0415
     from pipeline.standing import sentences  # noqa: PLC0415
 
-    paths, now, table = Paths(output), Clock().now(), price_table(prices)
+    paths, now = Paths(output), Clock().now()
     running = is_running(output)
     standing = looked_at(
         paths.checkpoint, lambda seen: standing_of(paths, seen, table, now, running=running)
     )
     if as_json:
-        click.echo(encode(in_json(standing, now, table, stamp)).decode())
-        return
-    for sentence in sentences(str(output), standing, now, table, local_day_and_time):
-        click.echo(clean(sentence))
+        return running, [encode(in_json(standing, now, table, stamp)).decode()]
+    told = sentences(str(output), standing, now, table, local_day_and_time)
+    return running, [clean(sentence) for sentence in told]
 
 
 def standing_of(
@@ -65,6 +114,7 @@ def standing_of(
     totals = seen.totals(seen.model())
     spending = Spending(prices, seen.model(), totals)
     spending.recall(seen.meta(COSTS))
+    pause = _pause(paths, seen, running=running)
     complete = not states and expected is not None and 0 < expected <= cursor.rows
     return Standing(
         running=running,
@@ -77,9 +127,25 @@ def standing_of(
         spent=seen.spent(),
         outages=seen.outages(),
         totals=totals,
-        eta=seen.eta(),
+        eta=seen.eta() if pause is None else None,
         spending=None if expected is None else spending.seen(expected - totals.rows()),
+        pause=None if complete and not running else pause,
+        in_force=seen.in_force() if running else None,
     )
+
+
+def _pause(paths: "Paths", seen: "Snapshot", *, running: bool) -> "Pause | None":
+    """What a running process keeps to; else what the next one will find."""
+    from pipeline import control_file  # noqa: PLC0415
+    from pipeline.control import Control, Unreadable, unpausing  # noqa: PLC0415
+    from pipeline.prospect import Pause  # noqa: PLC0415
+
+    asked = Control()
+    with suppress(Unreadable):
+        asked = control_file.read(paths.control)
+    known = seen.in_force() if running else None
+    since = asked.paused_since if known is None else known.paused_since
+    return None if since is None else Pause(since, unpausing(str(paths.output)))
 
 
 def _has_grown(paths: "Paths", seen: "Snapshot") -> bool:

@@ -31,7 +31,7 @@ main()
 """
 _COMMANDS = (
     *("run", "validate", "render", "estimate", "status", "retry", "audit", "export", "cost"),
-    *("report", "check"),
+    *("report", "check", "pause", "unpause", "change"),
     *("prices", "emulator", "completion"),
 )
 _SLOW = {

@@ -17,8 +17,10 @@ import pytest
 from tests.e2e.command import FOLDER, PROGRAM, Shell, count_lines
 from tests.readme import README, ROOT, Shown, commands_in
 
-_KILLED, *_STORY = commands_in(README)
-_COMMANDS = [shown for block in _STORY for shown in block]
+_KILLED, *_BLOCKS = commands_in(README)
+# Needs a run that goes on.
+_STEERED = next(block for block in _BLOCKS if block[0].line.startswith("yagpt-batch pause"))
+_COMMANDS = [shown for block in _BLOCKS if block is not _STEERED for shown in block]
 _NOT_CALLED = {
     "pip install '.[fast]'": "asks a package index",
     "export YC_API_KEY=... YC_FOLDER_ID=b1g...": "the credential is made up here",
@@ -88,7 +90,7 @@ def _masked(line: str) -> str:
 
 
 def test_no_command_is_shown_twice_and_nothing_is_left_uncalled_that_could_be() -> None:
-    lines = [shown.line for shown in _COMMANDS]
+    lines = [shown.line for shown in (*_COMMANDS, *_STEERED)]
     assert len(lines) == len(set(lines))
     assert set(_NOT_CALLED) <= set(lines)
     assert not any(line.startswith("yagpt-batch") for line in _NOT_CALLED)
@@ -119,3 +121,19 @@ def test_the_run_that_is_killed_on_the_first_screen_goes_on_as_it_shows(shell: S
     told = [_masked(line) for line in again.said if "█" not in line]
     assert len(told) > 3
     assert [line for line in told if line not in said] == []
+
+
+def test_a_run_is_steered_from_another_shell_as_is_shown(shell: Shell) -> None:
+    shell.write_rows(40)
+    call = ["run", "in.jsonl", "-o", "results.jsonl", "--max-tokens", 50, "--budget", 5]
+    with (
+        shell.emulator("--latency", 0.1, "--rate", "none") as service,
+        shell.started(*call, *service.options, "--rate", "2/s") as running,
+    ):
+        running.until(lambda: count_lines(shell.path("results.jsonl")) > 0)
+        for shown in _STEERED:
+            done = shell.call(*shown.line.split()[1:])
+            assert done.code == shown.code, done.err
+        assert running.wait().code == 0
+    # Of it `change` said something that came true.
+    assert "2500/h" in running.err or "2,500 an hour" in running.err

@@ -1,0 +1,402 @@
+"""Nights in which somebody pauses the run and changes its rates, judged by when calls came."""
+
+import asyncio
+import json
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipeline import control_file, prospect, steering
+from pipeline.board import Counts, Outcome
+from pipeline.carrier import Reply
+from pipeline.clock import Clock, local_day_and_time, stamp
+from pipeline.control import Change, Control
+from pipeline.emulator.model import Config, Service
+from pipeline.paths import Paths
+from pipeline.prospect import Eta, words
+from pipeline.rates import Rate
+from pipeline.rows import Recipe
+from pipeline.settings import Settings
+from pipeline.spending import Spent
+from tests.oracle import check
+from tests.simulation import (
+    EVENING,
+    Between,
+    ModelCarrier,
+    Sending,
+    VirtualLoop,
+    live,
+    simulate,
+)
+
+ME = "this process"
+RECIPE = Recipe(model="yandexgpt-lite", folder=Config().folder, max_tokens=60)
+FREE = Config(latency_median=30, submit_rates=(), poll_rates=())
+# From asking on, it takes the run so long to do as it is told.
+HEARS = 1.1
+
+
+@pytest.fixture(autouse=True)
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every process have the name that changes are asked of."""
+    monkeypatch.setattr(steering, "uuid4", lambda: SimpleNamespace(hex=ME))
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What somebody asks, so many seconds after the process began."""
+
+    at: float
+    change: Change | None = None
+    paused: bool = False
+
+
+class Hand:
+    """A view that is shown nothing, and writes the control file when the time has come."""
+
+    interval = 1e6
+
+    def __init__(self, output: Path, deeds: Sequence[Deed]) -> None:
+        self._path = Paths(output).control
+        self._deeds = list(deeds)
+
+    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:  # noqa: ARG002
+        loop = asyncio.get_running_loop()
+        for deed in self._deeds:
+            loop.call_at(deed.at, self._do, deed)
+        self._deeds.clear()
+
+    def _do(self, deed: Deed) -> None:
+        since = EVENING if deed.paused else None
+        control_file.write(
+            self._path, lambda before: Control(before.number + 1, since, ME, deed.change)
+        )
+
+    def close(self) -> None: ...
+
+
+def rows(folder: Path, count: int) -> Path:
+    path = folder / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"слово {n}"}) + "\n" for n in range(count)))
+    return path
+
+
+def texts(rates: Sequence[Rate]) -> tuple[str, ...]:
+    return tuple(map(str, rates))
+
+
+def to(at: float, rates: Sequence[Rate]) -> Deed:
+    return Deed(at, Change(rates=texts(rates)))
+
+
+Period = tuple[float, float, Sequence[Rate]]
+
+
+def check_windows(times: Sequence[float], periods: Sequence[Period]) -> None:
+    """Whenever a call is made, no window that holds then has too many, whatever held before."""
+    for begin, end, rates in periods:
+        for number, at in enumerate(times):
+            if begin <= at < end:
+                for rate in rates:
+                    first = bisect_right(times, at - rate.seconds)
+                    assert number + 1 - first <= rate.limit, (at - EVENING, str(rate))
+
+
+def periods(
+    deeds: Sequence[Deed], first: Sequence[Rate], start: float, end: float
+) -> list[Period]:
+    """Which rates hold when; while a change is on its way, none that it changes."""
+    found: list[Period] = []
+    begin, rates = start, first
+    for deed in deeds:
+        if deed.change is not None and deed.change.rates is not None:
+            found.append((begin, start + deed.at, rates))
+            begin = start + deed.at + HEARS
+            rates = [Rate.parse(text) for text in deed.change.rates]
+    return [*found, (begin, end, rates)]
+
+
+def within(times: Sequence[float], begin: float, end: float) -> int:
+    return sum(EVENING + begin <= at < EVENING + end for at in times)
+
+
+@pytest.mark.promise("P13")
+def test_no_window_is_passed_however_rates_change_and_pauses_come(folder: Path) -> None:
+    usual = (Rate(5, 1.0), Rate(150, 600.0))
+    tight, loose = (Rate(1, 1.0), Rate(30, 600.0)), (Rate(10, 1.0), Rate(250, 600.0))
+    deeds = [
+        to(100, tight),
+        to(900, loose),
+        to(1300, tight),
+        to(1400, usual),
+        Deed(1500, Change(rates=texts(usual)), paused=True),
+        Deed(2400, Change(rates=texts(usual))),
+        to(2500, (Rate(60, 20.0),)),
+        to(2530, ()),
+        to(2532, usual),
+        to(3400, (Rate(5, 1.0), Rate(2000, 7200.0))),
+        to(4400, (Rate(40, 60.0),)),
+        to(4600, loose),
+    ]
+    prompts, output = rows(folder, 2600), folder / "results.jsonl"
+    model = Service(FREE)
+    settings = Settings(RECIPE, rates=usual)
+    hand = Hand(output, deeds)
+    outcome, killed = simulate(
+        *(prompts, output, settings, model), view=hand, steered=True, stop_after=4700.0
+    )
+    assert outcome.exit_code == 143
+    times = list(model.submit_times)
+    check_windows(times, periods(deeds, usual, EVENING, killed))
+    # Nothing while it was paused, and what each rate lets through while it held.
+    assert within(times, 1500 + HEARS, 2400) == 0
+    assert within(times, 0, 100) == 150
+    assert within(times, 100 + HEARS, 600) == 0
+    assert 240 <= within(times, 900, 1300) <= 250
+    assert within(times, 2400, 2500) == 150
+    assert within(times, 2530, 2532 + HEARS) > 200
+    assert within(times, 2532 + HEARS, 3000) == 0
+    assert within(times, 3400, 4000) > 300
+
+    # The next process goes by its own rates, knows what was sent, and what is longer ago if asked.
+    longer = (Rate(10, 1.0), Rate(2400, 7200.0))
+    later = [to(30, longer)]
+    outcome, end = simulate(
+        *(prompts, output, settings, model),
+        start=killed + 5,
+        view=Hand(output, later),
+        steered=True,
+    )
+    assert outcome.exit_code == 0
+    times = list(model.submit_times)
+    check_windows(times, periods(later, usual, killed + 5, end))
+    assert len(times) == 2600
+    check(prompts, output, recipe=RECIPE)
+
+
+@pytest.mark.promise("P13")
+def test_polls_keep_to_changed_rates_too(folder: Path) -> None:
+    first = (Rate(5, 1.0),)
+    changed = [
+        (60.0, (Rate(1, 1.0), Rate(30, 60.0))),
+        (300.0, (Rate(20, 1.0),)),
+        (330.0, (Rate(100, 300.0),)),
+        (1200.0, ()),
+        (1230.0, (Rate(3, 1.0), Rate(400, 900.0))),
+    ]
+    deeds = [Deed(at, Change(poll_rates=texts(rates))) for at, rates in changed]
+    prompts, output = rows(folder, 2100), folder / "results.jsonl"
+    model = Service(FREE)
+    settings = Settings(RECIPE, rates=(Rate(1, 1.0),), poll_rates=first)
+    outcome, killed = simulate(
+        *(prompts, output, settings, model),
+        view=Hand(output, deeds),
+        steered=True,
+        stop_after=1900.0,
+    )
+    assert outcome.exit_code == 143
+    as_submits = [to(at, rates) for at, rates in changed]
+    times = list(model.poll_times)
+    check_windows(times, periods(as_submits, first, EVENING, killed))
+    assert within(times, 300, 330) > 150
+    # What an earlier process may have asked counts in the windows of a change as well.
+    later = (Rate(10, 1.0), Rate(500, 600.0))
+    deeds = [Deed(20.0, Change(poll_rates=texts(later)))]
+    outcome, end = simulate(
+        *(prompts, output, settings, model),
+        start=killed + 1,
+        view=Hand(output, deeds),
+        steered=True,
+    )
+    assert outcome.exit_code == 0
+    moments = [*periods([to(20.0, later)], first, killed + 1, end)]
+    check_windows(list(model.poll_times), moments)
+    check(prompts, output, recipe=RECIPE)
+
+
+@pytest.mark.promise("P19")
+def test_a_pause_stands_through_kills_until_it_is_taken_back(folder: Path) -> None:
+    prompts, output = rows(folder, 400), folder / "results.jsonl"
+    model, said, now = Service(FREE), list[str](), EVENING
+    settings = Settings(RECIPE, rates=(Rate(5, 1.0),))
+    go_on: Callable[..., Any] = lambda **more: simulate(  # noqa: E731
+        *(prompts, output, settings, model), steered=True, say=said.append, **more
+    )
+    outcome, now = go_on(view=Hand(output, [Deed(20, paused=True)]), stop_after=300)
+    assert (outcome.exit_code, outcome.totals.rows("ok")) == (143, len(model.submit_times))
+    submitted = len(model.submit_times)
+    assert 100 <= submitted <= 110
+    for _ in range(2):
+        said.clear()
+        outcome, now = go_on(start=now, stop_after=100)
+        assert outcome.exit_code == 143
+        assert len(model.submit_times) == submitted
+        (told,) = (sentence for sentence in said if sentence.startswith("Paused since "))
+        assert told.endswith(f"To go on: yagpt-batch unpause {output}")
+    outcome, _ = go_on(start=now, view=Hand(output, [Deed(50)]))
+    assert outcome.exit_code == 0
+    assert min(at for at in model.submit_times if at > now) >= now + 50
+    assert not Paths(output).control.exists()
+
+
+@pytest.mark.promise("P15")
+def test_a_change_is_forgotten_with_its_process_and_that_is_said(folder: Path) -> None:
+    prompts, output = rows(folder, 300), folder / "results.jsonl"
+    model, said = Service(FREE), list[str]()
+    settings = Settings(RECIPE, rates=(Rate(5, 1.0),), budget=Decimal("0.3"))
+    raised = [Deed(5, Change(budget="0.9", rates=("7/s",)))]
+    outcome, now = simulate(
+        *(prompts, output, settings, model), steered=True, view=Hand(output, raised)
+    )
+    assert outcome.exit_code == 80
+    assert "the budget of 0.90 RUB" in str(outcome.end)
+    paid = len(model.submit_times)
+    # The file still says so, to a process that is no more.
+    control = Paths(output).control
+    text = control.read_text()
+    assert ME in text
+    control.write_text(text.replace(ME, "another process"))
+    outcome, _ = simulate(
+        *(prompts, output, settings, model), steered=True, start=now, say=said.append
+    )
+    assert outcome.exit_code == 80
+    assert "the budget of 0.30 RUB" in str(outcome.end)
+    assert len(model.submit_times) == paid
+    assert (
+        "The process before this one was changed to --rate 7/s --budget 0.9; that ended with it."
+        in said
+    )
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        *(b"", b"{", b"\xff", b"[]", b'"x"', b"null", b"{}", b'{"version":2,"number":1}'),
+        b'{"version":1,"number":-1}',
+        b'{"version":1,"number":1,"paused_since":"now"}',
+        b'{"version":1,"number":1,"process":"this process","change":{"rates":["0/s"]}}',
+        b'{"version":1,"number":1,"process":"this process","change":{"budget":"-5"}}',
+        b'{"version":1,"number":1,"process":"this process","change":{"max_in_flight":0}}',
+        b" " * 70_000,
+    ],
+)
+def test_a_strange_control_file_is_said_once_and_changes_nothing(
+    folder: Path, strange: bytes
+) -> None:
+    prompts, output = rows(folder, 60), folder / "results.jsonl"
+    Paths(output).control.write_bytes(strange)
+    model, said = Service(FREE), list[str]()
+    settings = Settings(RECIPE, rates=(Rate(2, 1.0),))
+    outcome, end = simulate(*(prompts, output, settings, model), steered=True, say=said.append)
+    assert outcome.exit_code == 0
+    assert Counter("can be understood" in sentence for sentence in said)[True] == 1
+    assert len(model.submit_times) == 60
+    assert end > EVENING + 29
+
+
+def test_what_is_no_file_asks_for_nothing(folder: Path) -> None:
+    prompts, output = rows(folder, 5), folder / "results.jsonl"
+    Paths(output).control.mkdir()
+    said = list[str]()
+    settings = Settings(RECIPE)
+    outcome, _ = simulate(
+        *(prompts, output, settings, Service(FREE)), steered=True, say=said.append
+    )
+    assert outcome.exit_code == 0
+    assert any("it is no file" in sentence for sentence in said)
+
+
+@pytest.mark.promise("P13")
+def test_runs_that_share_go_on_sharing_when_one_gives_its_rates_up_and_takes_others(
+    folder: Path,
+) -> None:
+    ten = (Rate(10, 1.0),)
+    model = Service(Config(latency_median=5, submit_rates=(), poll_rates=()))
+    posts: dict[str, list[float]] = {"a": [], "b": []}
+    deeds = [
+        to(30, ()),
+        to(33, ten),
+        to(80, (Rate(2, 1.0),)),
+        to(120, (Rate(4, 1.0), Rate(20, 10.0))),
+    ]
+
+    async def one(name: str, count: int, view: Hand) -> Outcome:
+        loop = asyncio.get_running_loop()
+        clock = Clock(loop.time, EVENING)
+        (folder / name).mkdir()
+        prompts, output = rows(folder / name, count), folder / f"{name}.jsonl"
+
+        async def meet(call: Sending) -> Reply:
+            if call.is_submit:
+                posts[name].append(call.at)
+            return await call.onward()
+
+        carrier = Between(ModelCarrier(model, clock, lambda: 0.01), clock, meet)
+        outcome, _ = await live(
+            *(prompts, output, Settings(RECIPE, rates=ten), clock, carrier),
+            view=view,
+            steered=True,
+            state=folder / "state" / "folder.quota",
+        )
+        return outcome
+
+    async def both() -> list[Outcome]:
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(one("a", 1700, Hand(folder / "a.jsonl", deeds)))
+            second = group.create_task(one("b", 1100, Hand(folder / "b.jsonl", [])))
+        return [first.result(), second.result()]
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert [outcome.exit_code for outcome in runner.run(both())] == [0, 0]
+    every = sorted([*posts["a"], *posts["b"]])
+    limits = [(0, 30, ten), (33 + HEARS + 1, 1e6, ten)]
+    check_windows(every, [(EVENING + a, EVENING + b, rates) for a, b, rates in limits])
+    check_windows(posts["a"], periods(deeds, ten, EVENING, EVENING + 1e6))
+    # Alone with the other's places while it took none, and each its half before and after.
+    assert within(posts["a"], 30 + HEARS, 33) > 500
+    assert within(posts["b"], 30 + HEARS, 33) > 12
+    for begin in (5, 50):
+        halves = [within(times, begin, begin + 20) for times in posts.values()]
+        assert min(halves) >= 80
+    assert within(posts["a"], 90, 110) <= 40
+    assert within(posts["b"], 90, 110) >= 140
+
+
+class Watching(Hand):
+    """The same, that keeps what it is shown."""
+
+    interval = 5.0
+
+    def __init__(self, output: Path, deeds: Sequence[Deed]) -> None:
+        super().__init__(output, deeds)
+        self.etas: list[Eta | None] = []
+
+    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
+        super().show(counts, eta, spent)
+        self.etas.append(eta)
+
+
+def test_while_it_is_paused_a_watching_person_is_told_since_when_and_how_to_go_on(
+    folder: Path,
+) -> None:
+    prompts, output = rows(folder, 200), folder / "results.jsonl"
+    view = Watching(output, [Deed(10, paused=True), Deed(100)])
+    settings = Settings(RECIPE, rates=(Rate(5, 1.0),))
+    outcome, _ = simulate(*(prompts, output, settings, Service(FREE)), steered=True, view=view)
+    assert outcome.exit_code == 0
+    paused = [eta for eta in view.etas if eta is not None and eta.pause is not None]
+    assert 16 <= len(paused) <= 19
+    since = local_day_and_time(EVENING).partition(" ")[2]
+    assert {words(eta, local_day_and_time) for eta in paused} == {
+        f"paused since {since}, to go on: yagpt-batch unpause {output}"
+    }
+    assert prospect.as_json(paused[-1], stamp)["bound_by"] == "paused"
+    assert view.etas[-2] is not None
+    assert view.etas[-2].pause is None
