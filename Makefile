@@ -62,6 +62,9 @@ LIFE ?= 20
 tokens: setup ## runs of 90 seconds with tokens that live for LIFE=20
 	$(BIN)/python -m tests.proof.tokens --life $(LIFE)
 
+captures: setup ## what runs look like in tests/captures, written anew; look at what changed
+	CAPTURES=write $(BIN)/pytest --quiet tests/e2e/test_captures.py
+
 mutants: setup ## deliberate bugs, each of which the tests must catch
 	$(BIN)/python -m tests.proof.mutants
 
@@ -103,4 +106,4 @@ lock: ## renew requirements.lock from pyproject.toml
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .bench-peers run-output evidence.json build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup run format lint type test check nights kills disks budgets tokens mutants evidence bench bench-pace bench-cost bench-start bench-scale bench-peers bench-estimate man lock clean
+.PHONY: help setup run format lint type test check nights kills disks budgets tokens captures mutants evidence bench bench-pace bench-cost bench-start bench-scale bench-peers bench-estimate man lock clean

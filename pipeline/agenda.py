@@ -67,6 +67,8 @@ class Agenda:
         self._found: list[_Front] | None = None
         self._found_for = False
         self._sieve = Sieve()
+        # When the oldest of `_later` was accepted; None while it is to be found anew.
+        self._oldest_later: float | None = math.inf
 
     def __len__(self) -> int:
         return self._count
@@ -79,10 +81,27 @@ class Agenda:
             at = born + latest(asking.heard_age)
         if at is not None:
             heapq.heappush(self._later, (at, line, asking))
+            if self._oldest_later is not None:
+                self._oldest_later = min(self._oldest_later, born)
             return
         self._found = None
         queues = self._share(asking.model).queues
         heapq.heappush(queues.setdefault(_bin(asking), []), (born, line, asking))
+
+    def oldest(self) -> float | None:
+        """When the oldest of all that wait was accepted; None if none waits."""
+        if self._oldest_later is None:
+            born = (asking.born_at for _, _, asking in self._later)
+            self._oldest_later = min(born, default=math.inf)
+        queues = [queue for share in self._shares.values() for queue in share.queues.values()]
+        fronts = (queue[0][0] for queue in (*queues, self._due) if queue)
+        oldest = min(self._oldest_later, min(fronts, default=math.inf))
+        return None if oldest == math.inf else oldest
+
+    def _heed_gone(self, asking: Asking) -> None:
+        """One has left `_later`; it may have been its oldest."""
+        if self._oldest_later is not None and asking.born_at <= self._oldest_later:
+            self._oldest_later = None
 
     def flights(self, now: float, at_most: int) -> list[Flight]:
         """All that wait, told by a sample of about so many of them, spread over all queues."""
@@ -138,6 +157,7 @@ class Agenda:
     def _move_due(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:
             _, line, asking = heapq.heappop(self._later)
+            self._heed_gone(asking)
             heapq.heappush(self._due, (asking.born_at, line, asking))
 
     def _choice(self, now: float) -> _Queue | None:
@@ -175,6 +195,8 @@ class Agenda:
         _, _, asking = heapq.heappop(queue)
         self._found = None
         self._count -= 1
+        if queue is self._later:
+            self._heed_gone(asking)
         if not queue and queue is not self._due and queue is not self._later:
             del self._share(asking.model).queues[_bin(asking)]
         return asking

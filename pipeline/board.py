@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from pipeline.errors import Exit, RunError
 from pipeline.meter import Use
+from pipeline.outcomes import Usage
 from pipeline.totals import Totals
 
 
@@ -56,7 +57,11 @@ class Ending:
 
 @dataclass(slots=True)
 class Counts:
-    """Rows by where they stand, now. `total` is None while the input has not been counted."""
+    """Rows by where they stand, now. `total` is None while the input has not been counted.
+
+    `submits` are all POSTs that were announced, also of earlier processes, refused and taken back
+    ones too; tokens are those of all lines so far.
+    """
 
     total: int | None = None
     ok: int = 0
@@ -66,10 +71,24 @@ class Counts:
     posting: int = 0
     running: int = 0
     doubts: int = 0
+    submits: int = 0
+    input_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, usage: Usage | None) -> None:
+        """Count what a line used, if that is known."""
+        if usage is not None:
+            self.input_tokens += usage.input_tokens
+            self.completion_tokens += usage.completion_tokens
 
     @property
     def finished(self) -> int:
         return self.ok + self.failed + self.held
+
+    @property
+    def submitted(self) -> int:
+        """Rows that need no POST any more: they are waited for, or have their line."""
+        return self.finished + self.running
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pipeline.board import Complete, Counts, Ending
 from pipeline.clock import Clock, local_day_and_time
 from pipeline.deadline import Deadline
 from pipeline.errors import RunError
+from pipeline.events import FAILED, WRITTEN
 from pipeline.facts import FORMS, Doubt, End, Fact, Move, Note, Replaced
 from pipeline.form import Form
 from pipeline.intake import Intake
@@ -66,6 +67,7 @@ class Course:
     """What the lanes share. `on_change` hears of everything that may let a POST through.
 
     `max_in_flight`: how many operations may be at once. In a `pause` no row is submitted.
+    `asked`: the operations for which a GET is under way, which the agenda is without; by line.
     `has_own_forms`: the checkpoint knows that some rows have.
     """
 
@@ -80,6 +82,7 @@ class Course:
     max_in_flight: int | None = None
     pause: Pause | None = None
     agenda: Agenda = field(default_factory=Agenda)
+    asked: dict[int, Asking] = field(default_factory=dict)
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing
     has_own_forms: bool = False
@@ -185,22 +188,34 @@ class Course:
         self.counts.doubts += 1
         return doubtful
 
-    async def finish(self, end: End, model: str | None = None) -> None:
-        """Write a row's line; its course is over. `model` is the row's own, if it names one."""
+    async def finish(self, end: End, asking: Asking | None = None) -> None:
+        """Write a row's line; its course is over. `asking` is the operation that is over by it."""
         await self.recorder.write(end)
+        model = None if asking is None else asking.model
         self.spending.settle(end.line, model, end.usage, end.day)
         match end.end:
             case Failure(stage="doubt"):
                 self.counts.held += 1
-            case Failure(stage, code, message):
+            case Failure():
                 self.counts.failed += 1
-                _log.info("! line %d failed: %s %s: %s", end.line, stage, code, message)
             case _:
                 self.counts.ok += 1
-                _log.info("✓ line %d written", end.line)
+        self.counts.add(end.usage)
         self.counts.open -= 1
+        if _log.isEnabledFor(logging.INFO):
+            self._tell(end, asking)
         self.on_change()
         self.end_if_complete()
+
+    def _tell(self, end: End, asking: Asking | None) -> None:
+        of: tuple[str | None, float | None] = (None, None)
+        if asking is not None:
+            of = (asking.operation_id, self.clock.now() - asking.accepted_at)
+        match end.end:
+            case Failure(stage, code, message):
+                _log.info(FAILED, end.line, stage, code, message, *of)
+            case _:
+                _log.info(WRITTEN, end.line, *of)
 
     def end_if_complete(self) -> None:
         """End the run once every row has its line and no other can come."""

@@ -14,10 +14,11 @@ from typing import Protocol
 from pipeline import renewal
 from pipeline.bell import Bell
 from pipeline.carrier import Carrier
-from pipeline.clock import Clock, local_day_and_time
+from pipeline.clock import Clock, local_day_and_time, stamp
 from pipeline.codec import Json
 from pipeline.credentials import Credential, NoCredentialError
 from pipeline.errors import NoPermission, RunError, first_of
+from pipeline.events import CREDENTIAL, CREDENTIAL_GOOD, CREDENTIAL_REFUSED, NO_CREDENTIAL
 from pipeline.rates import Kind
 from pipeline.renewal import Held, Issue, Missing, Renews, Source, Standing, Trial
 
@@ -181,7 +182,8 @@ class Keeper:
             return replace(newest.credential)
         issued = await self._asked(now)
         if newest is None or issued.secret != newest.credential.secret:
-            _log.info("a credential of %s%s", self._source.name, _until(issued))
+            ends_at = None if issued.ends_at is None else stamp(issued.ends_at)
+            _log.info(CREDENTIAL, self._source.name, _until(issued), ends_at)
             self._newest = Issue(issued, self._clock.now())
         return issued
 
@@ -199,9 +201,9 @@ class Keeper:
     def _tell_failure(self, error: NoCredentialError) -> None:
         match self._standing:
             case Held(failures=1) | Missing(failures=1, may_pass=True):
-                _log.warning("! %s: %s; asking again", self._source.name, error)
+                _log.warning(NO_CREDENTIAL, self._source.name, error)
             case Missing(failures=1) if self._proven:
-                _log.warning("! %s: %s; asking again", self._source.name, error)
+                _log.warning(NO_CREDENTIAL, self._source.name, error)
             case _:
                 pass
 
@@ -228,10 +230,10 @@ class Keeper:
         match standing:
             case Missing(why=why, refusals=refusals) if refusals and not self._is_told:
                 self._is_told = True
-                _log.warning("! %s: %s; asking again", self._source.name, why)
+                _log.warning(CREDENTIAL_REFUSED, self._source.name, why)
             case Held() if self._is_told:
                 self._is_told = False
-                _log.warning("the service accepts the credential again")
+                _log.warning(CREDENTIAL_GOOD)
             case _:
                 pass
 

@@ -1,18 +1,23 @@
 """Events for people who want to know more: on standard error, and as JSON lines in a file.
 
-The vocabulary is short: → sent, ← accepted, ✓ written, ↻ back in line, ? in doubt, ! trouble.
+What they are, `events` lists.
 """
 
 import logging
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline import codec
 from pipeline.clock import stamp
+from pipeline.codec import Json
 from pipeline.errors import StorageFailed
-from pipeline.speech import SPEECH, clean, say
+from pipeline.events import Event
+from pipeline.speech import say
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
+_OTHER = "note"
+_DIGITS = 3
 
 
 def set_up(verbose: int, log_file: Path | None) -> None:
@@ -24,6 +29,8 @@ def set_up(verbose: int, log_file: Path | None) -> None:
     """
     logger = logging.getLogger("yagpt-batch")
     logger.propagate = False
+    # A third of what an event takes, for what no line tells.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     screen = _Screen(_LEVELS.get(verbose, logging.DEBUG))
     logger.handlers = [screen]
     if log_file is not None:
@@ -47,20 +54,41 @@ class _File(logging.FileHandler):
 
 
 class _Screen(logging.Handler):
-    """Writes above the progress bar, never into it."""
+    """Says it, above whatever shows the progress."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # A call that has nothing to tell does without its 15 ms.
-        from tqdm import tqdm  # noqa: PLC0415
-
-        tqdm.write(clean(record.getMessage()), file=SPEECH)
+        say(record.getMessage())
 
 
 class _JsonLine(logging.Formatter):
+    """An event with its fields; what is none is a note."""
+
     def format(self, record: logging.LogRecord) -> str:
-        event = {
-            "at": stamp(record.created),
+        event = record.msg
+        line: dict[str, Json] = {
+            "at": _at(int(record.created)),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            "event": event.name if isinstance(event, Event) else _OTHER,
+            "message": record.getMessage(),
         }
-        return codec.encode(event).decode()
+        if isinstance(event, Event) and isinstance(record.args, tuple):
+            for name, value in zip(event.fields, record.args, strict=True):
+                if not name.startswith("_"):
+                    line[name] = _value(value)
+        return codec.encode(line).decode()
+
+
+@lru_cache(maxsize=1)
+def _at(second: int) -> str:
+    """Many events are of the same one."""
+    return stamp(second)
+
+
+def _value(value: object) -> Json:
+    match value:
+        case float():
+            return round(value, _DIGITS)
+        case None | int() | str():
+            return value
+        case _:
+            return str(value)

@@ -13,6 +13,7 @@ from pipeline.facts import COSTS, ETA, Note
 from pipeline.hosts import Hosts
 from pipeline.pace import Pace
 from pipeline.prospect import BUDGET, FINISH_BY, IN_FLIGHT, PAUSED, Eta, words
+from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.spending import Spent
 
@@ -89,6 +90,22 @@ class Outlook:
             return None
         now, known = self.course.clock.now(), self.course.agenda.latencies()
         return deadline.rows(now, known, self.submits.windows, left), left
+
+    def scene(self) -> Scene:
+        """All that is to be seen now."""
+        course = self.course
+        return Scene(course.counts, course.clock.now(), self._oldest(), self.eta(), self.spent())
+
+    def last_scene(self) -> Scene:
+        """The same when no call is made any more: no end is in sight, it is there."""
+        course = self.course
+        return Scene(course.counts, course.clock.now(), self._oldest(), None, self.spent())
+
+    def _oldest(self) -> float | None:
+        """When the oldest operation that is waited for was accepted."""
+        asked = (asking.born_at for asking in self.course.asked.values())
+        waits = self.course.agenda.oldest()
+        return min([*asked, *([] if waits is None else [waits])], default=None)
 
     def spent(self) -> Spent:
         """What the run has spent and will have, as seen now."""

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from pipeline import outcomes
 from pipeline.course import LONGEST_NAP, NEVER, Course
+from pipeline.events import DENIED, LOST, THROTTLED, told
 from pipeline.facts import LATENCY, POLLED_UNTIL, End, Move, Note
 from pipeline.item import Lost, after
 from pipeline.outcomes import PollOutcome
@@ -128,7 +129,12 @@ class PollLanes:
     async def _fetch(self, asking: Asking, timeout: float) -> PollOutcome:
         """Make the call that the pace has been told of."""
         begun = self._course.clock.now()
-        outcome = await self._service.poll(asking.operation_id, timeout)
+        asked = self._course.asked
+        asked[asking.line] = asking
+        try:
+            outcome = await self._service.poll(asking.operation_id, timeout)
+        finally:
+            del asked[asking.line]
         self._settle_pace(outcome, begun)
         self._heed_refusal(asking, outcome)
         return outcome
@@ -154,7 +160,7 @@ class PollLanes:
             case outcomes.Throttled(throttle, problem):
                 lesson = self._pace.throttled(throttle, begun, now)
                 if lesson is not None:
-                    _log.warning("! %s", lesson.words("polls", problem.message))
+                    _log.warning(THROTTLED, *told(lesson, "polls", problem))
             case outcomes.Unsure() | outcomes.Unauthorized() | outcomes.Conflict():
                 self._pace.undecided(begun)
             case _:
@@ -168,8 +174,7 @@ class PollLanes:
             case outcomes.NotFound(problem) if asking.denied_at is None:
                 self._answered_once = True
                 self._forbidden.clear()
-                what = "! line %d: the service denies operation %s; asking for 10 minutes more: %s"
-                _log.warning(what, asking.line, asking.operation_id, problem.message)
+                _log.warning(DENIED, asking.line, asking.operation_id, problem.message)
             case outcomes.Forbidden(problem):
                 self._forbidden.append(asking.line)
                 among_others = self._answered_once and len(set(self._forbidden)) < _FORBIDDEN_LIMIT
@@ -194,10 +199,10 @@ class PollLanes:
                 course.agenda.put(seen, at)
             case Conclude(end, usage):
                 course.counts.running -= 1
-                await course.finish(End(line, end, usage), asking.model)
+                await course.finish(End(line, end, usage), asking)
             case GiveUpLost():
                 course.counts.running -= 1
-                _log.warning("! line %d: operation %s is lost", line, asking.operation_id)
+                _log.warning(LOST, line, asking.operation_id, now - asking.accepted_at)
                 await self._lose(asking)
             case verdict:
                 assert_never(verdict)

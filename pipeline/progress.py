@@ -1,17 +1,21 @@
-"""What a watching person, or a program, sees on standard error while a run goes on."""
+"""What a watching person, or a program, sees on standard error while a run goes on.
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Never, Protocol
+The panel is one tqdm bar that draws several lines. Between two pictures the cursor stands where
+the first line begins, and everything below belongs to the panel: so it is wiped whole, however a
+terminal that was resized has folded its lines.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline import codec
-from pipeline.board import Counts
 from pipeline.clock import local_day_and_time, stamp
-from pipeline.prospect import Eta, as_json, words
+from pipeline.scene import Scene
 from pipeline.speech import SPEECH, say
-from pipeline.spending import Spent
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
+    from pipeline.drawing import Drawing
 
 
 class View(Protocol):
@@ -19,7 +23,7 @@ class View(Protocol):
 
     interval: float
 
-    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None: ...
+    def show(self, scene: Scene) -> None: ...
 
     def close(self) -> None: ...
 
@@ -29,37 +33,30 @@ class Silent:
 
     interval = 3600.0
 
-    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None: ...
+    def show(self, scene: Scene) -> None: ...
 
     def close(self) -> None: ...
 
 
-class Bar:
-    """One line on a terminal, redrawn in place; the rate counts this process's rows only."""
+class Panel:
+    """Some lines on a terminal, redrawn in place; what is said meanwhile stands above them."""
 
     interval = 0.5
 
     def __init__(self) -> None:
-        self._bar: tqdm[Never] | None = None
+        self._drawing: Drawing | None = None
 
-    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
-        if self._bar is None:
-            # Where no bar is shown, nobody waits 15 ms for it.
-            from tqdm import tqdm  # noqa: PLC0415
+    def show(self, scene: Scene) -> None:
+        if self._drawing is None:
+            # Where no panel is shown, nobody waits 15 ms for tqdm.
+            from pipeline.drawing import Drawing  # noqa: PLC0415
 
-            self._bar = tqdm(
-                file=SPEECH,
-                initial=counts.finished,
-                dynamic_ncols=True,
-                bar_format="{percentage:3.0f}% {bar:10} {desc}",
-            )
-        self._bar.total = counts.total
-        self._bar.n = counts.finished
-        self._bar.set_description_str(_line(counts, eta, spent))
+            self._drawing = Drawing(SPEECH)
+        self._drawing.draw(scene)
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        if self._drawing is not None:
+            self._drawing.close()
 
 
 class Plain:
@@ -67,8 +64,8 @@ class Plain:
 
     interval = 60.0
 
-    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
-        say(_line(counts, eta, spent))
+    def show(self, scene: Scene) -> None:
+        say(f"{local_day_and_time(scene.now)} {scene.line(local_day_and_time)}")
 
     def close(self) -> None: ...
 
@@ -78,27 +75,21 @@ class JsonLines:
 
     interval = 10.0
 
-    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
-        line = asdict(counts) | {"finished": counts.finished, "note": _note(eta)}
-        money = {} if spent is None else spent.to_json()
-        say(codec.encode(line | as_json(eta, stamp) | money).decode())
+    def show(self, scene: Scene) -> None:
+        say(codec.encode(scene.to_json(local_day_and_time, stamp)).decode())
 
     def close(self) -> None: ...
 
 
-def _note(eta: Eta | None) -> str:
-    return "" if eta is None else words(eta, local_day_and_time)
-
-
-def _line(counts: Counts, eta: Eta | None, spent: Spent | None) -> str:
-    total = "?" if counts.total is None else f"{counts.total:,}"
-    parts = [f"{counts.finished:,}/{total} rows", f"{counts.running:,} running"]
-    if counts.failed:
-        parts.append(f"{counts.failed:,} failed")
-    if counts.doubts:
-        parts.append(f"{counts.doubts:,} in doubt")
-    if spent is not None and counts.finished:
-        parts.append(spent.words())
-    if note := _note(eta):
-        parts.append(note)
-    return " · ".join(parts)
+def view_of(progress: str, environment: Mapping[str, str] = os.environ) -> View:
+    """What `--progress` asks for; a panel is for terminals that can move their cursor."""
+    if progress in ("auto", "bar"):
+        is_able = environment.get("TERM", "dumb") not in ("dumb", "unknown", "")
+        progress = "bar" if SPEECH.isatty() and is_able else "plain"
+    views: dict[str, type[View]] = {
+        "bar": Panel,
+        "plain": Plain,
+        "json": JsonLines,
+        "none": Silent,
+    }
+    return views[progress]()

@@ -74,6 +74,24 @@ def words(eta: Eta, local: Told) -> str:
     return ", ".join(part for part in (_when(eta, partial(_clock, eta, local)), _why(eta)) if part)
 
 
+def phrases(eta: Eta, local: Told) -> list[str]:
+    """The same as phrases that stand by themselves."""
+    when = _when(eta, partial(_clock, eta, local))
+    is_end = bool(when) and eta.likely is not None
+    return [part for part in (f"ends {when}" if is_end else when, _why(eta)) if part]
+
+
+def duration(seconds: float) -> str:
+    """As people say it, in one or two units: ``2 h 14 min``."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return f"{int(seconds)} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
 def _clock(eta: Eta, local: Told, moment: float) -> str:
     day, _, time = local(moment).partition(" ")
     return time if local(eta.at).startswith(f"{day} ") else f"{day} {time}"

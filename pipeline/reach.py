@@ -11,6 +11,7 @@ from pipeline.bell import Bell
 from pipeline.clock import Clock
 from pipeline.codec import Json
 from pipeline.errors import Unreachable
+from pipeline.events import AWAY, BACK
 from pipeline.outage import Down, Health, Trial, Up
 
 _log = logging.getLogger("yagpt-batch")
@@ -124,8 +125,8 @@ class Reach:
         if type(before) is type(health):
             return
         if isinstance(before, Up):
-            _log.warning("! %s can't be reached; asking until it is back", self._host.name)
+            _log.warning(AWAY, self._host.name)
         elif isinstance(health, Up):
-            _log.warning("%s is back", self._host.name)
+            _log.warning(BACK, self._host.name)
         self._bell.ring()
         self._on_change()

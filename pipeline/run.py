@@ -10,9 +10,10 @@ while, what they brought recorded, the files closed. What differs is the reason.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline import extent
@@ -62,7 +63,7 @@ class Tools:
     connect: Callable[[], AbstractContextManager[Service]]
     clock: Clock
     prices: PriceTable
-    view: View
+    views: Sequence[View]
     say: Callable[[str], None]
     allowance: Opener | None = None
     remember: Remember | None = None
@@ -179,8 +180,9 @@ class Run:
             await recording
             for task in others:
                 task.cancel()
-        self._tools.view.show(self._course.counts, spent=self._outlook.spent())
-        self._tools.view.close()
+        for view in self._tools.views:
+            view.show(self._outlook.last_scene())
+            view.close()
         if isinstance(self._course.ending.reason, Complete):
             await self._guarded(self._complete)
         end = await self._course.ending.wait()
@@ -231,13 +233,13 @@ class Run:
         ]
 
     def _start_watchers(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        parts = [
+        parts: list[Callable[[], Awaitable[None]]] = [
             self._hosts.keeper.watch,
             self._hosts.submits.watch,
             self._hosts.polls.watch,
             self._forgiveness.watch,
             self._refill.watch,
-            self._show,
+            *(partial(self._show, view) for view in self._tools.views),
             self._outlook.watch,
             self._steering.watch,
             self._count,
@@ -258,10 +260,9 @@ class Run:
             lane.cancel()
         await asyncio.wait(lanes)
 
-    async def _show(self) -> None:
-        view = self._tools.view
+    async def _show(self, view: View) -> None:
         while True:
-            view.show(self._course.counts, self._outlook.eta(), self._outlook.spent())
+            view.show(self._outlook.scene())
             await asyncio.sleep(view.interval)
 
     async def _count(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from pipeline.speech import say_from_signal
+from pipeline.speech import hush_from_signal, say_from_signal
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -30,6 +30,7 @@ class Signals:
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         if self._first is not None:
+            hush_from_signal()
             die_by(number)
         self._first = number
         say_from_signal("Stopping: waiting for requests in flight (again to leave at once).")

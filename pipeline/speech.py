@@ -7,7 +7,10 @@ prompts or services.
 import io
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+
+NEW_LINE = "\n"
 
 
 class Speech(io.TextIOBase):
@@ -15,6 +18,18 @@ class Speech(io.TextIOBase):
 
     def __init__(self) -> None:
         self._quiet = False
+        self._through: Callable[[str], object] | None = None
+        self.wipe = ""
+
+    def route(self, through: Callable[[str], object] | None, wipe: str = "") -> None:
+        """Say lines by this from now on: something stands on the terminal that `wipe` removes."""
+        self._through, self.wipe = through, wipe
+
+    def say(self, line: str) -> None:
+        if self._through is None:
+            self.write(f"{line}\n")
+        else:
+            self._through(line)
 
     def write(self, text: str) -> int:
         if not self._quiet:
@@ -48,8 +63,8 @@ SPEECH = Speech()
 
 
 def say(sentence: str) -> None:
-    """Tell a sentence, on a line of its own."""
-    SPEECH.write(clean(sentence) + "\n")
+    """Tell a sentence, on a line of its own, above whatever shows the progress."""
+    SPEECH.say(clean(sentence))
 
 
 def say_from_signal(sentence: str) -> None:
@@ -57,7 +72,14 @@ def say_from_signal(sentence: str) -> None:
     if sys.stderr is None:
         return
     with suppress(OSError):
-        os.write(2, f"\n{sentence}\n".encode())
+        os.write(2, f"{SPEECH.wipe or NEW_LINE}{sentence}\n".encode())
+
+
+def hush_from_signal() -> None:
+    """Remove what shows the progress: the process ends at once."""
+    if SPEECH.wipe:
+        with suppress(OSError):
+            os.write(2, SPEECH.wipe.encode())
 
 
 def clean(text: str) -> str:

@@ -43,13 +43,12 @@ class Spent(Struct, frozen=True):
     likely: Decimal | None = None
     high: Decimal | None = None
 
-    def words(self) -> str:
-        """As a part of a line."""
+    def phrases(self) -> list[str]:
+        """What is spent, and what will be, if that can be told."""
         if self.amount is None:
-            return "cost unknown"
-        if self.likely is None or self.low is None or self.high is None:
-            return f"{_rounded(self.amount)} {self.currency}"
-        return f"{_rounded(self.amount)} {self.currency}, in the end {self.projection}"
+            return ["cost unknown"]
+        spent = f"{_rounded(self.amount)} {self.currency} spent"
+        return [spent] if self.likely is None else [spent, f"in the end {self.projection}"]
 
     @property
     def projection(self) -> str:

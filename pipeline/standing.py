@@ -236,7 +236,7 @@ def _operations(operations: Operations, now: float, local: Told) -> Iterator[str
     row = "" if oldest.own_id is None else f" ({oldest.own_id})"
     normal = " It may queue for 24 hours and more." if age > _LONG else ""
     yield (
-        f"The oldest operation is {_duration(age)} old: line {oldest.line:,}{row}, "
+        f"The oldest operation is {prospect.duration(age)} old: line {oldest.line:,}{row}, "
         f"{oldest.operation_id}, accepted {local(oldest.accepted_at)}.{normal}"
     )
     if operations.expires_next is not None:
@@ -266,13 +266,3 @@ def _doubts(standing: Standing, prices: PriceTable) -> Iterator[str]:
     if standing.spent:
         spent = (f"{rows:,} spent {n}" for n, rows in sorted(standing.spent.items()))
         yield f"Attempts of the rows in doubt: {', '.join(spent)}."
-
-
-def _duration(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    if minutes < 1:
-        return f"{int(seconds)} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

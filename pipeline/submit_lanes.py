@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
 
+from pipeline import events
 from pipeline.bell import Bell
 from pipeline.course import LONGEST_NAP, NEVER, Course, superseded
 from pipeline.entry import Entry
@@ -78,7 +79,7 @@ class SubmitLanes:
         self._pace = pace
         self._reach = reach
         self._request_ids = RequestIds(run_id)
-        self._number = last_number
+        self._number = course.counts.submits = last_number
         self._turn = asyncio.Lock()
         self._proven = False
         self._tries_apart: dict[int, int] = {}
@@ -162,6 +163,7 @@ class SubmitLanes:
         state = after(before, Announced(now))
         assert isinstance(state, Intended)  # noqa: S101 - that is what Announced leads to
         self._number += 1
+        self._course.counts.submits = self._number
         self._course.reserve(row, now)
         self.meter.begun(now)
         self._pace.begin()
@@ -197,7 +199,7 @@ class SubmitLanes:
             await self._withdraw(posting)
             return
         request_id = self._request_ids.of(row.line, posting.state.submits)
-        _log.info("→ line %d, request %s", row.line, request_id)
+        _log.info(events.SENT, row.line, request_id)
         sent_at = self._course.clock.now()
         outcome = await self._service.submit(row.body, request_id)
         verdict = after_submit(outcome, own_model=row.own_model, proven=self._proven)
@@ -225,7 +227,7 @@ class SubmitLanes:
                 heed = self._pace.slowed_down if posting.row.own_model else self._pace.throttled
                 lesson = heed(throttle, posting.begun, now)
                 if lesson is not None:
-                    _log.warning("! %s", lesson.words("submits", problem.message))
+                    _log.warning(events.THROTTLED, *events.told(lesson, "submits", problem))
             case Run():
                 self._pace.passed(posting.begun, now)
             case _:
@@ -242,7 +244,7 @@ class SubmitLanes:
                 await self._withdraw(posting)
                 await self._course.finish(End(line, failure))
             case Retry(problem, sent):
-                _log.info("↻ line %d: %s", line, problem.message)
+                _log.info(events.AGAIN, line, problem.message, problem.code)
                 await (self._forgiveness.answered() if sent else self._forgiveness.failed())
                 waiting = await self._withdraw(posting)
                 if posting.row.own_model:
@@ -255,7 +257,7 @@ class SubmitLanes:
                 await self._forgiveness.answered()
                 await self._wait_apart(posting, problem)
             case Doubt(problem, is_outage):
-                _log.warning("? line %d is in doubt: %s", line, problem.message)
+                _log.warning(events.DOUBT, line, problem.message, problem.code, problem.request_id)
                 await self._doubt(posting, is_outage=is_outage)
             case Stop(error):
                 self._course.ending.set(error)
@@ -273,30 +275,27 @@ class SubmitLanes:
             await self._course.finish(End(line, failure))
             return
         delay = min(_FIRST_WAIT_APART * 2.0**tries, _LONGEST_WAIT_APART)
-        _log.info("↻ line %d waits %d s: %s", line, delay, problem.message)
+        _log.info(events.WAITS, line, delay, problem.message, problem.code)
         again = partial(self._course.intake.again, line, waiting, first=False)
         asyncio.get_running_loop().call_later(delay, again)
 
     async def _run(self, posting: _Posting, operation_id: OperationId) -> None:
         line = posting.row.line
         self._proven = True
-        state = after(posting.state, Accepted(operation_id, self._course.clock.now()))
+        now = self._course.clock.now()
+        state = after(posting.state, Accepted(operation_id, now))
         facts = [Move(line, state), *superseded(line, posting.state)]
         try:
             is_its_own = await self._course.recorder.record(*facts, line=line)
         except StorageFailed:
-            _log.critical(
-                "line %d: operation %s was accepted but could not be stored; "
-                "its row is in doubt from now on",
-                *(line, operation_id),
-            )
+            _log.critical(events.NOT_STORED, line, operation_id)
             raise
         if is_its_own:
-            _log.info("← line %d, operation %s", line, operation_id)
+            _log.info(events.ACCEPTED, line, operation_id, now - posting.begun)
             model = posting.row.model if posting.row.own_model else None
             await self._course.advance(line, state, model=model, form=posting.row.form)
         else:
-            _log.warning("? line %d: operation %s is another row's", line, operation_id)
+            _log.warning(events.DUPLICATE, line, operation_id)
             await self._doubt(posting, is_outage=False)
 
     async def _withdraw(self, posting: _Posting) -> State:

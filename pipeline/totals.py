@@ -101,6 +101,11 @@ class Totals:
         return sum(t.sums.rows for t in self.tallies if t.outcome == outcome)
 
     @property
+    def used(self) -> Sums:
+        """What all lines used."""
+        return add(self.lines)
+
+    @property
     def doubt_count(self) -> int:
         return sum(d.count for d in self.doubts)
 
@@ -133,7 +138,7 @@ class Totals:
             "rows": self.rows(),
             "ok": self.rows("ok"),
             "failed": self.rows("failed"),
-            "usage": usage_object(add(self.lines)),
+            "usage": usage_object(self.used),
             "cost": cost_object(sum_of(costs.values()), prices),
             "by_model": [
                 {

@@ -46,3 +46,10 @@ def busiest(moments: Iterable[float], seconds: float) -> int:
             first += 1
         most = max(most, last - first + 1)
     return most
+
+
+def table(document: Path, heading: str) -> list[list[str]]:
+    """The cells of the table below a heading of a document, its own heading left out."""
+    below = document.read_text(encoding="utf-8").partition(f"\n{heading}\n")[2]
+    lines = below[below.index("|") :].partition("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]

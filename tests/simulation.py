@@ -277,7 +277,13 @@ async def live(
         loop = asyncio.get_running_loop()
         loop.call_later(stop_after, ending.set, Stopped(signal.SIGTERM))
     tools = Tools(
-        *(lambda: nullcontext(service), clock, prices or price_table(None), view or Silent(), say),
+        *(
+            lambda: nullcontext(service),
+            clock,
+            prices or price_table(None),
+            [view or Silent()],
+            say,
+        ),
         allowance=None if state is None else lambda rates: Allowance(state, rates, clock),
         control=Paths(output).control if steered else None,
     )

@@ -304,3 +304,31 @@ def test_an_operation_takes_two_polls_and_is_fetched_almost_as_soon_as_can_be(
     assert found.polls <= 2.0
     assert found.ratio is not None
     assert found.ratio < 1.15
+
+
+# What a watching person is told.
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("put"), st.integers(0, 9), st.none() | st.integers(0, 20)),
+            st.tuples(st.just("pop"), st.integers(0, 30), st.none()),
+            st.tuples(st.just("take"), st.integers(0, 30), st.none()),
+        )
+    )
+)
+def test_the_oldest_that_waits_is_known_whatever_has_happened(
+    steps: list[tuple[str, int, int | None]],
+) -> None:
+    agenda, waiting = Agenda(), dict[int, float]()
+    for line, (step, number, at) in enumerate(steps):
+        if step == "put":
+            agenda.put(asking(line, BORN + number), None if at is None else BORN + at)
+            waiting[line] = BORN + number
+        elif step == "take":
+            taken = agenda.take(BORN + number)
+            waiting.pop(-1 if taken is None else taken.line, None)
+        elif agenda.due_at(BORN + number) == BORN + number:
+            del waiting[agenda.pop(BORN + number).line]
+        assert agenda.oldest() == min(waiting.values(), default=None)

@@ -24,6 +24,7 @@ from pipeline.prices import Price, PriceList, PriceTable
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
+from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.spending import Spent
 from tests.oracle import check
@@ -223,8 +224,8 @@ def test_the_end_in_sight_is_that_of_the_rows_that_will_be_submitted(
     class View:
         interval = 10.0
 
-        def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
-            seen.append((replace(counts), eta, spent))
+        def show(self, scene: Scene) -> None:
+            seen.append((replace(scene.counts), scene.eta, scene.spent))
 
         def close(self) -> None: ...
 

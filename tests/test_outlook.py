@@ -15,9 +15,9 @@ from pipeline.progress import JsonLines
 from pipeline.prospect import ANSWERS, SERVICE, Eta, words
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
+from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.snapshot import looked_at
-from pipeline.spending import Spent
 from tests.simulation import EVENING, AwayCarrier, refused, simulate
 
 HOUR = 3600.0
@@ -32,7 +32,8 @@ class Watching:
         self.notes: list[str] = []
         self.etas: list[Eta] = []
 
-    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:  # noqa: ARG002
+    def show(self, scene: Scene) -> None:
+        eta = scene.eta
         self.notes.append("" if eta is None else words(eta, local_day_and_time))
         if eta is not None:
             self.etas.append(eta)
@@ -133,8 +134,8 @@ def test_machines_get_the_end_as_values(capsys: pytest.CaptureFixture[str]) -> N
     eta = Eta(
         EVENING, 5, PER_HOUR, 0.994, EVENING + 60, EVENING + 90, EVENING + 120, EVENING + 180
     )
-    JsonLines().show(Counts(total=10), eta)
-    JsonLines().show(Counts())
+    JsonLines().show(Scene(Counts(total=10), eta=eta))
+    JsonLines().show(Scene(Counts()))
     known, unknown = map(json.loads, capsys.readouterr().err.splitlines())
     assert known["eta"]["likely"] == stamp(EVENING + 120)
     assert (known["bound_by"], known["used"]) == ("100/h", 0.994)

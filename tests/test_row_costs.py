@@ -79,7 +79,7 @@ async def _carry(source: Source, folder: Path, concurrency: int) -> int:
     keeper = Keeper(Fixed("a key", Credential("Api-Key", "k")), carrier, clock, 0.0)
     hosts = Endpoints("http://a", "http://a", "http://a", "http://a")
     service = Service(carrier, hosts, Account(keeper, "b1g"), clock)
-    tools = Tools(lambda: nullcontext(service), clock, price_table(None), Silent(), print)
+    tools = Tools(lambda: nullcontext(service), clock, price_table(None), [Silent()], print)
     settings = Settings(
         Recipe("yandexgpt-lite", "b1g"), rates=(), poll_rates=(), concurrency=concurrency
     )

@@ -17,10 +17,11 @@ from pipeline.board import Counts
 from pipeline.cli.pricing import price_table
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import StorageFailed
-from pipeline.progress import Bar, JsonLines, Plain, View
+from pipeline.progress import JsonLines, Panel, Plain, View
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
+from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.signals import Signals
 from pipeline.speech import SPEECH, Speech, clean, say, say_from_signal
@@ -77,7 +78,9 @@ def logger() -> Iterator[logging.Logger]:
     yield logger
     for one in logger.handlers:
         one.close()
-    logger.handlers, logger.level, logger.propagate = before
+    logger.handlers, level, logger.propagate = before
+    # It remembers which levels it tells of; this makes it forget.
+    logger.setLevel(level)
 
 
 @pytest.mark.promise("P17")
@@ -110,12 +113,12 @@ def test_nothing_that_is_said_can_drive_a_terminal(text: str) -> None:
 
 
 @pytest.mark.promise("P17")
-@pytest.mark.parametrize("view", [Plain, JsonLines, Bar])
+@pytest.mark.parametrize("view", [Plain, JsonLines, Panel])
 def test_a_view_goes_on_without_anybody_to_see_it(broken: Break, view: Callable[[], View]) -> None:
     broken()
     shown = view()
     for ok in range(3):
-        shown.show(Counts(total=10, ok=ok), Eta(0.0, bound_by=Rate(10, 1.0)))
+        shown.show(Scene(Counts(total=10, ok=ok), eta=Eta(0.0, bound_by=Rate(10, 1.0))))
     shown.close()
 
 
@@ -128,7 +131,7 @@ def test_the_log_goes_on_in_its_file_when_the_screen_is_gone(
     logger.warning("! the first")
     logger.warning("! the second")
     events = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
-    assert [event["event"] for event in events] == ["! the first", "! the second"]
+    assert [event["message"] for event in events] == ["! the first", "! the second"]
 
 
 @pytest.mark.promise("P9")
@@ -162,7 +165,7 @@ def test_a_signal_is_heard_though_nothing_can_be_said(
 
 
 @pytest.mark.promise("P17")
-@pytest.mark.parametrize("view", [Plain, JsonLines, Bar])
+@pytest.mark.parametrize("view", [Plain, JsonLines, Panel])
 def test_a_run_whose_terminal_is_gone_ends_as_any_other(
     tmp_path: Path, broken: Break, logger: logging.Logger, view: Callable[[], View]
 ) -> None:

@@ -136,7 +136,7 @@ def test_the_end_is_told_once_50_answers_are_in() -> None:
     assert money.seen(10) == Spent(Decimal(49), "RUB")
     money.settle(49, None, usage(1000), TODAY)
     assert money.seen(10) == Spent(Decimal(50), "RUB", Decimal(60), Decimal(60), Decimal(60))
-    assert money.seen(10).words() == "50.00 RUB, in the end 60.00 RUB"
+    assert money.seen(10).phrases() == ["50.00 RUB spent", "in the end 60.00 RUB"]
     assert money.seen(0) == money.seen(None) == Spent(Decimal(50), "RUB")
 
 
@@ -170,5 +170,5 @@ def test_a_cost_that_is_not_known_is_not_a_number() -> None:
     money = Spending(PRICES, "pro", NOTHING)
     money.settle(1, None, usage(5), TODAY)
     assert money.seen(5) == Spent(None, "RUB")
-    assert money.seen(5).words() == "cost unknown"
+    assert money.seen(5).phrases() == ["cost unknown"]
     assert money.seen(5).to_json() == {"spent": None, "currency": "RUB", "projected": None}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline import control_file, prospect, steering
-from pipeline.board import Counts, Outcome
+from pipeline.board import Outcome
 from pipeline.carrier import Reply
 from pipeline.clock import Clock, local_day_and_time, stamp
 from pipeline.control import Change, Control
@@ -23,8 +23,8 @@ from pipeline.paths import Paths
 from pipeline.prospect import Eta, words
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
+from pipeline.scene import Scene
 from pipeline.settings import Settings
-from pipeline.spending import Spent
 from tests.oracle import check
 from tests.simulation import (
     EVENING,
@@ -67,7 +67,7 @@ class Hand:
         self._path = Paths(output).control
         self._deeds = list(deeds)
 
-    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:  # noqa: ARG002
+    def show(self, scene: Scene) -> None:  # noqa: ARG002
         loop = asyncio.get_running_loop()
         for deed in self._deeds:
             loop.call_at(deed.at, self._do, deed)
@@ -378,9 +378,9 @@ class Watching(Hand):
         super().__init__(output, deeds)
         self.etas: list[Eta | None] = []
 
-    def show(self, counts: Counts, eta: Eta | None = None, spent: Spent | None = None) -> None:
-        super().show(counts, eta, spent)
-        self.etas.append(eta)
+    def show(self, scene: Scene) -> None:
+        super().show(scene)
+        self.etas.append(scene.eta)
 
 
 def test_while_it_is_paused_a_watching_person_is_told_since_when_and_how_to_go_on(

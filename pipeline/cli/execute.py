@@ -21,6 +21,7 @@ from pipeline.cli.kinds import chosen_rates, is_auto
 from pipeline.cli.pricing import price_table
 from pipeline.cli.recipe import recipe_of
 from pipeline.cli.summary import Summary, of_a_bug
+from pipeline.cli.watched import watched
 from pipeline.clock import Clock
 from pipeline.codec import Json, encode
 from pipeline.endpoints import Endpoints, host_of
@@ -28,9 +29,10 @@ from pipeline.errors import RunError
 from pipeline.item import Policy
 from pipeline.keeper import Keeper
 from pipeline.known import Known
+from pipeline.metrics import Metrics
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable
-from pipeline.progress import Bar, JsonLines, Plain, Silent, View
+from pipeline.progress import view_of
 from pipeline.rates import Kind, Rate
 from pipeline.refill import Opener
 from pipeline.retry import Retry
@@ -40,7 +42,7 @@ from pipeline.service import Account, Service
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
-from pipeline.speech import SPEECH, say
+from pipeline.speech import say
 from pipeline.totals import no_price
 
 # For probes and tokens, beside a connection for each lane.
@@ -62,6 +64,7 @@ class Call(Struct, frozen=True):
     fresh: bool
     progress: str
     log_file: Path | None
+    metrics_file: Path | None
     verbose: int
     as_json: bool
     prices: PriceTable
@@ -100,6 +103,7 @@ class Call(Struct, frozen=True):
             fresh=options["fresh"],
             progress=options["progress"],
             log_file=options["log_file"],
+            metrics_file=options["metrics_file"],
             verbose=options["verbose"],
             as_json=options["as_json"],
             prices=price_table(options["prices"]),
@@ -179,6 +183,24 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def carry_out(call: Call, signals: Signals) -> Outcome:
+    """Carry the run, and let whoever watches it see its end.
+
+    Raises:
+        RunError: it could not begin.
+
+    """
+    clock = Clock()
+    with watched(call.paths.output, call.settings.recipe.model, call.metrics_file, clock) as end:
+        try:
+            outcome = await _carried(call, signals, clock, end.metrics)
+        except RunError as error:
+            end.exit_code = error.exit_code
+            raise
+        end.exit_code = outcome.exit_code
+        return outcome
+
+
+async def _carried(call: Call, signals: Signals, clock: Clock, metrics: Metrics | None) -> Outcome:
     ending = Ending()
     loop = asyncio.get_running_loop()
 
@@ -188,7 +210,6 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
             loop.call_soon_threadsafe(ending.set, Stopped(number))
 
     signals.tell(stop)
-    clock = Clock()
     source = Source(call.input)
     lanes = call.settings.concurrency + call.settings.poll_lanes
     carrier = call.access.carrier(lanes + _SPARE_CONNECTIONS)
@@ -200,8 +221,10 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
         with call.access.served(call.paths.emulator) as endpoints:
             yield Service(carrier, endpoints, account, clock)
 
+    view = view_of(call.progress)
     tools = Tools(
-        *(connect, clock, call.prices, _view(call.progress), say, _allowance(call, clock)),
+        *(connect, clock, call.prices, [view, *([metrics] if metrics else [])]),
+        *(say, _allowance(call, clock)),
         remember=None if call.known is None else partial(_aside, call.known.remember),
         foretell=say if call.progress in _FOR_PEOPLE else None,
         control=call.paths.control,
@@ -213,6 +236,7 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
             retry=call.retry,
         )
     finally:
+        view.close()
         await carrier.close()
         source.close()
 
@@ -244,13 +268,6 @@ def _known(environment: Mapping[str, str], endpoints: Endpoints, recipe: Recipe)
 def _state_file(environment: Mapping[str, str], endpoints: Endpoints, recipe: Recipe) -> Path:
     host = host_of(endpoints.llm)
     return state_file(environment, host, folder_of(model_uri(recipe.model, recipe.folder)))
-
-
-def _view(progress: str) -> View:
-    if progress == "auto":
-        progress = "bar" if SPEECH.isatty() else "plain"
-    views: dict[str, type[View]] = {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}
-    return views[progress]()
 
 
 def _sequel(command: str | None) -> Callable[[Json], None]:

@@ -205,6 +205,11 @@ course_options = _together(
         help="What to show on standard error.",
     ),
     option("--log-file", type=click.Path(path_type=Path), help="Append events as JSON lines."),
+    option(
+        "--metrics-file",
+        type=click.Path(path_type=Path),
+        help="Replaced every few seconds, for Prometheus: name it ….prom.",
+    ),
 )
 # Of commands that carry a run.
 finish_option = option(

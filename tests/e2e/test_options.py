@@ -43,7 +43,8 @@ def test_progress_can_be_silent(shell: Shell, service: Hostile) -> None:
 def test_plain_progress_ends_with_what_was_reached(shell: Shell, service: Hostile) -> None:
     done = shell.call("run", shell.write_rows(5), "-o", "out.jsonl", *service.options)
     assert "0/5 rows" in done.err
-    assert re.fullmatch(r"5/5 rows · 0 running · 0\.\d\d RUB", done.err.splitlines()[-1])
+    facts = "5/5 rows · 5 submitted · 0 in flight · 5 ok · 0 failed"
+    assert re.fullmatch(rf"[-\d]+ [\d:]+ {facts} · 0\.\d\d RUB spent", done.err.splitlines()[-1])
     assert done.out.startswith("5 rows ok")
 
 
@@ -54,9 +55,12 @@ def test_the_log_file_tells_the_life_of_a_row_as_json_lines(
     call = ["run", rows, "-o", "out.jsonl", *service.options, "--log-file", "log.jsonl"]
     assert shell.call(*call).code == 0
     events = whole_lines(shell.path("log.jsonl"))
-    assert all(event.keys() == {"at", "level", "event"} for event in events)
-    of_two = [event["event"][0] for event in events if "line 2" in event["event"]]
-    assert of_two == ["→", "←", "✓"]
+    of_two = [event for event in events if event.get("line") == 2]
+    assert [event["event"] for event in of_two] == ["sent", "accepted", "written"]
+    assert [event["message"][0] for event in of_two] == ["→", "←", "✓"]
+    (result,) = (line for line in whole_lines(shell.path("out.jsonl")) if line.get("line") == 2)
+    assert {event.get("operation_id") for event in of_two} == {None, result["operation_id"]}
+    assert all(event["seconds"] >= 0 for event in of_two[1:])
 
 
 def test_a_flag_beats_a_variable_and_a_variable_the_file(shell: Shell, service: Hostile) -> None:

@@ -109,7 +109,7 @@ def test_the_run_that_is_killed_on_the_first_screen_goes_on_as_it_shows(shell: S
     first, again = _KILLED
     assert first.line == again.line
     # Fewer than there, for the embedded service keeps to its quota.
-    shell.write_rows(25, "prompts.jsonl")
+    shell.write_rows(15, "prompts.jsonl")
     call, output = first.line.split()[1:], shell.path("results.jsonl")
     with shell.started(*call) as running:
         running.until(lambda: count_lines(output) > 0)
@@ -124,7 +124,7 @@ def test_the_run_that_is_killed_on_the_first_screen_goes_on_as_it_shows(shell: S
 
 
 def test_a_run_is_steered_from_another_shell_as_is_shown(shell: Shell) -> None:
-    shell.write_rows(40)
+    shell.write_rows(20)
     call = ["run", "in.jsonl", "-o", "results.jsonl", "--max-tokens", 50, "--budget", 5]
     with (
         shell.emulator("--latency", 0.1, "--rate", "none") as service,
