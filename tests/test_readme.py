@@ -77,6 +77,23 @@ def test_a_command_is_listed_with_exactly_the_options_that_it_has(name: str) -> 
     assert _listed()[name] - spoken_of_elsewhere == _options(_SERVED[name]) - spoken_of_elsewhere
 
 
+def test_a_default_is_told_as_it_is() -> None:
+    shown = {
+        name: cells[2].strip("`")
+        for cells in rows(section("Commands and options"))
+        if len(cells) == 4
+        for name in options_in(cells[1])
+    }
+    defaults = {
+        name: str(parameter.default)
+        for parameter in _SERVED["run"].params
+        if isinstance(parameter, click.Option) and parameter.show_default
+        for name in parameter.opts
+    }
+    assert {"--model", "--concurrency", "--patience", "--on-lost"} <= defaults.keys()
+    assert defaults.items() <= shown.items()
+
+
 def test_the_emulator_is_shown_with_exactly_the_options_that_it_has() -> None:
     told = section("The emulator").rpartition("```")[2]
     assert options_in(told) == _options(_SERVED["emulator"])
@@ -123,16 +140,16 @@ def _all_code() -> str:
 
 
 def test_the_rule_of_variables_holds_for_every_option_of_which_it_is_said() -> None:
-    ruled = {"run", "estimate"}
+    ruled = _options(_SERVED["run"]) | _options(_SERVED["estimate"])
+    but = {"render": {"--limit"}}
+    followers = {"run", "estimate", "validate", "render", "check", "retry"}
     for name, command in _SERVED.items():
+        of_this = ruled - {"--fresh", "--config"} - but.get(name, set())
         for parameter in command.params:
-            if parameter.param_type_name != "option":
-                continue
-            named = "YAGPT_" + parameter.opts[-1].strip("-").upper().replace("-", "_")
-            if name in ruled and not {"--fresh", "--config"} & set(parameter.opts):
-                assert named in _variables(parameter), (name, parameter.name)
-            elif "--prices" in parameter.opts:
-                assert _variables(parameter) == ["YAGPT_PRICES"]
+            option = parameter.opts[-1]
+            if option in (of_this if name in followers else {"--prices"}):
+                named = "YAGPT_" + option.strip("-").upper().replace("-", "_")
+                assert named in _variables(parameter), (name, option)
 
 
 def test_what_is_no_key_of_the_settings_file_is_named() -> None:
