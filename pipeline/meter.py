@@ -14,6 +14,7 @@ from pipeline.pace import Pace
 from pipeline.quota import SHORT
 from pipeline.rates import Rate
 from pipeline.window import Window
+from pipeline.wording import so_many
 
 # In less than that the first call, which goes alone, is most of what can be seen.
 _ENOUGH_SECONDS = 10.0
@@ -49,7 +50,7 @@ class Use(Struct, frozen=True):
     @property
     def words(self) -> str:
         """For people, of submits; windows of seconds are full again and again, and left out."""
-        told = [f"{self.calls:,} submit{'' if self.calls == 1 else 's'}"]
+        told = [so_many(self.calls, "submit")]
         long = (full for full in self.windows if full.rate.seconds > SHORT)
         told += [f"at the fullest {full.used:,} of {full.rate.words}" for full in long]
         if self.share is not None:

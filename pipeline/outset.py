@@ -11,9 +11,10 @@ from pipeline.census import Stratum, characters_of
 from pipeline.fit import Estimate, total
 from pipeline.forecast import Part, Sum, bounded_outputs, duration_of, parts_of, rough_inputs
 from pipeline.prices import PriceTable
-from pipeline.quote import lasting, range_of, rows_told
+from pipeline.quote import lasting, range_of
 from pipeline.rates import Rate
 from pipeline.rows import Row
+from pipeline.wording import so_many
 
 
 @dataclass(slots=True)
@@ -57,9 +58,9 @@ class Outset:
 
     def _named(self, rows: int | None) -> str:
         if rows is None:
-            return f"To send, at first {rows_told(self.rows)}"
+            return f"To send, at first {so_many(self.rows, 'row')}"
         if rows == self.rows:
-            return f"To send, {rows_told(rows)}"
+            return f"To send, {so_many(rows, 'row')}"
         return f"To send, about {_round(rows)} rows, judging by the first {self.rows:,}"
 
     def _cost(self, parts: Sequence[Part], share: float, table: PriceTable) -> str:

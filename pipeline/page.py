@@ -19,6 +19,7 @@ from pipeline.settings import DEFAULT_RATES
 from pipeline.shortlist import beginning
 from pipeline.tables import OUTCOMES, Table, by_finish, by_model, cited, failures
 from pipeline.totals import add, no_price
+from pipeline.wording import so_many
 
 _PERCENTS = (50, 90, 99)
 _UNSAID: tuple[Json, ...] = (None, False, [])
@@ -108,7 +109,8 @@ def page(report: Report) -> Page:
 def _state(report: Report) -> str:
     done, known = report.account.totals.rows(), report.background
     if known is None:
-        return f"{done:,} rows done; without its checkpoint it is not known how many there are."
+        rows = so_many(done, "row")
+        return f"{rows} done; without its checkpoint it is not known how many there are."
     of_all = "" if known.expected is None else f" of {known.expected:,}"
     ends = f" End in sight: {known.ends}." if known.ends else ""
     is_over = known.state == "finished"
@@ -123,7 +125,7 @@ def _facts(report: Report) -> Iterator[Fact]:
     troubles = "".join(f", {n:,} {OUTCOMES[name]}" for name, n in outcomes if n)
     yield Fact("Rows", f"{totals.rows():,}", f"{totals.rows('ok'):,} ok{troubles}")
     reasoning = f", {sums.reasoning_tokens:,} of them reasoning" if sums.reasoning_tokens else ""
-    unknown = f"; unknown for {sums.unknown:,} rows" if sums.unknown else ""
+    unknown = f"; unknown for {so_many(sums.unknown, 'row')}" if sums.unknown else ""
     out = f"{sums.completion_tokens:,} out{reasoning}{unknown}"
     listed = ", ".join(account.lists(prices)) or prices.date
     yield Fact("Tokens in", f"{sums.input_tokens:,}", out)

@@ -12,6 +12,7 @@ from pipeline.prices import PriceTable
 from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
 from pipeline.settings import Settings
 from pipeline.source import Line, Source
+from pipeline.wording import so_many
 
 ROWS = 10_000
 SHOWN = 20
@@ -135,7 +136,7 @@ def told(row: BadRow, path: Path) -> str:
 
 def more_lines(count: int) -> str:
     """What counts the bad lines that are not shown."""
-    return f"… and {count:,} more bad line{'' if count == 1 else 's'}"
+    return f"… and {so_many(count, 'more bad line')}"
 
 
 def unusable(path: Path, report: Report) -> BadData:

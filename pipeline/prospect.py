@@ -70,15 +70,21 @@ def words(eta: Eta, local: Told) -> str:
     today's.
     """
     if eta.pause is not None:
-        return f"paused since {_clock(eta, local, eta.pause.since)}, to go on: {eta.pause.go_on}"
+        return ", ".join(_paused(eta, eta.pause, local))
     return ", ".join(part for part in (_when(eta, partial(_clock, eta, local)), _why(eta)) if part)
 
 
 def phrases(eta: Eta, local: Told) -> list[str]:
     """The same as phrases that stand by themselves."""
+    if eta.pause is not None:
+        return _paused(eta, eta.pause, local)
     when = _when(eta, partial(_clock, eta, local))
     is_end = bool(when) and eta.likely is not None
     return [part for part in (f"ends {when}" if is_end else when, _why(eta)) if part]
+
+
+def _paused(eta: Eta, pause: Pause, local: Told) -> list[str]:
+    return [f"paused since {_clock(eta, local, pause.since)}", f"to go on: {pause.go_on}"]
 
 
 def duration(seconds: float) -> str:

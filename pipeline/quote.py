@@ -7,6 +7,7 @@ from pipeline.codec import Json
 from pipeline.fit import Estimate
 from pipeline.forecast import Basis, Duration, Forecast, Part, Sum
 from pipeline.prices import PriceTable, money
+from pipeline.wording import so_many
 
 EXACT, SAMPLE, CHARACTERS = "exact", "sample", "characters"
 LIKE, CANARY, MAX_TOKENS = "like", "canary", "max_tokens"
@@ -17,7 +18,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 def sentences(forecast: Forecast, table: PriceTable, name: str, like: str) -> Iterator[str]:
     """What to tell; `name` and `like` are those of the input and of the earlier results."""
     unfit = f", {forecast.unfit:,} can't be" if forecast.unfit else ""
-    yield f"{name}: {rows_told(forecast.rows)} can be sent{unfit}."
+    yield f"{name}: {so_many(forecast.rows, 'row')} can be sent{unfit}."
     confidence = f"{100 * forecast.confidence:g} %"
     yield f"Input: {_tokens(forecast.input, forecast)}, {_counted(forecast.input_basis)}."
     yield f"Output: {_tokens(forecast.output, forecast)}, {_told(forecast.output_basis, like)}."
@@ -30,21 +31,16 @@ def sentences(forecast: Forecast, table: PriceTable, name: str, like: str) -> It
         how = f"with a confidence of {confidence}" if cost.variance else ""
         words = [f"Cost: {range_of(Sum.of(cost, forecast.confidence), table)}", how]
         yield f"{', '.join(filter(None, words))} (prices of {table.date})."
-    yield f"Time: {rows_told(forecast.rows)}: {lasting(forecast.duration)}."
+    yield f"Time: {so_many(forecast.rows, 'row')}: {lasting(forecast.duration)}."
 
 
 def _part(part: Part, forecast: Forecast, table: PriceTable) -> str:
     cost = part.cost
     told = "unknown" if cost is None else range_of(Sum.of(cost, forecast.confidence), table)
     return (
-        f"  {part.model}: {rows_told(part.rows)}, {_tokens(part.input, forecast)} in, "
+        f"  {part.model}: {so_many(part.rows, 'row')}, {_tokens(part.input, forecast)} in, "
         f"{_tokens(part.output, forecast)} out, cost {told}"
     )
-
-
-def rows_told(count: int) -> str:
-    """So many rows, in words."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _tokens(found: Estimate, forecast: Forecast) -> str:
@@ -64,7 +60,7 @@ def _counted(basis: Basis) -> str:
         case "exact":
             return "exact: the tokenizer counted every row"
         case "sample":
-            return f"from {rows_told(basis.seen)} that the tokenizer counted"
+            return f"from {so_many(basis.seen, 'row')} that the tokenizer counted"
         case _:
             return "a rough guess: 3 to 6 characters a token"
 

@@ -19,6 +19,7 @@ from pipeline.item import Waiting
 from pipeline.matching import Written, read_line
 from pipeline.outcomes import Usage
 from pipeline.rows import Recipe, is_blank, parse_row
+from pipeline.wording import so_many
 
 STAGES = ("input", "submit", "operation", "answer", "lost", "doubt")
 
@@ -68,7 +69,7 @@ class Alike(Struct, frozen=True):
     rows: int
 
     def __str__(self) -> str:
-        return f"{self.stage} {self.code}: {self.rows:,} row{'' if self.rows == 1 else 's'}"
+        return f"{self.stage} {self.code}: {so_many(self.rows, 'row')}"
 
 
 def alike(failed: Iterable[Failed]) -> list[Alike]:

@@ -76,9 +76,7 @@ def of_tail(
     if last is not None:
         yield LastLine(last)
     if adopted:
-        yield Remark(
-            f"{name}: {adopted:,} lines at its end are whole; the next start adopts them."
-        )
+        yield Remark(f"{name}: whole lines at its end that the next start adopts: {adopted:,}.")
 
 
 def _unfit_for_adoption(

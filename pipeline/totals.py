@@ -10,6 +10,7 @@ from msgspec.structs import astuple
 from pipeline.codec import Json
 from pipeline.day import Day
 from pipeline.prices import PriceTable, money
+from pipeline.wording import so_many
 
 
 class Sums(Struct, frozen=True):
@@ -161,7 +162,7 @@ class Totals:
 def in_money(totals: Totals, prices: PriceTable, cost: str = "cost") -> str:
     """What to tell of tokens, and of what they cost."""
     usage, amount = add(totals.lines), money(totals.cost(prices))
-    unknown = f", unknown for {usage.unknown:,} rows" if usage.unknown else ""
+    unknown = f", unknown for {so_many(usage.unknown, 'row')}" if usage.unknown else ""
     return (
         f"{usage.input_tokens:,} tokens in, {usage.completion_tokens:,} out{unknown}, "
         f"{cost} {amount or 'unknown'} {prices.currency} (prices of {prices.date})"

@@ -545,7 +545,7 @@ def test_a_whole_line_that_a_dead_process_wrote_is_no_finding(pending: Place) ->
     append(pending.paths.output, line + b'\n{"line":8,"id')
     report = look(pending)
     assert report.findings == []
-    assert "1 lines at its end are whole; the next start adopts them" in report.remarks[1]
+    assert "whole lines at its end that the next start adopts: 1." in report.remarks[1]
     assert "it is torn; the next start cuts it" in report.remarks[0]
     with pending.opened(settings=SETTINGS):
         pass

@@ -64,8 +64,8 @@ def test_what_is_not_known_is_said_to_be_so(folder: Path) -> None:
     assert fact(found, "Cost, RUB")[0] == "unknown"
     assert found.below_models[-1].startswith("No price is known for new: ")
     assert fact(found, "Doubts")[0] == "unknown"
-    assert fact(found, "Tokens in")[1] == "0 out; unknown for 1 rows"
-    assert found.state == "1 rows done; without its checkpoint it is not known how many there are."
+    assert fact(found, "Tokens in")[1] == "0 out; unknown for 1 row"
+    assert found.state == "1 row done; without its checkpoint it is not known how many there are."
     assert found.settings == []
     assert found.finishes.lines == [["not told", "1"]]
     assert found.throughput[1].caption == (

@@ -9,6 +9,7 @@ import click
 
 from pipeline.cli.pricing import price_table, prices_option
 from pipeline.errors import Exit
+from pipeline.wording import so_many
 
 if TYPE_CHECKING:
     from pipeline.audit import Report
@@ -82,7 +83,11 @@ def _counted(report: "Report") -> str:
         *([] if report.not_begun is None else [(report.not_begun, "not begun")]),
     ]
     told = ", ".join(f"{count:,} {what}" for count, what in counts)
-    return told if report.in_input is None else f"{report.in_input:,} rows in the input: {told}"
+    return (
+        told
+        if report.in_input is None
+        else f"{so_many(report.in_input, 'row')} in the input: {told}"
+    )
 
 
 def _lines(output: Path, report: "Report", *, quick: bool) -> Iterator[str]:
@@ -94,6 +99,6 @@ def _lines(output: Path, report: "Report", *, quick: bool) -> Iterator[str]:
         yield _counted(report)
     count = report.count
     if count:
-        yield f"{output}: {count:,} disagreement{'' if count == 1 else 's'}"
+        yield f"{output}: {so_many(count, 'disagreement')}"
     else:
         yield f"{output}: all agrees{', as far as --quick looks' if quick else ''}"

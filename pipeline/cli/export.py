@@ -60,6 +60,7 @@ def export(
     from pipeline.sheets import opener  # noqa: PLC0415
     from pipeline.signals import cleanly  # noqa: PLC0415
     from pipeline.speech import say  # noqa: PLC0415
+    from pipeline.wording import so_many  # noqa: PLC0415
 
     opened, paths = opener(path), Paths(output)
     if opened is None:
@@ -72,6 +73,6 @@ def export(
         export = Export(paths, keep, failed=not ok_only, input=given_input)
         exported = export.write(path, opened)
     failed = f", {exported.failed:,} of them failed" if exported.failed else ""
-    click.echo(f"{exported.rows:,} rows{failed}: {path}")
+    click.echo(f"{so_many(exported.rows, 'row')}{failed}: {path}")
     if exported.unfinished:
         say(f"Rows that are not finished, and left out: {exported.unfinished:,}.")

@@ -10,6 +10,7 @@ import click
 
 from pipeline import __version__
 from pipeline.cli.pricing import price_table, prices_option
+from pipeline.wording import so_many
 
 if TYPE_CHECKING:
     from pipeline.background import Background
@@ -67,7 +68,7 @@ def report(*, output: Path, page_path: Path, prices: Path | None) -> None:
     _write(page_path, rendered(made))
     for remark in read.remarks:
         say(remark)
-    click.echo(f"{rows:,} rows told in {click.format_filename(page_path)}")
+    click.echo(f"{so_many(rows, 'row')} told in {click.format_filename(page_path)}")
 
 
 def _refuse(output: Path, read: "Receipt") -> NoReturn:

@@ -27,6 +27,7 @@ from pipeline.signals import Signals
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.speech import say
 from pipeline.swap import standing
+from pipeline.wording import so_many
 
 _TEXTS = frozenset({"system", "template"})
 _ITS_OWN = frozenset({"output", "stage", "code", "dry_run", "given_input"})
@@ -85,8 +86,7 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
 
 
 def _would(chosen: Mapping[int, Failed]) -> list[str]:
-    count = len(chosen)
-    rows = f"{count:,} row{'' if count == 1 else 's'}"
+    rows = so_many(len(chosen), "row")
     return [*told(chosen.values()), f"A retry would send {rows} again; nothing was sent."]
 
 

@@ -23,6 +23,7 @@ from pipeline.reading import whole_lines
 from pipeline.retrial import STAGES, Alike, alike, read_failed
 from pipeline.speech import clean
 from pipeline.totals import in_doubt, in_money
+from pipeline.wording import so_many
 
 # More error lines than that are not read: an end is not to take time for each row that failed.
 _MOST_READ = 10_000
@@ -94,8 +95,7 @@ class Summary(Struct, frozen=True):
 
     def sentences(self) -> Iterator[str]:
         outcome, totals = self.outcome, self.outcome.totals
-        ok = totals.rows("ok")
-        counted = [f"{ok:,} row{'' if ok == 1 else 's'} ok"]
+        counted = [f"{so_many(totals.rows('ok'), 'row')} ok"]
         counted += [f"{n:,} {what}" for what, n in self._troubles() if n]
         if not isinstance(outcome.end, Complete) and outcome.left:
             counted.append(f"{outcome.left:,} not finished")

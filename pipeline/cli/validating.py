@@ -13,9 +13,9 @@ from pipeline.emulator import FOLDER
 from pipeline.errors import BadData, Exit
 from pipeline.ids import Ids
 from pipeline.preflight import SHOWN, judged, more_lines, told
-from pipeline.quote import rows_told
 from pipeline.rows import BadRow, Row, is_blank
 from pipeline.speech import clean
+from pipeline.wording import so_many
 
 
 @dataclass(slots=True)
@@ -38,10 +38,10 @@ class Tally:
     def sentence(self, name: Path, model: str) -> str:
         """What it all comes to."""
         if self.bad:
-            return f"{name}: {self.bad:,} of {rows_told(self.rows)} can't be sent."
+            return f"{name}: {self.bad:,} of {so_many(self.rows, 'row')} can't be sent."
         verb = "is" if self.rows == 1 else "are"
         return (
-            f"{name}: {rows_told(self.rows)} {verb} fit to be sent. Ids of their own: "
+            f"{name}: {so_many(self.rows, 'row')} {verb} fit to be sent. Ids of their own: "
             f"{self.own_ids:,}, none twice; models of their own: {self.own_models:,}, "
             f"else {model}."
         )

@@ -14,6 +14,8 @@ CAPTURES = Path(__file__).parent.parent / "captures"
 _VARIES = [
     (r"\d{4}-\d\d-\d\d \d\d:\d\d", "DAY TIME"),
     (r"(oldest operation) \d+ (?:s|min)", r"\1 AGE"),
+    (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+    (r"Took \d+ s", "Took SECONDS"),
 ]
 _WRITTEN = os.environ.get("CAPTURES") == "write"
 
