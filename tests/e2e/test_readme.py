@@ -47,6 +47,8 @@ class Folder:
         self._variables: dict[str, str | None] = {
             "YAGPT_ENDPOINT": stack.enter_context(service).url,
             "YAGPT_RATE": _QUICK_RATES,
+            # No more than `--like` needs.
+            "YAGPT_LIMIT": "30",
             "YC_FOLDER_ID": FOLDER,
         }
         self._served: str | None = None
