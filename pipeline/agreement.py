@@ -21,6 +21,7 @@ from pipeline.evidence import (
 )
 from pipeline.facts import Cursor, Span, columns_of, state_of
 from pipeline.rows import BadRow, Recipe, is_blank, parse_row
+from pipeline.sameness import digest_of
 from pipeline.totals import Sums
 
 
@@ -100,6 +101,8 @@ def _begun(row: Recorded, data: bytes, recipe: Recipe) -> Iterator[str]:
     else:
         model = asked.model if asked.own_model else None
         due = (model, asked.kept, asked.input_bound, asked.output_bound)
+        if row.asks is not None and digest_of(asked.body) != row.asks:
+            yield "the checkpoint has this row as asking the same as others, and it does not"
     kept = (row.model, row.kept, row.input_bound, row.output_bound)
     names = ("model", "kept fields", "most input tokens", "most output tokens")
     for what, found, wanted in zip(names, kept, due, strict=True):
@@ -144,7 +147,7 @@ def _state(kept: Kept) -> Iterator[str]:
     if row.place is not None:
         if row.state not in OUTCOMES:
             yield f"is finished as {row.state!r}, which is no outcome"
-        if row.state == "ok" and row.operation_id is None:
+        if row.state == "ok" and row.operation_id is None and row.same_as is None:
             yield "has an answer, but no operation"
         if row.state == "held" and (row.operation_id is not None or not kept.doubts):
             yield "is held in doubt, but there is no doubt of it"
@@ -173,6 +176,12 @@ def _submits(kept: Kept) -> Iterator[str]:
     least, most = row.submits - kept.before - kept.doubts, row.submits - kept.before
     if not least <= row.spent <= most:
         yield f"has spent {row.spent} attempts in {most} submits, {kept.doubts} in doubt"
+
+
+def of_twins(name: str, odd: Iterable[int]) -> Iterator[str]:
+    """Every row that has another's answer, or waits for it, has one that is sent for both."""
+    for line in odd:
+        yield f"{name}: row {line} and the row that is sent for it do not go together."
 
 
 def of_doubts(

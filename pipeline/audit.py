@@ -193,6 +193,7 @@ def _prove(case: _Case) -> Report:
     if not report.find(f"{case.name}: {said}" for said in snapshot.damages()):
         return report
     report.find(agreement.of_rows(case.name, snapshot.with_doubts(), counted))
+    report.find(agreement.of_twins(case.name, snapshot.odd_twins()))
     replaced, retried = snapshot.replaced(), snapshot.retried()
     doubted = snapshot.doubted()
     report.find(agreement.of_doubts(case.name, doubted, replaced, retried, counted))

@@ -69,6 +69,10 @@ class _Error(msgspec.Struct, gc=False):
     stage: str | None = None
 
 
+class _Other(msgspec.Struct, gc=False):
+    line: int
+
+
 class Line(msgspec.Struct, gc=False):
     """What of a line matters here. Lines of every version have these, or lack some."""
 
@@ -81,6 +85,7 @@ class Line(msgspec.Struct, gc=False):
     finished_at: str | None = None
     emulator: bool = False
     error: _Error | None = None
+    same_as: _Other | None = None
 
 
 class _Money(msgspec.Struct):
@@ -190,7 +195,8 @@ class Fold:
         sums[0] += 1
         usage = line.usage
         if usage is None:
-            sums[1] += key[0] == "ok" or line.operation_id is not None
+            was_answered = key[0] == "ok" and line.same_as is None
+            sums[1] += was_answered or line.operation_id is not None
             return
         total = usage.total_tokens
         sums[2] += usage.input_tokens

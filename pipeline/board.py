@@ -59,6 +59,7 @@ class Ending:
 class Counts:
     """Rows by where they stand, now. `total` is None while the input has not been counted.
 
+    `open` are those without a line; `twins` of them have another row sent for them.
     `submits` are all POSTs that were announced, also of earlier processes, refused and taken back
     ones too; tokens are those of all lines so far.
     """
@@ -71,6 +72,7 @@ class Counts:
     posting: int = 0
     running: int = 0
     doubts: int = 0
+    twins: int = 0
     submits: int = 0
     input_tokens: int = 0
     completion_tokens: int = 0

@@ -56,7 +56,8 @@ class Chronicle:
 
     def see(self, key: Key, line: Line, data: bytes) -> None:
         outcome, model, _, day, _ = key
-        seconds = self._time(line) if outcome == "ok" else None
+        was_sent = outcome == "ok" and line.same_as is None
+        seconds = self._time(line) if was_sent else None
         if seconds is not None and self.slowest.admits(seconds):
             _cite(self.slowest, seconds, data, _Row(model or self.model, day, line, seconds))
         if line.usage is not None:

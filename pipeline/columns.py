@@ -16,13 +16,17 @@ Cell = int | str | None
 Fields = Mapping[str, Json]
 
 NUMBERS = frozenset(
-    ("line", "input_tokens", "completion_tokens", "reasoning_tokens", "total_tokens", "submits")
+    (
+        *("line", "input_tokens", "completion_tokens", "reasoning_tokens", "total_tokens"),
+        *("submits", "same_as"),
+    )
 )
 NAMES = (
     *("line", "id", "status", "text", "finish"),
     *("input_tokens", "completion_tokens", "reasoning_tokens", "total_tokens"),
     *("model", "model_version", "operation_id", "created_at", "finished_at", "submits"),
     *("tool_calls", "data", "error_stage", "error_code", "error_message", "request_id"),
+    "same_as",
 )
 
 
@@ -38,6 +42,10 @@ class _Error(msgspec.Struct, gc=False):
     code: str
     message: str
     request_id: str | None = None
+
+
+class _Other(msgspec.Struct, gc=False):
+    line: int
 
 
 class _Line(msgspec.Struct):
@@ -57,6 +65,7 @@ class _Line(msgspec.Struct):
     data: Any = None
     kept: dict[str, Any] | None = None
     error: _Error | None = None
+    same_as: _Other | None = None
 
 
 _decode = msgspec.json.Decoder(_Line).decode
@@ -110,6 +119,7 @@ class Columns:
             *(line.created_at, line.finished_at, line.submits or result.submits),
             *(_cell(line.tool_calls), _cell(line.data)),
             *(_NONE if line.error is None else msgspec.structs.astuple(line.error)),
+            None if line.same_as is None else line.same_as.line,
             *(_cell(fields.get(name)) for name in self._kept),
         ]
 

@@ -5,7 +5,7 @@ Rows that another process left behind take the same way as rows that move now.
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import assert_never
@@ -16,7 +16,7 @@ from pipeline.board import Complete, Counts, Ending
 from pipeline.clock import Clock, local_day_and_time
 from pipeline.deadline import Deadline
 from pipeline.errors import RunError
-from pipeline.events import FAILED, WRITTEN
+from pipeline.events import ANSWERED, FAILED, WRITTEN
 from pipeline.facts import FORMS, Doubt, End, Fact, Move, Note, Replaced
 from pipeline.form import Form
 from pipeline.intake import Intake
@@ -30,6 +30,7 @@ from pipeline.item import (
     Poll,
     Settle,
     State,
+    Stay,
     Submit,
     after,
     next_step,
@@ -66,6 +67,7 @@ def nothing() -> None:
 class Course:
     """What the lanes share. `on_change` hears of everything that may let a POST through.
 
+    `on_end` of each row that was sent and is over, where anybody wants to know.
     `max_in_flight`: how many operations may be at once. In a `pause` no row is submitted.
     `asked`: the operations for which a GET is under way, which the agenda is without; by line.
     `has_own_forms`: the checkpoint knows that some rows have.
@@ -85,6 +87,7 @@ class Course:
     asked: dict[int, Asking] = field(default_factory=dict)
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing
+    on_end: Callable[[int], None] | None = None
     has_own_forms: bool = False
 
     def against(self, row: Row, now: float) -> RunError | None:
@@ -122,7 +125,7 @@ class Course:
     @property
     def are_last(self) -> bool:
         """Whether only the last operations of the run are left: nobody else needs the polls."""
-        return self.intake.exhausted and self.counts.open <= _LAST
+        return self.intake.exhausted and self.counts.open - self.counts.twins <= _LAST
 
     async def advance(
         self,
@@ -158,6 +161,8 @@ class Course:
                 self.agenda.put(Asking(line, running, model, form=form), poll_at)
                 self.counts.running += 1
                 self.poll_bell.ring()
+            case Stay():
+                self.counts.twins += 1
             case Settle() | GiveUp():
                 return False
             case step:
@@ -202,6 +207,8 @@ class Course:
                 self.counts.ok += 1
         self.counts.add(end.usage)
         self.counts.open -= 1
+        if self.on_end is not None:
+            self.on_end(end.line)
         if _log.isEnabledFor(logging.INFO):
             self._tell(end, asking)
         self.on_change()
@@ -216,6 +223,16 @@ class Course:
                 _log.info(FAILED, end.line, stage, code, message, *of)
             case _:
                 _log.info(WRITTEN, end.line, *of)
+
+    async def finish_twins(self, ends: Sequence[End]) -> None:
+        """Write the lines of rows that have another's answer."""
+        await self.recorder.write(*ends)
+        self.counts.ok += len(ends)
+        self.counts.twins -= len(ends)
+        self.counts.open -= len(ends)
+        for end in ends:
+            _log.info(ANSWERED, end.line)
+        self.end_if_complete()
 
     def end_if_complete(self) -> None:
         """End the run once every row has its line and no other can come."""

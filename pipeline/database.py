@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pipeline import codec
 from pipeline.errors import BadData, StorageFailed
-from pipeline.facts import APPLICATION, UNDATED_VERSION, VERSION, Cursor
+from pipeline.facts import APPLICATION, TWINS_VERSION, UNDATED_VERSION, VERSION, Cursor
 
 _INCOMPLETE = (
     "Without both files rows would be paid for again. "
@@ -59,6 +59,13 @@ class Database:
         else:
             with self.failures("close"):
                 self.connection.close()
+
+    def keep_twins(self) -> None:
+        """Make the tables of a run that sends the same request once, where they are not there."""
+        if self._version() != TWINS_VERSION:
+            self.connection.executescript(
+                f"BEGIN; {_text('twins.sql')} PRAGMA user_version={TWINS_VERSION}; COMMIT;"
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -153,7 +160,7 @@ class Database:
 
     def _version(self) -> int:
         version = int(self.connection.execute("PRAGMA user_version").fetchone()[0])
-        if version not in {VERSION, UNDATED_VERSION}:
+        if version not in {VERSION, TWINS_VERSION, UNDATED_VERSION}:
             raise BadData(
                 f"{self._path} was written by another version of yagpt-batch.",
                 "Finish the run with that version, or start afresh with --fresh.",
@@ -182,6 +189,8 @@ class Database:
 
     def _check_columns(self) -> None:
         odd = self.connection.execute(_text("soundness.sql")).fetchone()
+        if odd is None and self._version() == TWINS_VERSION:
+            odd = self.connection.execute(_text("twins_soundness.sql")).fetchone()
         if odd is not None:
             raise self._damaged(f"it holds what no run writes: {odd[0]}")
 

@@ -40,6 +40,7 @@ ENDED = Event("ended", "the run of %s ends with %d", ("output", "exit_code"))
 SENT = Event("sent", "→ line %d, request %s", ("line", "request_id"))
 ACCEPTED = Event("accepted", "← line %d, operation %s", ("line", "operation_id", "seconds"))
 WRITTEN = Event("written", "✓ line %d written", ("line", "operation_id", "seconds"))
+ANSWERED = Event("answered", "✓ line %d written, with another's answer", ("line",))
 FAILED = Event(
     "failed",
     "! line %d failed: %s %s: %s",

@@ -28,7 +28,11 @@ class Stood(Struct, frozen=True):
 
 
 class Recorded(Struct, frozen=True):
-    """A row as the checkpoint has it; `columns` are those of its state."""
+    """A row as the checkpoint has it; `columns` are those of its state.
+
+    `same_as` is the row that was sent for it, or is; `asks` a digest of what both ask, or of what
+    it is sent for itself.
+    """
 
     line: int
     span: Span
@@ -39,6 +43,8 @@ class Recorded(Struct, frozen=True):
     output_bound: int | None
     columns: Columns
     place: Span | None
+    same_as: int | None = None
+    asks: bytes | None = None
 
     @property
     def shown_id(self) -> str:
@@ -122,6 +128,7 @@ class _Settings(msgspec.Struct, rename="kebab"):
     keep: tuple[str, ...] = ()
     json_object: bool = False
     json_schema: dict[str, Any] | None = None
+    dedupe: bool = False
 
 
 class Peekable:

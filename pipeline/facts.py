@@ -6,15 +6,17 @@ from msgspec import Struct
 
 from pipeline.day import Day, day_of
 from pipeline.errors import BadData
-from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
+from pipeline.item import Doubtful, Gone, Intended, Running, State, Twin, Waiting
 from pipeline.outcomes import Answer, Usage
 from pipeline.rates import Kind
-from pipeline.records import Failure
+from pipeline.records import Failure, Same
 
 APPLICATION = 0x79614762
 """Marks a checkpoint as ours, "yaGb": no other program's database is taken for one."""
 VERSION = 2
 """Of the checkpoint's tables and what stands in them."""
+TWINS_VERSION = 3
+"""The same, with the tables that say which rows ask the same: of runs that look for such alone."""
 UNDATED_VERSION = 1
 """One that had no days in its sums; it is brought up to date when a run goes on."""
 REWRITTEN = "errors rewritten"
@@ -99,6 +101,20 @@ class Move(Struct, frozen=True):
     state: State
 
 
+class Ask(Struct, frozen=True):
+    """A row that waits asks what `digest` stands for: it is sent for all that do, or is a twin."""
+
+    line: int
+    digest: bytes
+
+
+class Instead(Struct, frozen=True):
+    """A twin is sent in the place of the row that its group waited for."""
+
+    line: int
+    group: int
+
+
 class Sent(Struct, frozen=True):
     """A POST is about to leave, counted in every window."""
 
@@ -130,7 +146,7 @@ class End(Struct, frozen=True):
     """A row is over. `shown_id` where its id could not be kept, being another row's too."""
 
     line: int
-    end: Answer | Failure
+    end: Answer | Failure | Same
     usage: Usage | None = None
     shown_id: str | None = None
 
@@ -145,7 +161,8 @@ class End(Struct, frozen=True):
 class Finish(Struct, frozen=True):
     """A row's line stands in the output (`ok`) or in the errors file (`failed`, `held`).
 
-    `day` is the one by which it is priced, None where its line does not tell.
+    `day` is the one by which it is priced, None where its line does not tell; `same_as` the row
+    that was sent for it, if another was.
     """
 
     line: int
@@ -154,6 +171,7 @@ class Finish(Struct, frozen=True):
     usage: Usage | None
     place: Span
     day: Day | None = None
+    same_as: int | None = None
 
 
 # Under what names notes stand in the checkpoint.
@@ -178,7 +196,7 @@ class Note(Struct, frozen=True):
     value: str | None
 
 
-Fact = Begin | Move | Sent | Ended | Doubt | Replaced | Finish | Note
+Fact = Begin | Move | Ask | Instead | Sent | Ended | Doubt | Replaced | Finish | Note
 
 
 class Pending(Struct, frozen=True, gc=False):
@@ -216,6 +234,8 @@ def columns_of(state: State | None) -> Columns:
             return ("unfit", None, 0, 0, None)
         case Waiting(submits):
             return ("waiting", None, submits, 0, None)
+        case Twin(submits):
+            return ("twin", None, submits, 0, None)
         case Doubtful(submits, spent):
             return ("doubt", None, submits, spent, None)
         case Gone(operation_id, submits, spent):
@@ -253,6 +273,8 @@ def _named(
             return None
         case "waiting":
             return Waiting(submits)
+        case "twin":
+            return Twin(submits)
         case "doubt":
             return Doubtful(submits, spent)
         case "gone" if operation_id is not None:

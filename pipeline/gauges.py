@@ -84,7 +84,8 @@ def _rows(counts: Counts) -> Iterator[Family]:
         "held": counts.held,
         "in_flight": counts.running,
         "posting": counts.posting,
-        "waiting": max(counts.open - counts.running - counts.posting, 0),
+        "waiting": max(counts.open - counts.running - counts.posting - counts.twins, 0),
+        "same_as_another": counts.twins,
     }
     if counts.total is not None:
         states["not_begun"] = max(counts.total - counts.finished - counts.open, 0)

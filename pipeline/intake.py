@@ -7,7 +7,7 @@ read anew.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 from pipeline.bell import Bell
 from pipeline.entry import Entry
@@ -20,6 +20,8 @@ from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
 from pipeline.source import Source
 
 _READ_TOGETHER = 256
+Screen = Callable[[Sequence[Entry]], Awaitable[list[Entry]]]
+"""Begins rows, and leaves those that are to be sent."""
 
 
 class Intake:
@@ -44,6 +46,12 @@ class Intake:
         self._read: deque[tuple[Row | BadRow, Span]] = deque()
         self.bell = Bell()
         self.exhausted = False
+        self._screen: Screen | None = None
+
+    def screen_by(self, screen: Screen) -> None:
+        """From here on have rows begun before their turn comes, some together."""
+        self._screen = screen
+        self._fresh = self._screened(self._fresh, screen)
 
     @property
     def form(self) -> Form | None:
@@ -79,12 +87,39 @@ class Intake:
         return entry or await self._next_of(self._after)
 
     async def _next_of(self, waiting: dict[int, State | None]) -> Entry | None:
-        if not waiting:
-            return None
-        if not self._read or self._read[0][0].line not in waiting:
-            self._read = deque(await self._read_rows(list(waiting)[:_READ_TOGETHER]))
-        row, span = self._read.popleft()
-        return Entry(row, span, waiting.pop(row.line))
+        while waiting:
+            if self._read and self._read[0][0].line in waiting:
+                row, span = self._read.popleft()
+                return Entry(row, span, waiting.pop(row.line))
+            read = await self._read_rows(list(waiting)[:_READ_TOGETHER])
+            if self._screen is not None:
+                read = await self._left_of(read, waiting, self._screen)
+            self._read = deque(read)
+        return None
+
+    async def _left_of(
+        self,
+        read: list[tuple[Row | BadRow, Span]],
+        waiting: dict[int, State | None],
+        screen: Screen,
+    ) -> list[tuple[Row | BadRow, Span]]:
+        """Those of rows begun before that are to be sent; `waiting` forgets the others."""
+        entries = [Entry(row, span, waiting[row.line]) for row, span in read]
+        left = {entry.row.line for entry in await screen(entries)}
+        for row, _ in read:
+            if row.line not in left:
+                del waiting[row.line]
+        return [pair for pair in read if pair[0].line in left]
+
+    async def _screened(self, fresh: AsyncIterator[Entry], screen: Screen) -> AsyncIterator[Entry]:
+        """Rows to be sent; where a file has many that are not, others need not wait for them."""
+        while some := await _taken(fresh):
+            for entry in await screen(some):
+                yield entry
+            while self._back:
+                yield self._back.popleft()
+            while (before := await self._next_of(self._before)) is not None:
+                yield before
 
     async def _fresh_entries(self, start: Cursor) -> AsyncIterator[Entry]:
         if self._limit is not None and start.rows >= self._limit:
@@ -121,3 +156,10 @@ class Intake:
                 "Put the input back as it was, then run the same command again.",
             )
         return data
+
+
+async def _taken(entries: AsyncIterator[Entry]) -> list[Entry]:
+    taken: list[Entry] = []
+    while len(taken) < _READ_TOGETHER and (entry := await anext(entries, None)) is not None:
+        taken.append(entry)
+    return taken

@@ -4,6 +4,7 @@
                             │    │                   └──Lost──▶ Gone ──Announced──▶ Intended
                             │    └──Doubted──▶ Doubtful ──Announced──▶ Intended
                             └──Withdrawn──▶ what it was before
+    Twin ──Chosen──▶ Waiting
 
 Everything here is pure. What the checkpoint holds of a row is exactly its state, so a row that was
 carried by one process and a row taken over by the next stand in the same place by construction.
@@ -47,6 +48,16 @@ class Gone(Struct, frozen=True):
     spent: int
 
 
+class Twin(Struct, frozen=True):
+    """Another row asks the same, and is sent for both: its answer will be this one's too.
+
+    `submits` are as in `Waiting`.
+    """
+
+    submits: int = 0
+    spent = 0
+
+
 Submittable = Waiting | Doubtful | Gone
 
 
@@ -77,7 +88,7 @@ class Running(Struct, frozen=True, gc=False):
     spent: int
 
 
-State = Submittable | Intended | Running
+State = Submittable | Intended | Running | Twin
 
 
 class Announced(Struct, frozen=True):
@@ -109,7 +120,11 @@ class Lost(Struct, frozen=True):
     """The service denies the operation, past retention."""
 
 
-Event = Announced | Accepted | Withdrawn | Doubted | Forgiven | Lost
+class Chosen(Struct, frozen=True):
+    """The row that was sent for it has failed: it is sent itself, for all others that wait."""
+
+
+Event = Announced | Accepted | Withdrawn | Doubted | Forgiven | Lost | Chosen
 
 
 class IllegalEventError(Exception):
@@ -136,6 +151,8 @@ def after(state: State, event: Event) -> State:
             return Doubtful(state.submits, state.spent - 1)
         case Running(operation_id), Lost():
             return Gone(operation_id, state.submits, state.spent)
+        case Twin(submits), Chosen():
+            return Waiting(submits)
         case _:
             raise IllegalEventError(f"{event} in {state}")
 
@@ -171,7 +188,11 @@ class GiveUp(Struct, frozen=True):
     failure: Failure
 
 
-Step = Submit | Settle | Poll | GiveUp
+class Stay(Struct, frozen=True):
+    """Nothing: another row's end decides."""
+
+
+Step = Submit | Settle | Poll | GiveUp | Stay
 
 
 def next_step(state: State, policy: Policy) -> Step:
@@ -183,6 +204,8 @@ def next_step(state: State, policy: Policy) -> Step:
             return Settle()
         case Running():
             return Poll(state)
+        case Twin():
+            return Stay()
         case Doubtful():
             return _again(state, policy, "doubt", wanted=policy.resubmit_doubts)
         case Gone():

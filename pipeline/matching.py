@@ -148,6 +148,10 @@ class _Error(msgspec.Struct):
     code: str = ""
 
 
+class _Other(msgspec.Struct):
+    line: int
+
+
 class Written(msgspec.Struct):
     """What of a line can be compared."""
 
@@ -163,6 +167,7 @@ class Written(msgspec.Struct):
     emulator: bool = False
     created_at: str | None = None
     finished_at: str | None = None
+    same_as: _Other | None = None
 
     @property
     def day(self) -> Day | None:
@@ -200,6 +205,9 @@ def _claims(
     if is_answer:
         yield "model", written.model, row.model or ways.recipe.model
         yield "submits", written.submits, row.submits
+        yield "same_as", None if written.same_as is None else written.same_as.line, row.same_as
+        if row.same_as is not None:
+            yield "usage", written.usage, None
     else:
         yield "error.stage", stage, _due_stage(stage, outcome)
 

@@ -110,7 +110,8 @@ class Outlook:
     def spent(self) -> Spent:
         """What the run has spent and will have, as seen now."""
         counts = self.course.counts
-        left = None if counts.total is None else max(counts.total - counts.finished, 0)
+        with_line = counts.finished + counts.twins
+        left = None if counts.total is None else max(counts.total - with_line, 0)
         return self.course.spending.seen(left)
 
     def _to_submit(self) -> int | None:
@@ -121,7 +122,7 @@ class Outlook:
         fresh = 0 if self.course.intake.exhausted else counts.total - counts.finished - counts.open
         # A row between its answer and its line looks like one to be submitted again, for a moment:
         # those that are stay so from one look to the next.
-        self._begun.append(counts.open - counts.running - counts.posting)
+        self._begun.append(counts.open - counts.twins - counts.running - counts.posting)
         return max(fresh, 0) + max(min(self._begun), 0)
 
     def _look(self, now: float, left: int) -> None:

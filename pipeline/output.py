@@ -135,6 +135,16 @@ class Lines:
         status = os.fstat(self._fd)
         return Signature(status.st_size, status.st_mtime_ns)
 
+    def line_at(self, place: Span) -> bytes:
+        """A line that was appended before."""
+        data = reading.line_at(self._fd, place.offset, place.size)
+        if seal(data) != place.seal:
+            raise BadData(
+                f"{self.path}: the line at byte {place.offset:,} is not what this run wrote.",
+                "Restore the file from a copy, or start afresh with --fresh (old files are kept).",
+            )
+        return data
+
     def line_before(self, end: int) -> tuple[int, bytes]:
         """As `reading.line_before`."""
         return reading.line_before(self._fd, end)

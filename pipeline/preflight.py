@@ -10,6 +10,7 @@ from pipeline.facts import Cursor
 from pipeline.outset import Outset
 from pipeline.prices import PriceTable
 from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
+from pipeline.sameness import digest_of
 from pipeline.settings import Settings
 from pipeline.source import Line, Source
 from pipeline.wording import so_many
@@ -42,7 +43,8 @@ class FirstIds:
 class Report:
     """What was found: rows looked at, whether these were all, and the bad ones.
 
-    Of a run that begins, `outset` has the fit ones, and `read` is where looking ended.
+    Of a run that begins, `outset` has those to be sent, and `read` is where looking ended; `same`
+    rows ask what another does that is sent, `asked` has what those ask.
     """
 
     rows: int = 0
@@ -52,6 +54,8 @@ class Report:
     shown: list[str] = field(default_factory=list)
     outset: Outset = field(default_factory=Outset)
     read: Cursor = field(default_factory=Cursor)
+    same: int = 0
+    asked: set[bytes] = field(default_factory=set)
 
     def take(self, row: Row | BadRow, path: Path) -> None:
         """Count a row; note what is wrong with it, if it is among the first that are bad."""
@@ -62,6 +66,16 @@ class Report:
             if len(self.shown) < SHOWN:
                 self.shown.append(told(row, path))
 
+    def meet(self, row: Row, *, dedupe: bool) -> None:
+        """Count a fit row of a run that begins."""
+        digest = digest_of(row.body) if dedupe else None
+        if digest is not None and digest in self.asked:
+            self.same += 1
+            return
+        if digest is not None:
+            self.asked.add(digest)
+        self.outset.meet(row)
+
     def sentences(self) -> list[str]:
         """One for each of the first bad rows, and one that counts the rest."""
         more = self.bad - len(self.shown)
@@ -69,7 +83,7 @@ class Report:
 
 
 def rows_ahead(report: Report, source: Source, limit: int | None) -> int | None:
-    """How many fit rows a run that begins will send; None where nothing tells.
+    """How many rows a run that begins will send; None where nothing tells.
 
     If not all rows were looked at, the others are taken to be as long, and as often fit.
     """
@@ -84,10 +98,15 @@ def rows_ahead(report: Report, source: Source, limit: int | None) -> int | None:
 def foretold(report: Report, source: Source, settings: Settings, prices: PriceTable) -> str:
     """What a run that begins will roughly come to; the report has a row that is fit."""
     ahead = rows_ahead(report, source, settings.limit)
-    return report.outset.sentence(ahead, prices, settings.rates, settings.poll_rates)
+    told = report.outset.sentence(ahead, prices, settings.rates, settings.poll_rates)
+    if not report.same:
+        return told
+    return f"{told} Of {report.rows:,} rows looked at, {report.same:,} ask the same as another."
 
 
-async def look(source: Source, recipe: Recipe, start: Cursor, limit: int | None) -> Report:
+async def look(
+    source: Source, recipe: Recipe, start: Cursor, limit: int | None, *, dedupe: bool = False
+) -> Report:
     """Validate up to 10,000 new rows, and go on only while not one line has decoded.
 
     Raises:
@@ -105,7 +124,7 @@ async def look(source: Source, recipe: Recipe, start: Cursor, limit: int | None)
             break
         row = look_at(line, source.path, recipe, report, seen)
         if row is not None and start.rows == 0:
-            report.outset.meet(row)
+            report.meet(row, dedupe=dedupe)
         report.read = line.next
     if start.rows == 0 and not report.decoded:
         raise unusable(source.path, report)

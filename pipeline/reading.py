@@ -46,6 +46,19 @@ def whole_lines(path: Path) -> Iterator[bytes]:
         os.close(fd)
 
 
+def line_at(fd: int, offset: int, size: int) -> bytes:
+    """So many bytes from one on; fewer where the file ends before. Blocks.
+
+    Raises:
+        StorageFailed: the disk fails.
+
+    """
+    data = b""
+    while len(data) < size and (more := _read(fd, offset + len(data), offset + size)):
+        data += more
+    return data
+
+
 def line_before(fd: int, end: int) -> tuple[int, bytes]:
     """The line that ends, newline included, at byte `end`, and where it begins.
 

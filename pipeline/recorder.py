@@ -20,7 +20,7 @@ from pipeline.errors import RunError
 from pipeline.facts import End, Fact, Finish, Signature, Span
 from pipeline.outcomes import Answer
 from pipeline.output import Lines
-from pipeline.records import Failure, Known, failed_line, result_line
+from pipeline.records import Failure, Known, Same, failed_line, result_line, twin_line
 from pipeline.sends import Send
 from pipeline.source import Source
 
@@ -113,8 +113,8 @@ class Recorder:
         self._next.facts.extend(facts)
         self._ready.set()
 
-    async def write(self, end: End) -> None:
-        """Return when the row's line is synced and the checkpoint calls it finished.
+    async def write(self, *ends: End) -> None:
+        """Return when the rows' lines are synced and the checkpoint calls them finished.
 
         Raises:
             RunError: as `record`.
@@ -122,10 +122,14 @@ class Recorder:
         """
         future = self._loop.create_future()
         if not self._refuses(future):
-            self._next.ends.append(end)
+            self._next.ends.extend(ends)
             self._next.written.append(future)
             self._ready.set()
         await future
+
+    async def see(self, look: Callable[[_A], _R], given: _A) -> _R:
+        """What the files hold at one moment between what is written to them."""
+        return await self._in_thread(look, given)
 
     async def spans(self, lines: list[int]) -> dict[int, Span]:
         """Where rows begun stand in the input."""
@@ -206,7 +210,7 @@ class Recorder:
         """Write the lines and sync them; what the checkpoint is to say of them."""
         finishes: list[Finish] = []
         signatures: dict[str, Signature] = {}
-        answered = [end for end in ends if isinstance(end.end, Answer)]
+        answered = [end for end in ends if not isinstance(end.end, Failure)]
         failed = [end for end in ends if isinstance(end.end, Failure)]
         for name, group in (("output", answered), ("errors", failed)):
             if group:
@@ -224,6 +228,8 @@ class Recorder:
     def _line(self, end: End, known: Known, sources: dict[int, bytes]) -> bytes:
         if end.shown_id is not None:
             known = replace(known, id=end.shown_id)
+        if isinstance(end.end, Same):
+            return twin_line(known, end.end)
         if isinstance(end.end, Answer):
             style = self._style
             return result_line(known, end.end, raw=style.raw, emulator=style.emulator)
@@ -265,6 +271,10 @@ def _finish(end: End, place: Span) -> Finish:
     match end.end:
         case Answer(finish=finish):
             return Finish(end.line, "ok", finish, end.usage, place, end.day)
+        case Same(line, result):
+            said = result.get("finish")
+            how = said if isinstance(said, str) else None
+            return Finish(end.line, "ok", how, None, place, same_as=line)
         case Failure(stage="doubt"):
             return Finish(end.line, "held", None, end.usage, place)
         case Failure():

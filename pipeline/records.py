@@ -3,6 +3,7 @@
 The keys and their order are relied on by scripts outside the project.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -23,6 +24,13 @@ class Failure(Struct, frozen=True):
     message: str
     request_id: str | None = None
     text: str | None = None
+
+
+class Same(Struct, frozen=True):
+    """A row's answer is that of another, which asked the same; `result` is the other's line."""
+
+    line: int
+    result: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,25 @@ def result_line(known: Known, answer: Answer, *, raw: bool, emulator: bool) -> b
         line["response"] = answer.response
     if emulator:
         line["emulator"] = True
+    return codec.encode(line)
+
+
+def twin_line(known: Known, same: Same) -> bytes:
+    """The line of a row that another was sent for; what is that one's own stands there alone."""
+    line: dict[str, object] = {
+        **same.result,
+        "line": known.line,
+        "id": known.id,
+        "usage": None,
+        "model": known.model,
+        "operation_id": None,
+        "created_at": None,
+        "finished_at": None,
+        "submits": known.submits,
+        "same_as": {"line": same.line, "id": same.result["id"]},
+    }
+    if known.kept is not None:
+        line["kept"] = codec.decode(known.kept)
     return codec.encode(line)
 
 

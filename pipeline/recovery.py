@@ -28,7 +28,7 @@ from pipeline.facts import Finish, Signature, Span
 from pipeline.outcomes import Usage
 from pipeline.output import Lines, changed, seal
 from pipeline.paths import Paths
-from pipeline.settings import difference
+from pipeline.settings import DEDUPE, difference
 from pipeline.source import Source
 
 _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
@@ -106,6 +106,8 @@ def opened(
         checkpoint = Checkpoint(paths.checkpoint)
         stack.callback(checkpoint.close)
         run_id = _same_run(checkpoint, identity, paths)
+        if DEDUPE in identity:
+            checkpoint.keep_twins()
         _note_input(checkpoint, source, paths)
         files = Files(paths, source, output, checkpoint, run_id, resumed=existed)
         stack.callback(files.close)
@@ -325,6 +327,10 @@ class _Error(msgspec.Struct):
     stage: str
 
 
+class _Other(msgspec.Struct):
+    line: int
+
+
 class _Written(msgspec.Struct):
     """What adopting a line needs of it."""
 
@@ -336,6 +342,7 @@ class _Written(msgspec.Struct):
     error: _Error | None = None
     created_at: str | None = None
     finished_at: str | None = None
+    same_as: _Other | None = None
 
 
 def _adopted(line: bytes, place: Span, checkpoint: Checkpoint) -> Finish | None:
@@ -351,8 +358,11 @@ def _adopted(line: bytes, place: Span, checkpoint: Checkpoint) -> Finish | None:
         return None
     usage = None if written.usage is None else Usage(*msgspec.structs.astuple(written.usage))
     if written.status == "ok" and written.operation_id == known.operation_id:
+        same_as = None if written.same_as is None else written.same_as.line
+        if same_as != checkpoint.sender_of(written.line):
+            return None
         day = day_of(written.finished_at, written.created_at)
-        return Finish(written.line, "ok", written.finish, usage, place, day)
+        return Finish(written.line, "ok", written.finish, usage, place, day, same_as)
     if written.status == "failed" and written.error is not None:
         outcome = "held" if written.error.stage == "doubt" else "failed"
         return Finish(written.line, outcome, None, usage, place)

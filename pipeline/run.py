@@ -45,6 +45,7 @@ from pipeline.spending import Spending
 from pipeline.steering import Steering, Wheels
 from pipeline.submit_lanes import SubmitLanes
 from pipeline.takeover import take_over
+from pipeline.twin_lane import TwinLane
 
 _log = logging.getLogger("yagpt-batch")
 _DRAIN_SECONDS = 10.0
@@ -92,7 +93,9 @@ async def carry(
     recipe, limit = settings.recipe, settings.limit
     begins, before = fresh or not paths.checkpoint.exists(), source.signature()
     # A file that is no input must not leave files of a run behind.
-    report = await look(source, recipe, Cursor(), limit) if begins else Report()
+    report = Report()
+    if begins:
+        report = await look(source, recipe, Cursor(), limit, dedupe=settings.dedupe)
     now = tools.clock.now()
     identity, mended = settings.identity(), retry is not None
     with opened(paths, source, identity, now=now, fresh=fresh, mended=mended) as files:
@@ -143,6 +146,9 @@ class Run:
             last_number=files.checkpoint.last_send(),
         )
         self._polls = PollLanes(self._course, service, poll_pace, self._hosts.polls)
+        self._twins = TwinLane(self._course, files.checkpoint, files.output)
+        if settings.dedupe:
+            self._twins.attach()
         self._course.on_change = self._submits.bell.ring
         self._hosts.probe_polls = self._polls.probe
         self._outlook = Outlook(self._course, settings, submit_pace, poll_pace, self._hosts)
@@ -227,9 +233,11 @@ class Run:
 
     def _start_lanes(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         submits, polls = range(self._settings.concurrency), range(self._settings.poll_lanes)
+        twins = range(self._settings.dedupe)
         return [
             *(group.create_task(self._guarded(self._submits.lane)) for _ in submits),
             *(group.create_task(self._guarded(self._polls.lane)) for _ in polls),
+            *(group.create_task(self._guarded(self._twins.lane)) for _ in twins),
         ]
 
     def _start_watchers(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:

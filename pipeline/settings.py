@@ -12,6 +12,7 @@ from pipeline.rows import Recipe
 DEFAULT_RATES = (Rate(10, 1.0), Rate(5000, 3600.0))
 DEFAULT_POLL_RATES = (Rate(50, 1.0),)
 _FEWEST_POLL_LANES = 32
+DEDUPE = "dedupe"
 _LONGEST_SHOWN, _SHOWN_BEFORE = 80, 20
 
 
@@ -23,6 +24,7 @@ class Settings:
         auto_rate: `rates` are what is known, and more is tried now and then.
         budget: what may be spent at most, in the price table's currency.
         finish_by: when all answers are to be back, in seconds since 1970.
+        dedupe: the same request at temperature 0 is sent once, for all rows that make it.
 
     """
 
@@ -40,6 +42,7 @@ class Settings:
     emulator: bool = False
     budget: Decimal | None = None
     finish_by: float | None = None
+    dedupe: bool = False
 
     @property
     def poll_lanes(self) -> int:
@@ -63,7 +66,8 @@ class Settings:
             "raw": self.raw,
             "emulator": self.emulator,
         }
-        return {name: encode(value).decode() for name, value in values.items()} | _form(recipe)
+        named = {name: encode(value).decode() for name, value in values.items()}
+        return named | _form(recipe) | ({DEDUPE: "true"} if self.dedupe else {})
 
 
 def _form(recipe: Recipe) -> dict[str, str]:

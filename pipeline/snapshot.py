@@ -24,6 +24,7 @@ from pipeline.facts import (
     RETRIES,
     REWRITTEN,
     ROWS,
+    TWINS_VERSION,
     UNDATED,
     UNDATED_VERSION,
     VERSION,
@@ -42,6 +43,13 @@ _COLUMNS = (
     "rows.line, offset, size, seal, id, rows.model, kept, rows.input_bound, rows.output_bound,"
     " state, rows.at, rows.submits, spent, operation_id, place, place_size, place_seal"
 )
+# Of a run that sends the same request once: whose answer a row has, and what it asks.
+_TWINS = (
+    ", (SELECT coalesce(same_as, requests.line) FROM twins JOIN requests ON number = request"
+    " WHERE twins.line = rows.line),"
+    " coalesce((SELECT digest FROM twins JOIN requests ON number = request"
+    " WHERE twins.line = rows.line), (SELECT digest FROM requests WHERE line = rows.line))"
+)
 _DATED = (
     "SELECT outcome, model, finish, '' AS day, rows, unknown, input, completion, reasoning, total"
     " FROM main.tally"
@@ -50,6 +58,18 @@ _DATED = (
 _NEVER_RETRIED = (
     "SELECT 0 AS line, 0.0 AS at, '' AS model, 0 AS submits, '' AS operation_id,"
     " 0 AS input, 0 AS completion, 0 AS reasoning, 0 AS total WHERE 0"
+)
+# A twin waits, or has the answer of its group's sender, which has an operation; nobody else does.
+_ODD_TWINS = (
+    "SELECT rows.line FROM rows LEFT JOIN twins ON twins.line = rows.line"
+    " LEFT JOIN requests ON number = request LEFT JOIN rows AS sent ON sent.line = requests.line"
+    " WHERE twins.line IS NULL AND (rows.state = 'twin'"
+    " OR rows.state = 'ok' AND rows.operation_id IS NULL)"
+    " OR twins.line IS NOT NULL AND NOT coalesce(iif(same_as IS NULL,"
+    " number AND rows.state = 'twin' AND rows.place IS NULL,"
+    " rows.state = 'ok' AND rows.operation_id IS NULL AND same_as = requests.line"
+    " AND sent.state = 'ok' AND sent.operation_id IS NOT NULL), 0)"
+    " UNION ALL SELECT line FROM twins WHERE line NOT IN (SELECT line FROM rows)"
 )
 _OWN = ("id", "model", "kept", "input_bound", "output_bound")
 _RESTORE = "Restore it from a copy; only then can the run go on."
@@ -88,12 +108,18 @@ class Snapshot:
             # Nothing is changed here: what hides the table is seen by this connection only.
             db.execute(f"CREATE TEMP VIEW tally AS {_DATED}")
             db.execute("CREATE TEMP VIEW unknowns AS SELECT * FROM doubts WHERE 0")
-        elif self._version != VERSION:
+        elif self._version not in {VERSION, TWINS_VERSION}:
             raise BadData(
                 f"{path} was written by another version of yagpt-batch.", "Use that version."
             )
+        self._columns = _COLUMNS + (_TWINS if self.keeps_twins else ", NULL, NULL")
         if self._one("SELECT 1 FROM sqlite_master WHERE name = 'retried'") is None:
             db.execute(f"CREATE TEMP VIEW retried AS {_NEVER_RETRIED}")
+
+    @property
+    def keeps_twins(self) -> bool:
+        """Whether it is of a run that sends the same request once."""
+        return bool(self._version == TWINS_VERSION)
 
     def _one(self, query: str, *parameters: object) -> Any:
         found = self._db.execute(query, parameters).fetchone()
@@ -196,7 +222,7 @@ class Snapshot:
 
     def is_dated(self) -> bool:
         """Whether all sums have the day that their lines tell: not those of an earlier version."""
-        return self._version == VERSION and self.meta(UNDATED) is None
+        return self._version != UNDATED_VERSION and self.meta(UNDATED) is None
 
     def replaced(self) -> dict[str, Sums]:
         """What was paid for in vain, by model; '' is the run's."""
@@ -248,7 +274,7 @@ class Snapshot:
         return next(self._recorded("ORDER BY line DESC LIMIT 1"), None)
 
     def _recorded(self, where: str, *parameters: object) -> Iterator[Recorded]:
-        query = f"SELECT {_COLUMNS} FROM rows {where}"  # noqa: S608 - of constants
+        query = f"SELECT {self._columns} FROM rows {where}"  # noqa: S608 - of constants
         for found in self._db.execute(query, parameters):
             yield self._row(found)
 
@@ -259,7 +285,8 @@ class Snapshot:
             "span": _span(others[0:3]),
             **dict(zip(_OWN, others[3:8], strict=True)),
             "columns": others[8:13],
-            "place": None if others[13:] == [None, None, None] else _span(others[13:]),
+            "place": None if others[13:16] == [None, None, None] else _span(others[13:16]),
+            **dict(zip(("same_as", "asks"), others[16:], strict=True)),
         }
         try:
             return msgspec.convert(shape, Recorded)
@@ -270,7 +297,7 @@ class Snapshot:
     def with_doubts(self, *, pending: bool = False) -> Iterator[Kept]:
         """Every row begun, or every one pending, with the number of its doubts."""
         query = (
-            f"SELECT {_COLUMNS}, coalesce(known.doubts, 0), coalesce(earlier.submits, 0)"  # noqa: S608 - of constants
+            f"SELECT {self._columns}, coalesce(known.doubts, 0), coalesce(earlier.submits, 0)"  # noqa: S608 - of constants
             " FROM rows"
             f"{' INDEXED BY pending' if pending else ''}"
             " LEFT JOIN (SELECT line AS of_line, count(*) AS doubts FROM doubts GROUP BY line)"
@@ -281,6 +308,11 @@ class Snapshot:
         )
         for *found, doubts, before in self._db.execute(query):
             yield Kept(self._row(tuple(found)), doubts, before)
+
+    def odd_twins(self) -> Iterator[int]:
+        """Rows that wait for another, or have its answer, where that can't be so."""
+        if self.keeps_twins:
+            yield from (line for (line,) in self._db.execute(_ODD_TWINS))
 
     def doubted(self) -> Iterator[Doubted]:
         """Every doubt, beside what its row says."""

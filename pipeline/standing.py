@@ -20,6 +20,7 @@ Told = Callable[[float], str]
 _LONG = 3600.0
 _BEING_SUBMITTED = ("intended", "intended again", "intended anew")
 _NOT_SUBMITTED = ("waiting", "unfit")
+_TWIN = "twin"
 
 
 class Operation(Struct, frozen=True):
@@ -116,6 +117,7 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
             "in_doubt": standing.pending("doubt"),
             "lost": standing.pending("gone"),
             "to_be_submitted": standing.pending(*_NOT_SUBMITTED),
+            "same_as_another": standing.pending(_TWIN),
             "not_begun": standing.not_begun,
         },
         "oldest": _oldest(standing.operations.oldest, now, utc),
@@ -214,6 +216,7 @@ def _rows(standing: Standing) -> str:
         (standing.pending("doubt"), "in doubt, to be submitted again"),
         (standing.pending("gone"), "lost, to be submitted again"),
         (standing.pending(*_NOT_SUBMITTED), "to be submitted"),
+        (standing.pending(_TWIN), "that ask the same as another, and wait for its answer"),
         (standing.not_begun or 0, "not begun"),
     ]
     told = [f"{totals.rows('ok'):,} ok", *(f"{n:,} {what}" for n, what in counts if n)]

@@ -90,6 +90,7 @@ def check(
         _check_places(db, output)
         doubts = _one(db, "SELECT count(*) FROM doubts")
         replaced = _one(db, "SELECT total(rows) FROM tally WHERE outcome = 'replaced'")
+        _check_same(db, lines, asked, recipe)
         paid_twice = 0 if ledger is None else _check_ledger(db, ledger, lines, asked, recipe, odd)
     assert paid_twice <= doubts + replaced, "a row was paid for twice without a doubt"
     if totals is not None:
@@ -253,6 +254,8 @@ def _check_ledger(
         assert entry["digest"] == _digest(line, asked[line], recipe), f"row {line} asked otherwise"
         rows_paid[line] += 1
     for result in lines:
+        if "same_as" in result:
+            continue
         entry = accepted[result["operation_id"]]
         if not odd.ids:
             assert names[entry["client_request_id"]] == result["line"], "another row's answer"
@@ -266,6 +269,48 @@ def _digest(line: int, data: bytes, recipe: Recipe) -> str:
     row = parse_row(line, data, recipe)
     assert isinstance(row, Row)
     return hashlib.sha256(row.body).hexdigest()
+
+
+_OF_THE_OPERATION = ("usage", "operation_id", "created_at", "finished_at")
+_OF_THE_ROW = ("line", "id", "model", "submits", "kept", "same_as")
+
+
+def _check_same(
+    db: sqlite3.Connection, lines: list[Any], asked: dict[int, bytes], recipe: Recipe
+) -> None:
+    """A row has another's answer only where both ask the same at temperature 0."""
+    settings = json.loads(_one(db, "SELECT value FROM meta WHERE key = 'settings'"))
+    by_line = {line["line"]: line for line in lines}
+    sent: Counter[str] = Counter()
+    for line in lines:
+        asks = _asks_at_zero(line["line"], asked[line["line"]], recipe)
+        if "same_as" not in line:
+            sent.update([asks] if asks else [])
+            continue
+        assert settings.get("dedupe") == "true", "a row was not sent in a run that sends all"
+        assert [line[name] for name in _OF_THE_OPERATION] == [None] * len(_OF_THE_OPERATION)
+        other = by_line[line["same_as"]["line"]]
+        assert other["id"] == line["same_as"]["id"]
+        assert "same_as" not in other, "a row has the answer of one that has none of its own"
+        assert asks is not None, "a row was not sent, and its answer may be another"
+        assert asks == _asks_at_zero(other["line"], asked[other["line"]], recipe)
+        apart = {*_OF_THE_OPERATION, *_OF_THE_ROW}
+        assert _without(line, apart) == _without(other, apart), "a twin's answer is another"
+    if settings.get("dedupe") == "true":
+        assert max(sent.values(), default=1) == 1, "the same was answered twice"
+
+
+def _asks_at_zero(line: int, data: bytes, recipe: Recipe) -> str | None:
+    row = parse_row(line, data, recipe)
+    assert isinstance(row, Row)
+    body = json.loads(row.body)
+    if body["completionOptions"].pop("temperature", None) != 0:
+        return None
+    return json.dumps(body)
+
+
+def _without(line: Any, names: set[str]) -> Any:
+    return {name: value for name, value in line.items() if name not in names}
 
 
 def _check_totals(totals: Any, lines: list[Any], failed: list[Any], doubts: int) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import BadData
 from pipeline.facts import Columns, columns_of, state_of
-from pipeline.item import Doubtful, Gone, Intended, Running, State, Submittable, Waiting
+from pipeline.item import Doubtful, Gone, Intended, Running, State, Submittable, Twin, Waiting
 
 times = st.floats(allow_nan=False)
 counts = st.integers(0, 2**62)
@@ -18,6 +18,7 @@ submittable: st.SearchStrategy[Submittable] = st.one_of(
 states: st.SearchStrategy[State | None] = st.one_of(
     st.none(),
     submittable,
+    st.builds(Twin, counts),
     st.builds(Intended, times, submittable),
     st.builds(Running, st.text(), times, counts, counts),
 )
@@ -55,6 +56,7 @@ def test_an_operation_without_its_id_is_refused(name: str) -> None:
         ("waiting", None, 0, 0, "op"),
         ("waiting", None, 1, 1, None),
         ("unfit", None, 0, 0, "op"),
+        ("twin", None, 0, 0, "op"),
         ("doubt", None, 1, 1, "op"),
         ("intended", 1.0, 0, 0, "op"),
         ("intended again", 1.0, 1, 1, "op"),

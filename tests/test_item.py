@@ -14,6 +14,7 @@ from pipeline.facts import Begin, Cursor, Move, Span, columns_of, state_of
 from pipeline.item import (
     Accepted,
     Announced,
+    Chosen,
     Doubted,
     Doubtful,
     Event,
@@ -28,8 +29,10 @@ from pipeline.item import (
     Running,
     Settle,
     State,
+    Stay,
     Step,
     Submit,
+    Twin,
     Waiting,
     Withdrawn,
     after,
@@ -49,6 +52,7 @@ STATES: list[State] = [
     Intended(1.0, DOUBTFUL),
     Intended(1.0, GONE),
     Running("op", 1.0, 2, 2),
+    Twin(2),
 ]
 EVENTS: list[Event] = [
     Announced(AT),
@@ -57,6 +61,7 @@ EVENTS: list[Event] = [
     Doubted(),
     Forgiven(),
     Lost(),
+    Chosen(),
 ]
 LEGAL: list[tuple[State, Event, State]] = [
     (Waiting(), Announced(AT), Intended(AT, Waiting())),
@@ -77,6 +82,7 @@ LEGAL: list[tuple[State, Event, State]] = [
     (Intended(1.0, GONE), Doubted(), Doubtful(3, 2)),
     (DOUBTFUL, Forgiven(), Doubtful(2, 0)),
     (Running("op", 1.0, 2, 2), Lost(), Gone("op", 2, 2)),
+    (Twin(2), Chosen(), Waiting(2)),
 ]
 ILLEGAL = [
     (state, event)
@@ -131,6 +137,10 @@ def test_an_operation_is_polled_however_often_its_row_was_submitted(policy: Poli
 
 
 @pytest.mark.promise("P5")
+def test_a_row_that_another_is_sent_for_stays_where_it_is() -> None:
+    assert next_step(Twin(), Policy()) == Stay()
+
+
 def test_a_doubt_is_submitted_again_after_everything_else() -> None:
     assert next_step(Doubtful(2, 2), Policy()) == Submit(again=True)
 

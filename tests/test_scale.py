@@ -116,9 +116,9 @@ def calls(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[str
     called: list[str] = []
     real: Callable[..., object] = getattr(owner, name)
 
-    def counted(*given: object) -> object:
+    def counted(*given: object, **named: object) -> object:
         called.append(name)
-        return real(*given)
+        return real(*given, **named)
 
     monkeypatch.setattr(owner, name, counted)
     return called

@@ -141,6 +141,7 @@ def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -
         emulator=options["emulator"],
         budget=options["budget"],
         finish_by=options["finish_by"],
+        dedupe=options.get("dedupe", False),
     )
 
 

@@ -51,6 +51,7 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 @request_options
 @option("--keep", multiple=True, metavar="FIELD", help="Copy this input field into results.")
 @option("--raw", is_flag=True, help="Add the API's response to each result.")
+@option("--dedupe", is_flag=True, help="Send the same request at temperature 0 once, for all.")
 @limit_option
 @no_totals_option
 @run_prices_option

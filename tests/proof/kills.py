@@ -68,8 +68,15 @@ def trial(seed: int) -> Trial:
     lasts = 0.5 + count * 0.015
     ends = [swept(seed), *(drawn(chance, lasts) for _ in range(chance.choice((1, 2, 2, 3))))]
     chance.shuffle(ends)
+    rows = tuple(_row(number, chance) for number in range(1, count + 1))
+    # Of its own, so that all else of a trial is drawn as without it.
+    others = random.Random(f"kills/{seed}/same")  # noqa: S311 - as above
+    if others.random() < 0.35:
+        options.append("--dedupe")
+        prompts = others.choice((1, 4, 30))
+        rows = tuple(_repeated(row, others.randrange(prompts)) for row in rows)
     return Trial(
-        rows=tuple(_row(number, chance) for number in range(1, count + 1)),
+        rows=rows,
         options=tuple(options),
         concurrency=concurrency,
         config=Config(
@@ -93,6 +100,14 @@ def _row(number: int, chance: random.Random) -> bytes:
     if chance.random() < 0.2:
         row["id"] = f"row/{number}"
     return json.dumps(row, ensure_ascii=False).encode()
+
+
+def _repeated(row: bytes, prompt: int) -> bytes:
+    """A row that is fit, as one that asks what others do."""
+    if row in _BAD_ROWS:
+        return row
+    fields = json.loads(row) | {"prompt": f"Вопрос {prompt}", "temperature": 0}
+    return json.dumps(fields, ensure_ascii=False).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.emulator.model import Config
@@ -55,7 +55,7 @@ class Night:
     def of(cls, chance: random.Random) -> "Night":
         rates, poll_rates = chance.choice(_RATES), chance.choice(_POLL_RATES)
         count = chance.randint(60, 140)
-        return cls(
+        night = cls(
             rows=[_row(number, chance) for number in range(count)],
             later=[_row(count + n, chance) for n in range(chance.choice([0, 0, 5]))],
             settings=_settings(chance, rates, poll_rates),
@@ -72,6 +72,41 @@ class Night:
             disk=chance.choice([0.0, 0.002, 0.1]),
             deaths=chance.choice([0, 1, 3, 8]),
         )
+        return _deduped(night, chance.getrandbits(32))
+
+
+def _deduped(night: Night, seed: int) -> Night:
+    """Of two nights in five, one in which many rows ask the same, most at temperature 0."""
+    chance = random.Random(seed)  # noqa: S311 - a simulation
+    if chance.random() < 0.6:
+        return night
+    at_zero = chance.random() < 0.5
+    settings = replace(
+        night.settings,
+        dedupe=True,
+        recipe=replace(RECIPE, temperature=0.0) if at_zero else RECIPE,
+        raw=chance.random() < 0.2,
+    )
+    questions = chance.choice([1, 3, 20])
+
+    def rows(given: list[bytes]) -> list[bytes]:
+        return [_repeated(row, chance, questions, at_zero=at_zero) for row in given]
+
+    return replace(night, rows=rows(night.rows), later=rows(night.later), settings=settings)
+
+
+def _repeated(row: bytes, chance: random.Random, questions: int, *, at_zero: bool) -> bytes:
+    """A row that is fit, as one that may ask what others do."""
+    try:
+        fields = json.loads(row)
+    except ValueError:
+        return row
+    if not isinstance(fields, dict) or not fields.get("prompt") or chance.random() < 0.1:
+        return row
+    fields["prompt"] = f"Что такое {chance.randrange(questions)}?"
+    if not at_zero or chance.random() < 0.1:
+        fields["temperature"] = chance.choice([0, 0, 0.0, 0.3])
+    return json.dumps(fields, ensure_ascii=False).encode()
 
 
 def _row(number: int, chance: random.Random) -> bytes:
