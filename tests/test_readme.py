@@ -30,6 +30,8 @@ from tests.readme import (
 _BOTH = pytest.mark.parametrize("text", [README, RUSSIAN], ids=["English", "Russian"])
 _SERVED = {str(command.name): command for command in commands.all_served()}
 _SOURCES = sorted(ROOT.glob("pipeline/**/*.py"))
+# Of docs/: what people read who use the program.
+_PAGES = [f"docs/{name}.md" for name in ("emulator", "prices", "quotas", "summary", "watching")]
 _SIGNALS = {129, 130, 143}
 _HOLE = "\0"
 
@@ -99,8 +101,9 @@ def test_the_emulator_is_shown_with_exactly_the_options_that_it_has() -> None:
     assert options_in(told) == _options(_SERVED["emulator"])
 
 
-@_BOTH
-def test_every_option_that_is_named_exists(text: str) -> None:
+@pytest.mark.parametrize("name", ["README.md", "README.ru.md", *_PAGES])
+def test_every_option_that_is_named_exists(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
     everywhere = set[str]().union(*map(_options, _SERVED.values()))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert named - everywhere - {"--version", "--help"} == set()
