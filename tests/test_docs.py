@@ -6,32 +6,11 @@ from pathlib import Path
 import click
 import pytest
 
-from pipeline.cli import commands
 from pipeline.cli.estimate import estimate
 from pipeline.cli.run import run
-from pipeline.errors import Exit
 
 _ROOT = Path(__file__).parent.parent
-_README = (_ROOT / "README.md").read_text(encoding="utf-8")
 _DESIGN = (_ROOT / "docs" / "design.md").read_text(encoding="utf-8")
-
-
-def _options() -> set[str]:
-    return {name for command in commands.all_served() for p in command.params for name in p.opts}
-
-
-def test_every_option_that_the_readme_names_exists() -> None:
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", _README))
-    assert named - _options() == set()
-
-
-def test_every_exit_code_stands_in_the_readme() -> None:
-    table = _README.partition("## Exit codes")[2].partition("\n## ")[0]
-    named = {
-        int(code)
-        for code in re.findall(r"\b\d+\b", "".join(re.findall(r"^\|[^|]*", table, re.MULTILINE)))
-    }
-    assert {int(code) for code in Exit} - {int(Exit.UNEXPECTED)} <= named
 
 
 def test_every_module_has_its_room_in_the_design() -> None:

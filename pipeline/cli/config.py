@@ -14,7 +14,7 @@ from pipeline.cli.variables import check_variables
 
 DEFAULT_FILE = Path("yagpt-batch.toml")
 FILE_READ = "yagpt-batch settings file"
-_FLAGS_ONLY = {"--config", "--fresh", "--help", "--input", "--stage", "--code", "--dry-run"}
+FLAGS_ONLY = {"--config", "--fresh", "--help", "--input", "--stage", "--code", "--dry-run"}
 
 
 def load_config(context: click.Context, _parameter: click.Parameter, given: Path | None) -> None:
@@ -48,7 +48,7 @@ def _options(command: click.Command) -> dict[str, click.Option]:
         for parameter in command.params
         if isinstance(parameter, click.Option)
         for name in parameter.opts
-        if name.startswith("--") and name not in _FLAGS_ONLY
+        if name.startswith("--") and name not in FLAGS_ONLY
     }
 
 

@@ -34,8 +34,8 @@ ROOT = Path(__file__).parent.parent.parent
 _LIST = Path(__file__).with_name("mutants.toml")
 # What tests read; the rest of the folder is none of their business.
 _COPIED = (
-    *("pipeline", "tests", "samples", "docs", "README.md", "CHANGELOG.md", "LICENSE"),
-    *("Makefile", "pyproject.toml", "requirements.lock"),
+    *("pipeline", "tests", "samples", "docs", "README.md", "README.ru.md", "CHANGELOG.md"),
+    *("LICENSE", "Makefile", "pyproject.toml", "requirements.lock"),
 )
 _PYTEST = (
     *("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb", "line"),
