@@ -60,7 +60,6 @@ def test_commands_are_offered_in_the_order_of_the_help() -> None:
         (["estimate", "--json-schema", ""], ["(file)"]),
         (["status", ""], ["(file)"]),
         (["export", "out.jsonl", "-o", ""], ["(file)"]),
-        (["no-such-command", ""], []),
     ],
     ids=" ".join,
 )
