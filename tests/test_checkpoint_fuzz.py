@@ -355,6 +355,7 @@ def _add(draw: st.DrawFn, names: list[str]) -> _Change:
 @pytest.mark.promise("P4")
 @pytest.mark.promise("P6")
 @pytest.mark.promise("P17")
+@pytest.mark.timeout(400)
 @settings(fuzzed, max_examples=400)
 @given(pictures, st.lists(edits(), min_size=1, max_size=2))
 def test_a_checkpoint_whose_tables_were_edited_goes_on_or_is_refused(

@@ -36,6 +36,7 @@ def _lines_by_row(output: Path) -> Counter[int]:
 
 @pytest.mark.promise("P1")
 @pytest.mark.promise("P13")
+@pytest.mark.timeout(400)
 def test_a_night_of_20_000_rows_uses_the_quota_and_never_passes_it(folder: Path) -> None:
     rows, output = _rows(folder, 20_000), folder / "results.jsonl"
     model = Service(Config(latency_median=120, latency_sigma=0.8))
