@@ -1,6 +1,6 @@
 """Options that several commands have: each declared once, with its variable and its key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -32,6 +32,12 @@ def option(*names: str, also: str | None = None, **settings: Any) -> Decorator:
     variable = "YAGPT_" + names[-1].removeprefix("--").upper().replace("-", "_")
     variables = [variable, also] if also else variable
     return click.option(*names, envvar=variables, show_envvar=True, **settings)
+
+
+def _choice(name: str, values: Sequence[str], help_: str) -> Decorator:
+    """An option that has one of some values, the first of them by default."""
+    kind = click.Choice(values)
+    return option(name, type=kind, default=values[0], show_default=True, help=help_)
 
 
 def _together(*options: Decorator) -> Decorator:
@@ -92,12 +98,8 @@ limit_option = option(
 )
 real_host_options = _together(
     option("--endpoint", metavar="URL", help="One base URL for all services."),
-    option(
-        "--http",
-        type=click.Choice(CHOICES),
-        default="auto",
-        show_default=True,
-        help="What carries calls: the fast one where it is installed, else httpx.",
+    _choice(
+        "--http", CHOICES, "What carries calls: the fast one where it is installed, else httpx."
     ),
     option(
         "--auth",
@@ -174,20 +176,8 @@ course_options = _together(
         show_default=True,
         help="How often a row may be submitted.",
     ),
-    option(
-        "--on-doubt",
-        type=click.Choice(["resubmit", "fail"]),
-        default="resubmit",
-        show_default=True,
-        help="Rows that may have been accepted.",
-    ),
-    option(
-        "--on-lost",
-        type=click.Choice(["resubmit", "fail"]),
-        default="resubmit",
-        show_default=True,
-        help="Rows whose operation the service has forgotten.",
-    ),
+    _choice("--on-doubt", ["resubmit", "fail"], "Rows that may have been accepted."),
+    _choice("--on-lost", ["resubmit", "fail"], "Rows whose operation the service has forgotten."),
     option(
         "--patience",
         type=DurationKind(),
@@ -197,12 +187,8 @@ course_options = _together(
         help="How long an outage may last.",
     ),
     logging_option,
-    option(
-        "--progress",
-        type=click.Choice(["auto", "bar", "plain", "json", "none"]),
-        default="auto",
-        show_default=True,
-        help="What to show on standard error.",
+    _choice(
+        "--progress", ["auto", "bar", "plain", "json", "none"], "What to show on standard error."
     ),
     option("--log-file", type=click.Path(path_type=Path), help="Append events as JSON lines."),
     option(
