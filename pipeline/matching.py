@@ -7,13 +7,13 @@ moved up. Each stream is read once; nothing is remembered but what the sums need
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated
 
 import msgspec
 
 from pipeline import codec
 from pipeline.day import Day, day_of
 from pipeline.evidence import Peekable, Recorded, Stood, Ways, of_model, shown, where_is
+from pipeline.records import UsageRead
 from pipeline.totals import Sums
 
 _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
@@ -133,16 +133,6 @@ def of_last(name: str, line: Stood, row: Recorded | None, ways: Ways) -> Iterato
         yield f"{where_is(name, line)}: {written}."
 
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-
-
-class _Tokens(msgspec.Struct):
-    input_tokens: _Count
-    completion_tokens: _Count
-    reasoning_tokens: _Count
-    total_tokens: _Count
-
-
 class _Error(msgspec.Struct):
     stage: str
     code: str = ""
@@ -162,7 +152,7 @@ class Written(msgspec.Struct):
     finish: str | None = None
     operation_id: str | None = None
     submits: int | None = None
-    usage: _Tokens | None = None
+    usage: UsageRead | None = None
     error: _Error | None = None
     emulator: bool = False
     created_at: str | None = None

@@ -5,8 +5,9 @@ The keys and their order are relied on by scripts outside the project.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pipeline import codec
 from pipeline.codec import Json
@@ -140,3 +141,15 @@ def usage_object(usage: Usage | None) -> dict[str, int] | None:
         "reasoning_tokens": usage.reasoning_tokens,
         "total_tokens": usage.total_tokens,
     }
+
+
+_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class UsageRead(Struct):
+    """The usage of a line, as it stands in a file."""
+
+    input_tokens: _Count
+    completion_tokens: _Count
+    reasoning_tokens: _Count
+    total_tokens: _Count

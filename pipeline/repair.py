@@ -17,6 +17,7 @@ from pipeline.errors import RESTORE, BadData
 from pipeline.facts import Finish, Signature, Span
 from pipeline.outcomes import Usage
 from pipeline.output import Lines, changed, seal
+from pipeline.records import UsageRead
 
 _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
 
@@ -91,16 +92,6 @@ def _tail(lines: Lines, checkpoint: Checkpoint, size: int) -> Iterator[Finish]:
         yield finish
 
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-
-
-class _Counts(msgspec.Struct):
-    input_tokens: _Count
-    completion_tokens: _Count
-    reasoning_tokens: _Count
-    total_tokens: _Count
-
-
 class _Error(msgspec.Struct):
     stage: str
 
@@ -116,7 +107,7 @@ class _Written(msgspec.Struct):
     status: Literal["ok", "failed"]
     finish: str | None = None
     operation_id: str | None = None
-    usage: _Counts | None = None
+    usage: UsageRead | None = None
     error: _Error | None = None
     created_at: str | None = None
     finished_at: str | None = None
