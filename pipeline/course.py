@@ -67,7 +67,8 @@ def nothing() -> None:
 class Course:
     """What the lanes share. `on_change` hears of everything that may let a POST through.
 
-    `on_end` of each row that was sent and is over, where anybody wants to know.
+    `on_end` of each row that was sent and is over, where anybody wants to know; `is_answering`:
+    others may be about to get its answer.
     `max_in_flight`: how many operations may be at once. In a `pause` no row is submitted.
     `asked`: the operations for which a GET is under way, which the agenda is without; by line.
     `has_own_forms`: the checkpoint knows that some rows have.
@@ -88,6 +89,7 @@ class Course:
     poll_bell: Bell = field(default_factory=Bell)
     on_change: Callable[[], None] = nothing
     on_end: Callable[[int], None] | None = None
+    is_answering: bool = False
     has_own_forms: bool = False
 
     def against(self, row: Row, now: float) -> RunError | None:

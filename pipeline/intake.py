@@ -106,9 +106,11 @@ class Intake:
         """Those of rows begun before that are to be sent; `waiting` forgets the others."""
         entries = [Entry(row, span, waiting[row.line]) for row, span in read]
         left = {entry.row.line for entry in await screen(entries)}
-        for row, _ in read:
-            if row.line not in left:
-                del waiting[row.line]
+        for entry in entries:
+            line = entry.row.line
+            # One that was chosen meanwhile waits anew, and is to be sent.
+            if line not in left and waiting.get(line) is entry.state:
+                del waiting[line]
         return [pair for pair in read if pair[0].line in left]
 
     async def _screened(self, fresh: AsyncIterator[Entry], screen: Screen) -> AsyncIterator[Entry]:

@@ -147,9 +147,12 @@ class SubmitLanes:
         return self._reach.admits(counts.posting) and keeper.admits("submits", counts.posting)
 
     def _end_when_idle(self, reason: RunError) -> None:
-        """What is paid for is fetched first; its answers may even leave room for more rows."""
+        """What is paid for is fetched first, and given to all who wait for it.
+
+        Answers may even leave room for more rows.
+        """
         counts = self._course.counts
-        if not counts.running and not counts.posting:
+        if not (counts.running or counts.posting or self._course.is_answering):
             self._course.ending.set(reason)
 
     def _begin(self, entry: Entry, state: State | None) -> None:

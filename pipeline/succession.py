@@ -54,13 +54,15 @@ def successor(
 def _ended(windows: Sequence[Window], rate: Rate, known: Known, now: float) -> Iterable[float]:
     """When the calls ended that take places now, in order."""
     since = now - held_for(rate.seconds)
+    filled_at = None if known.filled is None else known.filled[rate.seconds > SHORT]
+    if filled_at is not None and filled_at > since:
+        # No window of ours knows how many they were.
+        before = sorted([*(at for at in known.earlier if at > since), *([filled_at] * rate.limit)])
+        return merge(before, known.past.ended(rate.seconds, now))
     # A window that only the service spoke of may not have seen all that it reaches back to.
     longer = [w for w in windows if w.seconds >= rate.seconds and w.quota.configured is not None]
     if longer:
         shortest = min(longer, key=lambda window: window.seconds)
         return [at for at in shortest.ended(now) if at > since]
-    assumed: list[float] = []
-    if known.filled is not None:
-        assumed = [known.filled[rate.seconds > SHORT]] * rate.limit
-    before = sorted(at for at in (*known.earlier, *assumed) if at > since)
-    return merge(before, known.past.ended(rate.seconds, now))
+    earlier = (at for at in known.earlier if at > since)
+    return merge(earlier, known.past.ended(rate.seconds, now))

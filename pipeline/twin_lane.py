@@ -41,6 +41,7 @@ class TwinLane:
 
     def attach(self) -> None:
         """Have every row pass by here, before it is sent and when it is over."""
+        self.course.is_answering = True
         self.course.intake.screen_by(self.screened)
         self.course.on_end = self.ended
 
@@ -65,10 +66,14 @@ class TwinLane:
     def ended(self, line: int) -> None:
         """A row that was sent has its line: others may wait for it."""
         self._over.append(line)
-        self._bell.ring()
+        self._wake()
 
     def _look_at(self, groups: Iterable[int]) -> None:
         self._groups.update(dict.fromkeys(groups))
+        self._wake()
+
+    def _wake(self) -> None:
+        self.course.is_answering = True
         self._bell.ring()
 
     async def lane(self) -> None:
@@ -82,6 +87,9 @@ class TwinLane:
             groups, self._groups = list({**self._groups, **dict.fromkeys(found)}), {}
             for start in range(0, len(groups), _GROUPS_TOGETHER):
                 await self._settle(groups[start : start + _GROUPS_TOGETHER])
+            if not self._over and not self._groups:
+                self.course.is_answering = False
+                self.course.on_change()
 
     async def _settle(self, groups: Sequence[int]) -> None:
         """Do for the twins of groups what is due, until they wait or there are no more."""

@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from pipeline.chronicle import Chronicle
 from pipeline.cli.pricing import price_table
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Config, Service
-from pipeline.errors import BadData, StorageFailed
+from pipeline.errors import BadData, Exit, StorageFailed
 from pipeline.facts import Ask, Cursor, Finish, Instead
 from pipeline.item import Policy, Twin
 from pipeline.paths import Paths
 from pipeline.preflight import foretold, look
 from pipeline.receipts import receipt
+from pipeline.recorder import Recorder
 from pipeline.retrial import Choice
 from pipeline.retry import Retry
 from pipeline.rows import Recipe
@@ -399,3 +401,61 @@ def test_a_run_does_not_go_on_where_rows_wait_for_what_is_not_there(
         db.commit()
     with pytest.raises(BadData, match="damaged"):
         carried(rows, model)
+
+
+@pytest.mark.promise("P20")
+def test_a_budget_that_is_spent_keeps_no_answer_from_those_who_wait_for_it(folder: Path) -> None:
+    rows = many(folder, 600, 1)
+    rows_of(folder, *({"prompt": "far too long " * 200 + str(n)} for n in range(2)))
+    model = service()
+    recipe = replace(RECIPE, max_tokens=50)
+    settings = replace(SETTINGS, recipe=recipe, budget=Decimal("0.05"))
+    code, _ = carried(rows, model, settings)
+    assert code == Exit.BUDGET
+    lines = whole_lines(rows.with_name("results.jsonl"))
+    assert sum("same_as" in line for line in lines) == 599
+    assert len(model.ledger.accepted) == 1
+
+
+@pytest.mark.promise("P1")
+def test_a_row_that_is_chosen_while_it_is_read_again_is_sent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for another, whose operation fails before the reader of rows has heard so."""
+    rows = rows_of(folder, {"prompt": "good"}, *({"prompt": "bad"} for _ in range(4)))
+    model, refused = service(), 0
+
+    async def refuse_first(call: Sending) -> Reply:
+        nonlocal refused
+        if call.is_submit and call.says("bad") and not refused:
+            refused += 1
+            return Reply(400, {}, refusal("no"))
+        return await call.onward()
+
+    carried(rows, model, meet=refuse_first, stop_after=1.0)
+    with checkpoint_at(rows.with_name("results.jsonl")) as db:
+        ((third,),) = db.execute("SELECT operation_id FROM rows WHERE line = 3").fetchall()
+
+    async def fail_third(call: Sending) -> Reply:
+        reply = await call.onward()
+        operation = json.loads(reply.body) if call.is_poll else {}
+        if operation.get("id") != third:
+            return reply
+        operation = {**operation, "done": True, "error": {"code": 13, "message": "internal"}}
+        operation.pop("response", None)
+        return Reply(200, reply.headers, json.dumps(operation).encode())
+
+    see = Recorder.see
+
+    async def slowly(self: Recorder, look: Any, given: Any) -> Any:
+        seen = await see(self, look, given)
+        if getattr(look, "__name__", "") == "groups_of_twins":
+            await asyncio.sleep(0.5)
+        return seen
+
+    monkeypatch.setattr(Recorder, "see", slowly)
+    again = Retry(Choice(), RECIPE, lambda _: None)
+    how: dict[str, Any] = {"start": EVENING + 100, "meet": fail_third, "stop_after": 3600.0}
+    code, _ = carried(rows, model, retry=again, **how)
+    assert code == Exit.SOME_FAILED
+    assert len(judged(rows, model).results) == 4

@@ -127,3 +127,17 @@ def test_calls_that_hold_no_place_give_none_back() -> None:
     assert purse.open == 1
     purse.end(NOW + 2)
     assert purse.statement(NOW + 2, 5).ended == (NOW + 2,)
+
+
+@pytest.mark.promise("P13")
+@pytest.mark.parametrize(
+    ("before", "after", "later", "closed_for"),
+    [("10/h", "1000/m", 1.0, 60.0), ("5/s", "50/s", 0.1, 1.0)],
+)
+def test_what_an_earlier_process_may_have_used_up_is_so_for_a_larger_rate_too(
+    before: str, after: str, later: float, closed_for: float
+) -> None:
+    pace = Pace([Rate.parse(before)])
+    pace.fill(NOW, NOW)
+    pace.change([Rate.parse(after)], NOW + later)
+    assert pace.opens_at(NOW + later) >= NOW + closed_for

@@ -161,14 +161,19 @@ def change(options: Mapping[str, Any]) -> int:
     asked = asker.ask(standing, process=known.process, change=wanted)
     standing = asker.answered(asked)
     if not standing.running:
-        raise _not_running(output, texts)
+        # What it did last may be what was asked: to end, by a budget that is spent.
+        standing = asker.standing()
+        if not _heard(standing, asked):
+            raise _not_running(output, texts)
     now = standing.in_force
     if now is None or now.process != known.process:
         raise Busy(f"another process has taken {output} over meanwhile.", "Ask again.")
     return asker.tell(
         standing,
         now.sentence(asker.prices.currency, local_day_and_time),
-        f"This holds for the process that runs now. For a later run: {texts}",
+        f"This holds for the process that runs now. For a later run: {texts}"
+        if standing.running
+        else f"The run has ended with it. For a later run: {texts}",
     )
 
 
