@@ -179,6 +179,8 @@ ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
 COSTS, COUNTED, RATES = "costs", "counted", "rates"
 IN_FORCE = "in force"
 """What the process goes by that has the run, or had it last: see control.InForce."""
+ENDPOINT = "endpoint"
+"""The base URL that the run was told of last, for commands that go on with it."""
 FORMS = "forms"
 """Noted once a row is announced that says itself of what form its answer must be."""
 OUTAGES = {

@@ -24,7 +24,7 @@ from pipeline.course import Course
 from pipeline.deadline import Deadline
 from pipeline.errors import RunError
 from pipeline.expectation import count, counted, expect, within
-from pipeline.facts import COSTS, COUNTED, Cursor, Note
+from pipeline.facts import COSTS, COUNTED, ENDPOINT, Cursor, Note
 from pipeline.forgiveness import Forgiveness
 from pipeline.hosts import Hosts
 from pipeline.intake import Intake
@@ -59,6 +59,7 @@ class Tools:
     `allowance` opens what the run shares with others; without it, it shares nothing. What the run
     finds out about the quotas of submits, `remember` hears; what one that begins will roughly come
     to, `foretell`. Other shells steer it by the file `control`.
+    `endpoint` is the base URL that was named, if one was.
     """
 
     connect: Callable[[], AbstractContextManager[Service]]
@@ -70,6 +71,7 @@ class Tools:
     remember: Remember | None = None
     foretell: Callable[[str], None] | None = None
     control: Path | None = None
+    endpoint: str | None = None
 
 
 async def carry(
@@ -174,6 +176,7 @@ class Run:
             expect(self._course, total)
             if extent_note is not None:
                 self._course.recorder.post(Note(COUNTED, extent_note))
+            self._course.recorder.post(Note(ENDPOINT, self._tools.endpoint))
             self._hosts.note_outages()
             await self._guarded(self._take_over)
             await self._guarded(self._steering.begin)

@@ -221,8 +221,9 @@ class Spending:
         likely, off = self._known + Decimal(more[0]), Decimal(more[1])
         low, high = max(likely - off, self._known), likely + off
         if self.limit is not None:
-            # Rows that the budget does not let through cost nothing.
-            low, likely, high = (min(amount, self.limit) for amount in (low, likely, high))
+            # Rows that the budget does not let through cost nothing; what is spent is spent.
+            most = max(self.limit, self._known)
+            low, likely, high = (min(amount, most) for amount in (low, likely, high))
         return Spent(self._known, spent.currency, low, likely, high)
 
     def learned(self) -> str:

@@ -138,6 +138,9 @@ def test_the_end_is_told_once_50_answers_are_in() -> None:
     assert money.seen(10) == Spent(Decimal(50), "RUB", Decimal(60), Decimal(60), Decimal(60))
     assert money.seen(10).phrases() == ["50.00 RUB spent", "in the end 60.00 RUB"]
     assert money.seen(0) == money.seen(None) == Spent(Decimal(50), "RUB")
+    # Lowered while the run goes on, below what is spent.
+    money.limit = Decimal(40)
+    assert money.seen(10).phrases() == ["50.00 RUB spent", "in the end 50.00 RUB"]
 
 
 def test_the_end_is_an_interval_that_holds_it_19_times_of_20() -> None:

@@ -68,6 +68,7 @@ class Call(Struct, frozen=True):
     verbose: int
     as_json: bool
     prices: PriceTable
+    endpoint: str | None = None
     on_finish: str | None = None
     retry: Retry | None = None
 
@@ -107,6 +108,7 @@ class Call(Struct, frozen=True):
             verbose=options["verbose"],
             as_json=options["as_json"],
             prices=price_table(options["prices"]),
+            endpoint=None if options["emulator"] else options["endpoint"],
             on_finish=options["on_finish"],
         )
 
@@ -229,6 +231,7 @@ async def _carried(call: Call, signals: Signals, clock: Clock, metrics: Metrics 
         remember=None if call.known is None else partial(_aside, call.known.remember),
         foretell=say if call.progress in _FOR_PEOPLE else None,
         control=call.paths.control,
+        endpoint=call.endpoint,
     )
     try:
         return await carry(

@@ -18,6 +18,7 @@ from pipeline.cli.execute import Call
 from pipeline.cli.texts import typed
 from pipeline.codec import Json, encode
 from pipeline.errors import Busy, Exit
+from pipeline.facts import ENDPOINT
 from pipeline.paths import Paths
 from pipeline.reading import whole_lines
 from pipeline.retrial import Choice, Failed, told
@@ -38,7 +39,7 @@ class Begun:
     """A run as its checkpoint knows it.
 
     `settings` are those that make it this run, by option; `inputs` where its input may be; `rows`
-    how many it was to have, as far as it knew.
+    how many it was to have, as far as it knew; `endpoint` the base URL that it was told of last.
     """
 
     settings: Mapping[str, Json]
@@ -46,6 +47,7 @@ class Begun:
     errors: Path
     rows: int
     pending: int
+    endpoint: str | None
 
     @classmethod
     def seen(cls, paths: Paths, snapshot: Snapshot) -> "Begun":
@@ -56,6 +58,7 @@ class Begun:
             errors=standing(paths.errors, paths.rewritten) if is_swapping else paths.errors,
             rows=max(snapshot.expected() or 0, snapshot.cursor().rows),
             pending=sum(snapshot.states().values()),
+            endpoint=snapshot.meta(ENDPOINT),
         )
 
 
@@ -66,7 +69,7 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     choice = Choice(frozenset(options["stage"]), frozenset(options["code"]))
     chosen = choice.chosen(whole_lines(begun.errors))
     if options["dry_run"]:
-        answer(_would(chosen))
+        answer(_would(chosen, begun.pending))
         return Exit.OK
     if not chosen and not begun.pending:
         if is_running(paths.output):
@@ -75,6 +78,8 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
         return Exit.OK
     given = options["given_input"]
     source = found_input(begun.inputs if given is None else [given])
+    if options["endpoint"] is None and begun.endpoint is not None:
+        say(f"As the run was: --endpoint {begun.endpoint}")
     call = Call.of(_as_of_run(options, begun, source), os.environ)
     retry = Retry(choice, call.settings.recipe, say)
     signals = Signals()
@@ -85,15 +90,24 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     return running.execute(replace(call, retry=retry), signals, resume)
 
 
-def _would(chosen: Mapping[int, Failed]) -> list[str]:
+def _would(chosen: Mapping[int, Failed], pending: int) -> list[str]:
     rows = so_many(len(chosen), "row")
-    return [*told(chosen.values()), f"A retry would send {rows} again; nothing was sent."]
+    sentence = f"A retry would send {rows} again; nothing was sent."
+    if pending:
+        sentence += f" It would also go on with {so_many(pending, 'row')} not finished."
+    return [*told(chosen.values()), sentence]
 
 
 def _as_of_run(options: Mapping[str, Any], begun: Begun, source: Path) -> dict[str, Any]:
     """The options of a call of `run` that goes on with this run."""
     settings = {name.replace("-", "_"): _given(value) for name, value in begun.settings.items()}
-    others = {"input_path": str(source), "limit": begun.rows, "fresh": False}
+    others = {
+        "input_path": str(source),
+        "limit": begun.rows,
+        "fresh": False,
+        # What was begun against one host must not go to another unasked.
+        "endpoint": options["endpoint"] or begun.endpoint,
+    }
     return {**options, **settings, **others}
 
 
@@ -103,6 +117,8 @@ def _continuing(context: click.Context, begun: Begun, source: Path) -> Iterator[
     for name, value in begun.settings.items():
         for one in value if isinstance(value, list) else [value]:
             yield from _words(f"--{name}", _given(one), is_typed=name not in _TEXTS)
+    if context.params["endpoint"] is None and begun.endpoint is not None:
+        yield from _words("--endpoint", begun.endpoint)
     # As they were written: 12h, and not so many seconds.
     written, _, _ = context.command.make_parser(context).parse_args(sys.argv[2:])
     for parameter in context.command.params:

@@ -43,8 +43,8 @@ class Failed:
 
     @property
     def words(self) -> list[object]:
-        """What calls the retry; its folder it knows itself."""
-        return ["retry", self.output, "--endpoint", self.service.url, *UNLIMITED]
+        """What calls the retry; its folder and its host it knows itself."""
+        return ["retry", self.output, *UNLIMITED]
 
     def call(self, *options: object, **others: Any) -> Done:
         return self.shell.call(*self.words, *options, **others)
