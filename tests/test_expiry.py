@@ -58,6 +58,8 @@ def test_lost_operations_make_room_among_those_in_flight(tmp_path: Path) -> None
 
     assert outcome.totals.rows("ok") == 20
     assert len(model.ledger.accepted) == 25
+    # As soon as they are known to be lost, not when something else wakes the lanes.
+    assert list(model.submit_times)[5] - (EVENING + 4 * DAY) < 120
 
 
 @pytest.mark.promise("P14")
