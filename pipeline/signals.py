@@ -1,4 +1,4 @@
-"""Signals: the first asks the run to end, the second ends it at once.
+"""Signals: the first asks the run to end, a later one ends it at once.
 
 A signal that was ignored when the program started (nohup) stays ignored. After the run has ended
 in order, the process dies by the signal, so that shells and supervisors see the truth.
@@ -10,16 +10,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from pipeline.clock import Clock
 from pipeline.speech import hush_from_signal, say_from_signal
 
+# GNU timeout sends each of its signals twice, to the process and to its group. No hand is so fast,
+# nor is who answers to what the first one has said.
+_TOGETHER = 0.002
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
     """Listens from its creation on; `on_first` hears of the first, if need be afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
         self._first: int | None = None
+        self._first_at = 0.0
         self._on_first: Callable[[int], None] | None = None
         _listen(self._heard)
 
@@ -29,10 +35,13 @@ class Signals:
             on_first(self._first)
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
+        now = self._clock.now()
         if self._first is not None:
+            if now - self._first_at < _TOGETHER:
+                return
             hush_from_signal()
             die_by(number)
-        self._first = number
+        self._first, self._first_at = number, now
         say_from_signal("Stopping: waiting for requests in flight (again to leave at once).")
         if self._on_first is not None:
             self._on_first(number)
