@@ -59,7 +59,7 @@ class Use(Struct, frozen=True):
 
 
 class Meter:
-    """Sees the calls of one pace begin."""
+    """Sees the calls of one pace leave."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
@@ -69,20 +69,23 @@ class Meter:
         self._before: list[Window] = []
         self._fullest: dict[float, Fullest] = {}
 
-    def begun(self, now: float) -> None:
-        """A call begins, and has taken no place yet."""
+    def left(self, now: float) -> None:
+        """A call leaves."""
         if self._first is None:
             self._first = now
             self._before = [_as_it_stands(window, now) for window in self._pace.windows]
         self._calls += 1
         self._last = now
+
+    def answered(self, now: float) -> None:
+        """One has come to its end: by then what was not sent has given its places back."""
         for window in self._pace.windows:
-            taken, known = window.taken(now) + 1, self._fullest.get(window.seconds)
+            taken, known = window.taken(now), self._fullest.get(window.seconds)
             if known is None or taken > known.used:
                 self._fullest[window.seconds] = Fullest(window.rate, taken)
 
     def undone(self) -> None:
-        """A call was never sent."""
+        """A call did not reach the service."""
         self._calls -= 1
 
     def use(self) -> Use:

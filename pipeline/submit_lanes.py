@@ -168,7 +168,6 @@ class SubmitLanes:
         self._number += 1
         self._course.counts.submits = self._number
         self._course.reserve(row, now)
-        self.meter.begun(now)
         self._pace.begin()
         begin = entry.begin(state)
         if begin is not None:
@@ -204,6 +203,7 @@ class SubmitLanes:
         request_id = self._request_ids.of(row.line, posting.state.submits)
         _log.info(events.SENT, row.line, request_id)
         sent_at = self._course.clock.now()
+        self.meter.left(sent_at)
         outcome = await self._service.submit(row.body, request_id)
         verdict = after_submit(outcome, own_model=row.own_model, proven=self._proven)
         self._settle_pace(posting, verdict, sent_at)
@@ -212,17 +212,18 @@ class SubmitLanes:
     def _unsent(self, posting: _Posting) -> None:
         """Take the POST out of the windows: it did not reach the service."""
         self._pace.undo(posting.begun)
-        self.meter.undone()
         self._course.recorder.post(Ended(posting.number, 0.0))
 
     def _settle_pace(self, posting: _Posting, verdict: Verdict, sent_at: float) -> None:
         if isinstance(verdict, Retry) and not verdict.sent:
+            self.meter.undone()
             self._unsent(posting)
             return
         now = self._course.clock.now()
         accepted = isinstance(verdict, Run)
         # What the disk took before it was sent tells nothing of the way.
         self._pace.end(now, now - sent_at if accepted else None)
+        self.meter.answered(now)
         self._course.recorder.post(Ended(posting.number, now))
         match verdict:
             case Retry(problem, throttle=Throttle() as throttle):

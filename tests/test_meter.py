@@ -15,9 +15,10 @@ def play(pace: Pace, calls: int, *, late: float = 0.0, start: float = START) -> 
     meter, now = Meter(pace), start
     for call in range(calls):
         now = pace.opens_at(now) + (late if call else 0.0)
-        meter.begun(now)
         pace.begin()
+        meter.left(now)
         pace.end(now)
+        meter.answered(now)
     return meter.use(), now
 
 
@@ -68,14 +69,16 @@ def test_a_quota_that_changed_on_the_way_leaves_the_share_unknown() -> None:
     pace = Pace([TEN, Rate(1000, 3600.0)])
     meter = Meter(pace)
     for second in range(30):
-        meter.begun(START + second)
         pace.begin()
+        meter.left(START + second)
         pace.end(START + second)
+        meter.answered(START + second)
     later = START + 30.0
     for _ in range(170):
-        meter.begun(later)
         pace.begin()
+        meter.left(later)
         pace.end(later)
+        meter.answered(later)
     assert meter.use().share is not None
     pace.throttled(Throttle(quota="xPerHour", allowed=195), later + 1.0, later + 1.0)
     assert pace.rates[1].limit == 195
@@ -87,7 +90,7 @@ def test_a_quota_that_changed_on_the_way_leaves_the_share_unknown() -> None:
 def test_a_call_that_was_never_sent_is_not_counted() -> None:
     meter = Meter(Pace([TEN]))
     assert meter.use() == Use()
-    meter.begun(START)
+    meter.left(START)
     meter.undone()
     assert (meter.use().calls, meter.use().words) == (0, "0 submits")
 

@@ -881,3 +881,15 @@ def test_a_credential_that_the_service_echoes_is_nowhere_to_be_read(
     for held in seen.encode(), *files:
         assert SECRET.encode() not in held
         assert ESCAPED.encode() not in held
+
+
+def test_a_row_that_is_not_sent_is_no_submit_and_takes_no_place(tmp_path: Path) -> None:
+    """Its id is another row's, which is known only once both are announced."""
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(
+        "".join(json.dumps({"prompt": f"{n}.", "id": n // 2}) + "\n" for n in range(9))
+    )
+    outcome, _ = simulate(path, tmp_path / "results.jsonl", SETTINGS, steady())
+    assert (outcome.totals.rows("ok"), outcome.totals.rows("failed")) == (5, 4)
+    assert outcome.use.calls == 5
+    assert {window.used for window in outcome.use.windows} == {5}
