@@ -13,6 +13,8 @@ from pipeline.prospect import Eta
 from pipeline.scene import Scene
 from pipeline.spending import Spent
 
+# Of an amount: prices are of a thousand tokens, and sums of shares have no end.
+_PLACES = 6
 PREFIX = "yagpt_batch_"
 _Value = int | float | Decimal
 _Samples = list[tuple[Mapping[str, str], _Value]]
@@ -154,10 +156,10 @@ def _escaped(text: str) -> str:
 
 
 def _number(value: _Value) -> str:
-    return (
-        f"{value:.3f}"
-        if isinstance(value, float)
-        else f"{value:f}"
-        if isinstance(value, Decimal)
-        else str(value)
-    )
+    match value:
+        case float():
+            return f"{value:.3f}"
+        case Decimal():
+            return f"{round(value, _PLACES).normalize():f}"
+        case _:
+            return str(value)

@@ -100,6 +100,12 @@ def test_a_price_is_written_in_full() -> None:
     assert "} 1000\n" in text_of(families(TOLD, Scene(COUNTS, NOW, spent=spent), None, NOW), "")
 
 
+def test_a_projection_has_no_more_digits_than_prices_have() -> None:
+    spent = Spent(Decimal(2), "RUB", likely=Decimal("2.923509233664114724504656806"))
+    told = text_of(families(TOLD, Scene(COUNTS, NOW, spent=spent), None, NOW), "")
+    assert "} 2.923509\n" in told
+
+
 def test_every_metric_is_written_down_with_its_labels() -> None:
     rows = table(Path(__file__).parent.parent / "docs" / "watching.md", "## Metrics")
     listed = {
