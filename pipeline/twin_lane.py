@@ -7,7 +7,7 @@ Who waits for whom, the checkpoint knows alone: memory holds no more than some t
 costs no place in a quota, and no coroutine.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.bell import Bell
@@ -16,7 +16,7 @@ from pipeline.codec import decode
 from pipeline.course import Course
 from pipeline.entry import Entry
 from pipeline.facts import Ask, End, Fact, Instead, Move
-from pipeline.item import Chosen, Twin, Waiting, after
+from pipeline.item import Chosen, State, Twin, Waiting, after
 from pipeline.output import Lines
 from pipeline.records import Same
 from pipeline.rows import Row
@@ -95,16 +95,18 @@ class TwinLane:
         """Do for the twins of groups what is due, until they wait or there are no more."""
         while groups:
             seen = await self.course.recorder.see(self._seen, groups)
-            ends, groups = list[End](), list[int]()
+            ends, chosen, groups = list[End](), dict[int, int](), list[int]()
             for group, line in seen:
                 match due(group):
                     case None:
                         pass
                     case Choose(twin):
-                        await self._send(twin, group.number)
+                        chosen[twin] = group.number
                     case Answer(sender, twins):
                         ends += _answered(sender, line, twins)
                         groups.append(group.number)
+            if chosen:
+                await self._send(chosen)
             if ends:
                 await self.course.finish_twins(ends)
 
@@ -118,14 +120,19 @@ class TwinLane:
         place = self.checkpoint.place(answer.sender) if isinstance(answer, Answer) else None
         return b"" if place is None else self.output.line_at(place)
 
-    async def _send(self, twin: int, number: int) -> None:
-        states = await self.course.recorder.see(self.checkpoint.states, [twin])
-        state = states[twin]
-        assert isinstance(state, Twin)  # noqa: S101 - the group says so
-        waiting = after(state, Chosen())
-        await self.course.recorder.record(Move(twin, waiting), Instead(twin, number))
-        self.course.counts.twins -= 1
-        self.course.intake.again(twin, waiting, first=True)
+    async def _send(self, chosen: Mapping[int, int]) -> None:
+        """Send twins in the place of the rows that their groups waited for; group by twin."""
+        states = await self.course.recorder.see(self.checkpoint.states, list(chosen))
+        facts, waiting = list[Fact](), dict[int, State]()
+        for twin, group in chosen.items():
+            state = states[twin]
+            assert isinstance(state, Twin)  # noqa: S101 - the group says so
+            waiting[twin] = after(state, Chosen())
+            facts += [Move(twin, waiting[twin]), Instead(twin, group)]
+        await self.course.recorder.record(*facts)
+        self.course.counts.twins -= len(waiting)
+        for twin, state in waiting.items():
+            self.course.intake.again(twin, state, first=True)
 
 
 def _answered(sender: int, line: bytes, twins: Sequence[int]) -> list[End]:
