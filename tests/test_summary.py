@@ -91,18 +91,6 @@ def test_failures_are_told_by_kind_and_sent_again_by_what_is_to_be_thought_of(
     assert told[5:8] == [str(step) for step in summary.next_steps()][:3]
 
 
-@pytest.mark.parametrize("given", [["--endpoint", "http://a:1"], ["--endpoint=http://a:1"]])
-def test_rows_are_sent_again_to_the_service_that_had_them(
-    tmp_path: Path, given: list[str]
-) -> None:
-    output = tmp_path / "out.jsonl"
-    write_errors(output, ("submit", "NOT_FOUND"))
-    outcome = Outcome(Complete(), totals(failed=1))
-    summary = Summary.of(Paths(output), PRICES, outcome, [*RESUME, *given])
-    retry = ["yagpt-batch", "retry", str(output), *given, "--stage", "submit"]
-    assert next_words(summary)[0] == retry
-
-
 def test_more_failures_than_can_be_read_in_no_time_are_left_to_a_dry_run(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     write_errors(output, ("operation", "INTERNAL"))

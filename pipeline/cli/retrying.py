@@ -80,6 +80,8 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     source = found_input(begun.inputs if given is None else [given])
     if options["endpoint"] is None and begun.endpoint is not None:
         say(f"As the run was: --endpoint {begun.endpoint}")
+        # What was begun against one host must not go to another unasked.
+        options = {**options, "endpoint": begun.endpoint}
     call = Call.of(_as_of_run(options, begun, source), os.environ)
     retry = Retry(choice, call.settings.recipe, say)
     signals = Signals()
@@ -101,13 +103,7 @@ def _would(chosen: Mapping[int, Failed], pending: int) -> list[str]:
 def _as_of_run(options: Mapping[str, Any], begun: Begun, source: Path) -> dict[str, Any]:
     """The options of a call of `run` that goes on with this run."""
     settings = {name.replace("-", "_"): _given(value) for name, value in begun.settings.items()}
-    others = {
-        "input_path": str(source),
-        "limit": begun.rows,
-        "fresh": False,
-        # What was begun against one host must not go to another unasked.
-        "endpoint": options["endpoint"] or begun.endpoint,
-    }
+    others = {"input_path": str(source), "limit": begun.rows, "fresh": False}
     return {**options, **settings, **others}
 
 

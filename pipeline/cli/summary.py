@@ -29,7 +29,7 @@ from pipeline.wording import so_many
 _MOST_READ = 10_000
 # Sent again for reasons of their own; all other stages together.
 _APART = frozenset({"input", "doubt"})
-_ON_FINISH, _ENDPOINT = "--on-finish", "--endpoint"
+_ON_FINISH = "--on-finish"
 
 
 class Step(Struct, frozen=True):
@@ -139,7 +139,7 @@ class Summary(Struct, frozen=True):
             yield Step("A page about the run", _call("report", output, "-o", report))
 
     def _retries(self) -> Iterator[Step]:
-        retry = _call("retry", _word(self.paths.output), *_host(self.resume))
+        retry = _call("retry", _word(self.paths.output))
         if self.failures is None:
             yield Step("What can be sent again", [*retry, "--dry-run"])
             return
@@ -167,16 +167,6 @@ def _named(paths: Paths, code: int, end: str) -> dict[str, Json]:
     with suppress(OSError):
         folder = str(Path.cwd())
     return {"exit": int(code), "end": end, "folder": folder, "output": str(paths.output)}
-
-
-def _host(words: Sequence[str]) -> Sequence[str]:
-    """What makes another call go to the same service, where that was said in the call."""
-    for before, word in pairwise(words):
-        if before == _ENDPOINT:
-            return [before, word]
-        if word.startswith(f"{_ENDPOINT}="):
-            return [word]
-    return []
 
 
 def _shareable(words: Sequence[str]) -> str:
