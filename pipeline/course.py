@@ -65,13 +65,17 @@ def nothing() -> None:
 
 @dataclass(slots=True)
 class Course:
-    """What the lanes share. `on_change` hears of everything that may let a POST through.
+    """What the lanes share.
 
-    `on_end` of each row that was sent and is over, where anybody wants to know; `is_answering`:
-    others may be about to get its answer.
-    `max_in_flight`: how many operations may be at once. In a `pause` no row is submitted.
-    `asked`: the operations for which a GET is under way, which the agenda is without; by line.
-    `has_own_forms`: the checkpoint knows that some rows have.
+    Attributes:
+        max_in_flight: how many operations may be at once.
+        pause: no row is submitted meanwhile.
+        asked: the operations for which a GET is under way, which the agenda is without; by line.
+        on_change: hears of everything that may let a POST through.
+        on_end: hears of each row that was sent and is over, where anybody wants to know.
+        is_answering: rows may be about to get the answer of another.
+        has_own_forms: the checkpoint knows that some rows have.
+
     """
 
     policy: Policy

@@ -21,13 +21,16 @@ def frame(sentences: Iterable[str], columns: int, rows: int) -> str:
     """
     # The last column makes some terminals wrap, and the last row is the cursor's.
     width = max(columns - 1, _NARROWEST)
-    lines = [line for sentence in sentences for line in wrapped(sentence, width)]
+    lines = [line for sentence in sentences for line in wrapped(sentence, width, _INDENT)]
     shown = lines[: max(rows - 1, 1)]
     return _HOME + "".join(f"{line}{_TO_THE_END_OF_LINE}\n" for line in shown) + _TO_THE_END
 
 
-def wrapped(sentence: str, width: int) -> Iterator[str]:
-    """Its words in lines of so many columns; all but the first are indented."""
+def wrapped(sentence: str, width: int, indent: str = "") -> Iterator[str]:
+    """Its words in lines of so many columns; all but the first begin with the indent.
+
+    Only a word that is longer than a line is cut.
+    """
     line = ""
     for word in sentence.split(" "):
         longer = f"{line} {word}" if line.strip() else line + word
@@ -36,18 +39,18 @@ def wrapped(sentence: str, width: int) -> Iterator[str]:
             continue
         if line.strip():
             yield line
-            line = _INDENT
-        *whole, line = _cut(line + word, width)
+            line = indent
+        *whole, line = _cut(line + word, width, indent)
         yield from whole
     yield line
 
 
-def _cut(text: str, width: int) -> list[str]:
+def _cut(text: str, width: int, indent: str) -> list[str]:
     """A word that is longer than a line, in pieces."""
     pieces = [""]
     for char in text:
         if columns_of(pieces[-1] + char) > width:
-            pieces.append(_INDENT)
+            pieces.append(indent)
         pieces[-1] += char
     return pieces
 

@@ -15,7 +15,7 @@ words = st.lists(
 
 @given(words, st.integers(8, 60))
 def test_no_line_is_too_wide_and_no_character_is_lost(said: list[str], width: int) -> None:
-    lines = list(wrapped(" ".join(said), width))
+    lines = list(wrapped(" ".join(said), width, "  "))
     assert all(columns_of(line) <= width for line in lines)
     assert all(line.startswith("  ") for line in lines[1:])
     joined = "".join(line if n == 0 else line[2:] for n, line in enumerate(lines))
@@ -25,7 +25,7 @@ def test_no_line_is_too_wide_and_no_character_is_lost(said: list[str], width: in
 @given(words, st.integers(20, 60))
 def test_a_line_ends_where_the_next_word_does_not_fit(said: list[str], width: int) -> None:
     short = [word[:3] for word in said]
-    lines = list(wrapped(" ".join(short), width))
+    lines = list(wrapped(" ".join(short), width, "  "))
     for line, after in pairwise(lines):
         assert columns_of(f"{line} {after.split()[0]}") > width
 
