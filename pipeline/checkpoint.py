@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
-from pipeline import codec, reopening, sends, tally, twins
+from pipeline import codec, reopening, sends, tally
 from pipeline.database import Database
 from pipeline.facts import (
     Ask,
@@ -37,9 +37,9 @@ from pipeline.facts import (
 from pipeline.item import State
 from pipeline.records import Known
 from pipeline.retrial import Reopening
-from pipeline.sameness import Group
 from pipeline.sends import Send
 from pipeline.totals import Totals
+from pipeline.twins import Twins
 
 _LINE_ID = re.compile(r"line-([1-9]\d{0,17})")
 
@@ -53,7 +53,7 @@ class Checkpoint:
         self._failures = self._database.failures
         try:
             self._known_line_ids = self._has_line_ids()
-            self._keeps_twins = twins.has_tables(self._db)
+            self.twins = Twins(self._database)
         except BaseException:
             self.close()
             raise
@@ -103,6 +103,7 @@ class Checkpoint:
         self._known_line_ids |= any(own_id.startswith("line-") for own_id in own_ids)
         with self._failures("write"), self._database.transaction():
             unfit = reopening.write(self._db, retry, self._is_repeated)
+            self.twins.release(retry.usages)
             self._sign(files)
         return unfit
 
@@ -146,9 +147,9 @@ class Checkpoint:
     def _write(self, fact: Ask | Instead | Doubt | Replaced | Note) -> None:
         match fact:
             case Ask(line, digest):
-                twins.ask(self._db, line, digest)
+                self.twins.ask(line, digest)
             case Instead(line, group):
-                twins.choose(self._db, line, group)
+                self.twins.choose(line, group)
             case Doubt(line, at):
                 tally.add_doubt(self._db, line, at)
             case Replaced(line):
@@ -218,8 +219,7 @@ class Checkpoint:
                 for end in ends
             ),
         )
-        if self._keeps_twins:
-            twins.finish(self._db, ends)
+        self.twins.finish(ends)
 
     def pending(self) -> Iterator[Pending]:
         """Every row begun and not finished, in order of the input.
@@ -235,6 +235,12 @@ class Checkpoint:
             for line, offset, size, seal, model, most_in, most_out, *state in found:
                 span = Span.recorded(offset, size, seal)
                 yield Pending(line, span, state_of(*state), model, most_in, most_out)
+
+    def states(self, lines: Iterable[int]) -> dict[int, State | None]:
+        """The states of pending rows; None: not fit."""
+        query = "SELECT state, at, submits, spent, operation_id FROM rows WHERE line = ?"
+        with self._failures("read"):
+            return {n: state_of(*self._db.execute(query, (n,)).fetchone()) for n in lines}
 
     def spans(self, lines: Iterable[int]) -> dict[int, Span]:
         """Where rows begun stand in the input."""
@@ -283,45 +289,6 @@ class Checkpoint:
                 (line,),
             ).fetchone()
             return None if found is None else Span.recorded(*found)
-
-    # Rows that ask the same.
-
-    def keep_twins(self) -> None:
-        """Be one of a run that sends the same request once."""
-        with self._failures("write"):
-            self._database.keep_twins()
-        self._keeps_twins = True
-
-    def states(self, lines: Iterable[int]) -> dict[int, State | None]:
-        """The states of pending rows; None: not fit."""
-        query = "SELECT state, at, submits, spent, operation_id FROM rows WHERE line = ?"
-        with self._failures("read"):
-            return {n: state_of(*self._db.execute(query, (n,)).fetchone()) for n in lines}
-
-    def group(self, number: int, most: int) -> Group | None:
-        """A group of rows that ask the same, with so many of those without a line at most."""
-        with self._failures("read"):
-            return twins.group(self._db, number, most)
-
-    def groups_of_senders(self, lines: Sequence[int]) -> list[int]:
-        """Those that wait for one of these rows."""
-        with self._failures("read"):
-            return twins.groups_of_senders(self._db, lines)
-
-    def groups_of_twins(self, lines: Sequence[int]) -> list[int]:
-        """Those of these rows, if they wait for one that is over."""
-        with self._failures("read"):
-            return twins.groups_of_twins(self._db, lines)
-
-    def groups_left(self) -> list[int]:
-        """Those that wait while nobody is under way for them."""
-        with self._failures("read"):
-            return twins.groups_left(self._db)
-
-    def sender_of(self, line: int) -> int | None:
-        """The row that is sent for a twin without a line; None where it is no such twin."""
-        with self._failures("read"):
-            return twins.sender_of(self._db, line)
 
     # Pace and money.
 

@@ -101,7 +101,7 @@ def opened(
         stack.callback(checkpoint.close)
         run_id = _same_run(checkpoint, identity, paths)
         if DEDUPE in identity:
-            checkpoint.keep_twins()
+            checkpoint.twins.keep()
         note_input(checkpoint, source, paths)
         files = Files(paths, source, output, checkpoint, run_id, resumed=existed)
         stack.callback(files.close)

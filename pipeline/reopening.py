@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from importlib.resources import files as package_files
 
-from pipeline import tally, twins
+from pipeline import tally
 from pipeline.facts import RETRIES, REWRITTEN, Begin, columns_of
 from pipeline.outcomes import Usage
 from pipeline.retrial import Reopening
@@ -23,7 +23,6 @@ def write(db: sqlite3.Connection, retry: Reopening, is_repeated: IsRepeated) -> 
     for line, usage in retry.usages.items():
         _put_back(db, line, usage, retry.at)
     db.execute("DELETE FROM tally WHERE rows = 0")
-    twins.release(db, retry.usages)
     for shift in retry.shifts:
         db.execute(
             "UPDATE rows SET offset = offset + ? WHERE line BETWEEN ? AND ?",

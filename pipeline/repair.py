@@ -128,7 +128,7 @@ def _adopted(line: bytes, place: Span, checkpoint: Checkpoint) -> Finish | None:
     usage = None if written.usage is None else Usage(*msgspec.structs.astuple(written.usage))
     if written.status == "ok" and written.operation_id == known.operation_id:
         same_as = None if written.same_as is None else written.same_as.line
-        if same_as != checkpoint.sender_of(written.line):
+        if same_as != checkpoint.twins.sender_of(written.line):
             return None
         day = day_of(written.finished_at, written.created_at)
         return Finish(written.line, "ok", written.finish, usage, place, day, same_as)

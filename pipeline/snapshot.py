@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pipeline import codec, tally
+from pipeline import codec, tally, twins
 from pipeline.bystander import Disturbed, database
 from pipeline.control import InForce
 from pipeline.errors import BadData, StorageFailed
@@ -43,13 +43,6 @@ _COLUMNS = (
     "rows.line, offset, size, seal, id, rows.model, kept, rows.input_bound, rows.output_bound,"
     " state, rows.at, rows.submits, spent, operation_id, place, place_size, place_seal"
 )
-# Of a run that sends the same request once: whose answer a row has, and what it asks.
-_TWINS = (
-    ", (SELECT coalesce(same_as, requests.line) FROM twins JOIN requests ON number = request"
-    " WHERE twins.line = rows.line),"
-    " coalesce((SELECT digest FROM twins JOIN requests ON number = request"
-    " WHERE twins.line = rows.line), (SELECT digest FROM requests WHERE line = rows.line))"
-)
 _DATED = (
     "SELECT outcome, model, finish, '' AS day, rows, unknown, input, completion, reasoning, total"
     " FROM main.tally"
@@ -58,18 +51,6 @@ _DATED = (
 _NEVER_RETRIED = (
     "SELECT 0 AS line, 0.0 AS at, '' AS model, 0 AS submits, '' AS operation_id,"
     " 0 AS input, 0 AS completion, 0 AS reasoning, 0 AS total WHERE 0"
-)
-# A twin waits, or has the answer of its group's sender, which has an operation; nobody else does.
-_ODD_TWINS = (
-    "SELECT rows.line FROM rows LEFT JOIN twins ON twins.line = rows.line"
-    " LEFT JOIN requests ON number = request LEFT JOIN rows AS sent ON sent.line = requests.line"
-    " WHERE twins.line IS NULL AND (rows.state = 'twin'"
-    " OR rows.state = 'ok' AND rows.operation_id IS NULL)"
-    " OR twins.line IS NOT NULL AND NOT coalesce(iif(same_as IS NULL,"
-    " number AND rows.state = 'twin' AND rows.place IS NULL,"
-    " rows.state = 'ok' AND rows.operation_id IS NULL AND same_as = requests.line"
-    " AND sent.state = 'ok' AND sent.operation_id IS NOT NULL), 0)"
-    " UNION ALL SELECT line FROM twins WHERE line NOT IN (SELECT line FROM rows)"
 )
 _OWN = ("id", "model", "kept", "input_bound", "output_bound")
 _RESTORE = "Restore it from a copy; only then can the run go on."
@@ -112,7 +93,7 @@ class Snapshot:
             raise BadData(
                 f"{path} was written by another version of yagpt-batch.", "Use that version."
             )
-        self._columns = _COLUMNS + (_TWINS if self.keeps_twins else ", NULL, NULL")
+        self._columns = _COLUMNS + (twins.COLUMNS if self.keeps_twins else twins.NO_COLUMNS)
         if self._one("SELECT 1 FROM sqlite_master WHERE name = 'retried'") is None:
             db.execute(f"CREATE TEMP VIEW retried AS {_NEVER_RETRIED}")
 
@@ -312,7 +293,7 @@ class Snapshot:
     def odd_twins(self) -> Iterator[int]:
         """Rows that wait for another, or have its answer, where that can't be so."""
         if self.keeps_twins:
-            yield from (line for (line,) in self._db.execute(_ODD_TWINS))
+            yield from twins.odd(self._db)
 
     def doubted(self) -> Iterator[Doubted]:
         """Every doubt, beside what its row says."""

@@ -56,7 +56,9 @@ class TwinLane:
         twins = [line for line in lines if isinstance(states[line], Twin)]
         if twins:
             self.course.counts.twins += len(twins)
-            self._look_at(await self.course.recorder.see(self.checkpoint.groups_of_twins, twins))
+            self._look_at(
+                await self.course.recorder.see(self.checkpoint.twins.groups_of_twins, twins)
+            )
         return [
             replace(entry, state=states[entry.row.line], cursor=None)
             for entry in entries
@@ -79,11 +81,11 @@ class TwinLane:
     async def lane(self) -> None:
         """Settle one group after another, for ever."""
         see = self.course.recorder.see
-        self._look_at(await see(lambda _: self.checkpoint.groups_left(), None))
+        self._look_at(await see(lambda _: self.checkpoint.twins.groups_left(), None))
         while True:
             await self._bell.wait()
             over, self._over = self._over, []
-            found = await see(self.checkpoint.groups_of_senders, over)
+            found = await see(self.checkpoint.twins.groups_of_senders, over)
             groups, self._groups = list({**self._groups, **dict.fromkeys(found)}), {}
             for start in range(0, len(groups), _GROUPS_TOGETHER):
                 await self._settle(groups[start : start + _GROUPS_TOGETHER])
@@ -112,7 +114,7 @@ class TwinLane:
 
     def _seen(self, numbers: Sequence[int]) -> list[tuple[Group, bytes]]:
         """Groups, each with its sender's line where that is an answer. Blocks."""
-        groups = (self.checkpoint.group(number, _TWINS_TOGETHER) for number in numbers)
+        groups = (self.checkpoint.twins.group(number, _TWINS_TOGETHER) for number in numbers)
         return [(group, self._line_for(group)) for group in groups if group is not None]
 
     def _line_for(self, group: Group) -> bytes:

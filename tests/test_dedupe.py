@@ -343,13 +343,17 @@ def test_a_row_that_asks_while_the_next_sender_is_being_chosen_waits_with_the_ot
         checkpoint.record([Finish(1, "failed", None, None, begun(one).span)], {})
         checkpoint.record([begun(three), asks[2]], {})
         assert checkpoint.states([2, 3]) == {2: Twin(), 3: Twin()}
-        (number,) = checkpoint.groups_left()
-        assert checkpoint.groups_of_twins([3]) == [number] == checkpoint.groups_of_senders([1])
+        (number,) = checkpoint.twins.groups_left()
+        assert (
+            checkpoint.twins.groups_of_twins([3])
+            == [number]
+            == checkpoint.twins.groups_of_senders([1])
+        )
         checkpoint.record([Instead(2, number)], {})
         checkpoint.record([begun(four), asks[3]], {})
         assert checkpoint.states([4]) == {4: Twin()}
-        assert checkpoint.sender_of(4) == 2
-        assert checkpoint.groups_left() == []
+        assert checkpoint.twins.sender_of(4) == 2
+        assert checkpoint.twins.groups_left() == []
 
 
 @pytest.mark.parametrize(
