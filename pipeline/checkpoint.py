@@ -7,7 +7,6 @@ database is opened, found sound and closed, `database` knows.
 All calls block; they are made on one thread at a time.
 """
 
-import re
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,11 +36,10 @@ from pipeline.facts import (
 from pipeline.item import State
 from pipeline.records import Known
 from pipeline.retrial import Reopening
+from pipeline.row_ids import RowIds
 from pipeline.sends import Send
 from pipeline.totals import Totals
 from pipeline.twins import Twins
-
-_LINE_ID = re.compile(r"line-([1-9]\d{0,17})")
 
 
 class Checkpoint:
@@ -52,7 +50,8 @@ class Checkpoint:
         self._db = self._database.connection
         self._failures = self._database.failures
         try:
-            self._known_line_ids = self._has_line_ids()
+            with self._failures("read"):
+                self._ids = RowIds(self._db)
             self.twins = Twins(self._database)
         except BaseException:
             self.close()
@@ -99,10 +98,8 @@ class Checkpoint:
 
     def reopen(self, retry: Reopening, files: Mapping[str, Signature]) -> int:
         """Write in one transaction what a retry makes of rows; return how many still are unfit."""
-        own_ids = (row.own_id or "" for row in retry.reread)
-        self._known_line_ids |= any(own_id.startswith("line-") for own_id in own_ids)
         with self._failures("write"), self._database.transaction():
-            unfit = reopening.write(self._db, retry, self._is_repeated)
+            unfit = reopening.write(self._db, retry, self._ids)
             self.twins.release(retry.usages)
             self._sign(files)
         return unfit
@@ -165,9 +162,9 @@ class Checkpoint:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (cursor.text,))
 
     def _begin(self, row: Begin) -> bool:
-        repeated = self._is_repeated(row.line, row.own_id)
-        own_id = None if repeated else row.own_id
-        fit = None if repeated else row.state
+        is_free = self._ids.is_free(row.line, row.own_id)
+        own_id = row.own_id if is_free else None
+        fit = row.state if is_free else None
         self._db.execute(
             "INSERT INTO rows (line, offset, size, seal, id, model, kept, input_bound,"
             " output_bound, state, at, submits, spent, operation_id)"
@@ -177,27 +174,7 @@ class Checkpoint:
                 *(row.kept, row.input_bound, row.output_bound, *columns_of(fit)),
             ),
         )
-        if own_id is not None and own_id.startswith("line-"):
-            self._known_line_ids = True
-        return not repeated
-
-    def _has_line_ids(self) -> bool:
-        """Whether a row brings an id of the form that rows without one are given."""
-        found = "SELECT 1 FROM rows WHERE id >= 'line-' AND id < 'line.' LIMIT 1"
-        with self._failures("read"):
-            return self._db.execute(found).fetchone() is not None
-
-    def _is_repeated(self, line: int, own_id: str | None) -> bool:
-        if own_id is None and not self._known_line_ids:
-            return False
-        row_id = f"line-{line}" if own_id is None else own_id
-        if self._db.execute("SELECT 1 FROM rows WHERE id = ?", (row_id,)).fetchone():
-            return True
-        named = _LINE_ID.fullmatch(row_id)
-        if own_id is None or named is None or int(named[1]) == line:
-            return False
-        unnamed = "SELECT 1 FROM rows WHERE line = ? AND id IS NULL"
-        return self._db.execute(unnamed, (int(named[1]),)).fetchone() is not None
+        return is_free
 
     def _move(self, move: Move) -> bool:
         try:

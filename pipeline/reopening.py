@@ -6,18 +6,17 @@ and says what was known of each row then, so that sums and submits can be proved
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files as package_files
 
 from pipeline import tally
 from pipeline.facts import RETRIES, REWRITTEN, Begin, columns_of
 from pipeline.outcomes import Usage
 from pipeline.retrial import Reopening
+from pipeline.row_ids import RowIds
 
-IsRepeated = Callable[[int, str | None], bool]
 
-
-def write(db: sqlite3.Connection, retry: Reopening, is_repeated: IsRepeated) -> int:
+def write(db: sqlite3.Connection, retry: Reopening, ids: RowIds) -> int:
     """Write it, in the transaction that is open; return how many rows still can't be sent."""
     db.execute(package_files("pipeline").joinpath("retried.sql").read_text("utf-8"))
     for line, usage in retry.usages.items():
@@ -28,7 +27,7 @@ def write(db: sqlite3.Connection, retry: Reopening, is_repeated: IsRepeated) -> 
             "UPDATE rows SET offset = offset + ? WHERE line BETWEEN ? AND ?",
             (shift.by, shift.first, shift.last),
         )
-    unfit = _read_anew(db, retry.reread, is_repeated)
+    unfit = _read_anew(db, retry.reread, ids)
     db.executemany(
         "UPDATE rows SET place = ? WHERE line = ?",
         ((offset, line) for line, offset in retry.places),
@@ -69,13 +68,13 @@ def _tokens(usage: Usage | None) -> tuple[int | None, int | None, int | None, in
     )
 
 
-def _read_anew(db: sqlite3.Connection, rows: Sequence[Begin], is_repeated: IsRepeated) -> int:
+def _read_anew(db: sqlite3.Connection, rows: Sequence[Begin], ids: RowIds) -> int:
     """Write rows as they are begun; they may have exchanged their ids."""
     unfit = 0
     db.executemany("UPDATE rows SET id = NULL WHERE line = ?", ((row.line,) for row in rows))
     for row in rows:
-        repeated = is_repeated(row.line, row.own_id)
-        state = None if repeated else row.state
+        is_free = ids.is_free(row.line, row.own_id)
+        state = row.state if is_free else None
         unfit += state is None
         name, *_ = columns_of(state)
         db.execute(
@@ -83,7 +82,7 @@ def _read_anew(db: sqlite3.Connection, rows: Sequence[Begin], is_repeated: IsRep
             " input_bound = ?, output_bound = ?, state = ? WHERE line = ?",
             (
                 *(row.span.offset, row.span.size, row.span.seal),
-                *(None if repeated else row.own_id, row.model, row.kept),
+                *(row.own_id if is_free else None, row.model, row.kept),
                 *(row.input_bound, row.output_bound, name, row.line),
             ),
         )
