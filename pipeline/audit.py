@@ -72,12 +72,12 @@ def _prove(case: Case) -> Report:
     report, snapshot, counted = Report(), case.snapshot, Counted()
     if not report.find(f"{case.name}: {said}" for said in snapshot.damages()):
         return report
-    report.find(agreement.of_rows(case.name, snapshot.with_doubts(), counted))
-    report.find(agreement.of_twins(case.name, snapshot.odd_twins()))
+    report.find(agreement.of_rows(case.name, snapshot.rows.with_doubts(), counted))
+    report.find(agreement.of_twins(case.name, snapshot.rows.odd_twins()))
     replaced, retried = snapshot.replaced(), snapshot.retried()
-    doubted = snapshot.doubted()
+    doubted = snapshot.rows.doubts()
     report.find(agreement.of_doubts(case.name, doubted, replaced, retried, counted))
-    last = snapshot.last_row()
+    last = snapshot.rows.last()
     report.find(agreement.of_cursor(case.name, case.cursor, last, counted.rows))
     report.outcomes = {name: counted.outcomes.get(name, 0) for name in OUTCOMES}
     report.pending = counted.pending
@@ -91,7 +91,7 @@ def _prove_input(case: Case, report: Report) -> None:
     with source_of(case, report) as source:
         if source is None:
             return
-        rows = case.snapshot.rows()
+        rows = case.snapshot.rows.begun()
         lines = (
             Stood(
                 line.number,
@@ -116,8 +116,8 @@ def _prove_files(case: Case, report: Report) -> None:
     for file in case.files():
         with opened(file, report) as fd:
             lines = iter(()) if fd is None else lines_of(fd, 0, file.committed)
-            rows = case.snapshot.finished(file.outcomes)
-            match = Matching(str(file.path), file.outcomes, case.snapshot.row, case.ways)
+            rows = case.snapshot.rows.finished(file.outcomes)
+            match = Matching(str(file.path), file.outcomes, case.snapshot.rows.of, case.ways)
             agree &= report.find(match.findings(lines, rows, file.committed))
             sums |= match.sums
     if agree:
@@ -153,7 +153,7 @@ def _tail(case: Case, file: File, taken: set[int], report: Report) -> Iterator[s
         lines = lines_of(fd, file.committed, None, file.lines + 1)
         is_output = file.name == "output"
         for told in of_tail(
-            str(file.path), lines, case.snapshot.row, case.ways, taken, totals=is_output
+            str(file.path), lines, case.snapshot.rows.of, case.ways, taken, totals=is_output
         ):
             match told:
                 case Finding(sentence):
@@ -172,12 +172,12 @@ def _tail(case: Case, file: File, taken: set[int], report: Report) -> Iterator[s
 
 def _look(case: Case) -> Report:
     report, snapshot, pending = Report(), case.snapshot, Counted()
-    report.find(agreement.of_rows(case.name, snapshot.with_doubts(pending=True), pending))
-    report.find(agreement.of_doubted(case.name, snapshot.doubted()))
+    report.find(agreement.of_rows(case.name, snapshot.rows.with_doubts(pending=True), pending))
+    report.find(agreement.of_doubted(case.name, snapshot.rows.doubts()))
     report.outcomes = {name: case.totals.rows(name) for name in OUTCOMES}
     report.pending = pending.pending
     rows = case.totals.rows() + pending.pending
-    report.find(agreement.of_cursor(case.name, case.cursor, snapshot.last_row(), rows))
+    report.find(agreement.of_cursor(case.name, case.cursor, snapshot.rows.last(), rows))
     report.find(agreement.of_expected(case.name, case.expected, case.cursor, None))
     _look_at_input(case, report)
     before = report.count
@@ -190,7 +190,7 @@ def _look(case: Case) -> Report:
 
 def _look_at_input(case: Case, report: Report) -> None:
     with source_of(case, report) as source:
-        last = case.snapshot.last_row()
+        last = case.snapshot.rows.last()
         if source is None or last is None:
             return
         if not source.is_compressed:
@@ -213,7 +213,7 @@ def _look_at_file(case: Case, file: File, report: Report) -> None:
         if file.committed:
             last = _last_line(fd, file)
             number = number_of(last.data)
-            row = None if number is None else case.snapshot.row(number)
+            row = None if number is None else case.snapshot.rows.of(number)
             report.find(matching.of_last(str(file.path), last, row, case.ways))
         now, known = signature_of(file.path), case.snapshot.signature(file.name)
         if now is not None and now.mtime_ns != known.mtime_ns and not case.running:

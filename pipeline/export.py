@@ -93,7 +93,7 @@ class Export:
         return exported
 
     def _finished(self, snapshot: Snapshot, exported: Exported) -> Iterator[Recorded]:
-        for row in snapshot.rows():
+        for row in snapshot.rows.begun():
             if row.place is None:
                 exported.unfinished += 1
             elif row.state == "ok" or self.failed:

@@ -3,18 +3,17 @@
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from pipeline import codec, tally, twins
+from pipeline import codec, tally
 from pipeline.bystander import Disturbed, database
 from pipeline.control import InForce
 from pipeline.errors import BadData, StorageFailed
-from pipeline.evidence import Doubted, Kept, Recorded
 from pipeline.facts import (
     APPLICATION,
     ETA,
@@ -34,15 +33,12 @@ from pipeline.facts import (
 from pipeline.matching import Key
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
+from pipeline.recorded import RESTORE, RecordedRows
 from pipeline.standing import Operation, Operations, Outage
 from pipeline.totals import Sums, Totals
 
 _TRIES = 40
 _APART = 0.05
-_COLUMNS = (
-    "rows.line, offset, size, seal, id, rows.model, kept, rows.input_bound, rows.output_bound,"
-    " state, rows.at, rows.submits, spent, operation_id, place, place_size, place_seal"
-)
 _DATED = (
     "SELECT outcome, model, finish, '' AS day, rows, unknown, input, completion, reasoning, total"
     " FROM main.tally"
@@ -52,8 +48,6 @@ _NEVER_RETRIED = (
     "SELECT 0 AS line, 0.0 AS at, '' AS model, 0 AS submits, '' AS operation_id,"
     " 0 AS input, 0 AS completion, 0 AS reasoning, 0 AS total WHERE 0"
 )
-_OWN = ("id", "model", "kept", "input_bound", "output_bound")
-_RESTORE = "Restore it from a copy; only then can the run go on."
 _Seen = TypeVar("_Seen")
 
 
@@ -93,14 +87,9 @@ class Snapshot:
             raise BadData(
                 f"{path} was written by another version of yagpt-batch.", "Use that version."
             )
-        self._columns = _COLUMNS + (twins.COLUMNS if self.keeps_twins else twins.NO_COLUMNS)
         if self._one("SELECT 1 FROM sqlite_master WHERE name = 'retried'") is None:
             db.execute(f"CREATE TEMP VIEW retried AS {_NEVER_RETRIED}")
-
-    @property
-    def keeps_twins(self) -> bool:
-        """Whether it is of a run that sends the same request once."""
-        return bool(self._version == TWINS_VERSION)
+        self.rows = RecordedRows(db, path, keeps_twins=self._version == TWINS_VERSION)
 
     def _one(self, query: str, *parameters: object) -> Any:
         found = self._db.execute(query, parameters).fetchone()
@@ -184,7 +173,7 @@ class Snapshot:
             yield
         except ValueError as error:
             why = f"the checkpoint {self.path} holds a {name!r} that can't be read: {error}."
-            raise BadData(why, _RESTORE) from None
+            raise BadData(why, RESTORE) from None
 
     def signature(self, name: str) -> Signature:
         """Size and time of a file when the run last knew it to be right; 0 bytes before that."""
@@ -235,76 +224,6 @@ class Snapshot:
         """The fold over everything finished; `model` is the run's, for rows that name none."""
         return tally.read(self._db, model)
 
-    # Rows.
-
-    def rows(self) -> Iterator[Recorded]:
-        """Every row begun, in order of the input."""
-        return self._recorded("ORDER BY line")
-
-    def finished(self, outcomes: Iterable[str]) -> Iterator[Recorded]:
-        """The rows with these outcomes, in the order of their lines in the file."""
-        names = list(outcomes)
-        marks = ", ".join("?" * len(names))
-        where = f"WHERE place IS NOT NULL AND state IN ({marks}) ORDER BY place, line"
-        return self._recorded(where, *names)
-
-    def row(self, line: int) -> Recorded | None:
-        return next(self._recorded("WHERE line = ?", line), None)
-
-    def last_row(self) -> Recorded | None:
-        return next(self._recorded("ORDER BY line DESC LIMIT 1"), None)
-
-    def _recorded(self, where: str, *parameters: object) -> Iterator[Recorded]:
-        query = f"SELECT {self._columns} FROM rows {where}"  # noqa: S608 - of constants
-        for found in self._db.execute(query, parameters):
-            yield self._row(found)
-
-    def _row(self, found: tuple[Any, ...]) -> Recorded:
-        line, *others = found
-        shape = {
-            "line": line,
-            "span": _span(others[0:3]),
-            **dict(zip(_OWN, others[3:8], strict=True)),
-            "columns": others[8:13],
-            "place": None if others[13:16] == [None, None, None] else _span(others[13:16]),
-            **dict(zip(("same_as", "asks"), others[16:], strict=True)),
-        }
-        try:
-            return msgspec.convert(shape, Recorded)
-        except msgspec.ValidationError as error:
-            why = f"the checkpoint {self.path} holds a row {line} that can't be read: {error}."
-            raise BadData(why, _RESTORE) from None
-
-    def with_doubts(self, *, pending: bool = False) -> Iterator[Kept]:
-        """Every row begun, or every one pending, with the number of its doubts."""
-        query = (
-            f"SELECT {self._columns}, coalesce(known.doubts, 0), coalesce(earlier.submits, 0)"  # noqa: S608 - of constants
-            " FROM rows"
-            f"{' INDEXED BY pending' if pending else ''}"
-            " LEFT JOIN (SELECT line AS of_line, count(*) AS doubts FROM doubts GROUP BY line)"
-            " AS known ON of_line = rows.line"
-            " LEFT JOIN (SELECT line AS again, max(submits) AS submits FROM retried GROUP BY line)"
-            " AS earlier ON again = rows.line"
-            f"{' WHERE place IS NULL' if pending else ''} ORDER BY rows.line"
-        )
-        for *found, doubts, before in self._db.execute(query):
-            yield Kept(self._row(tuple(found)), doubts, before)
-
-    def odd_twins(self) -> Iterator[int]:
-        """Rows that wait for another, or have its answer, where that can't be so."""
-        if self.keeps_twins:
-            yield from twins.odd(self._db)
-
-    def doubted(self) -> Iterator[Doubted]:
-        """Every doubt, beside what its row says."""
-        for line, model, *bounds in self._db.execute(
-            "SELECT doubts.line, doubts.model, rows.line IS NOT NULL"
-            " AND rows.model IS doubts.model AND rows.input_bound IS doubts.input_bound"
-            " AND rows.output_bound IS doubts.output_bound"
-            " FROM doubts LEFT JOIN rows ON rows.line = doubts.line"
-        ):
-            yield Doubted(line, model, bool(bounds[0]))
-
     # What is pending. These look at pending rows alone, however many are done.
 
     def states(self) -> dict[str, int]:
@@ -336,7 +255,3 @@ class Snapshot:
                 " WHERE place IS NULL AND state = 'doubt' GROUP BY spent"
             )
         )
-
-
-def _span(columns: list[Any]) -> dict[str, Any]:
-    return dict(zip(("offset", "size", "seal"), columns, strict=True))

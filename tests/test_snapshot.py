@@ -207,7 +207,7 @@ def test_what_is_no_checkpoint_is_told_in_one_sentence(tmp_path: Path, number: i
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(BadData, match=words) as caught:
-        looked_at(path, lambda seen: list(seen.rows()) and seen.damages())
+        looked_at(path, lambda seen: list(seen.rows.begun()) and seen.damages())
     assert str(path) in str(caught.value)
 
 
@@ -261,7 +261,7 @@ def test_a_row_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE rows SET submits = 'two' WHERE line = 2")
     with pytest.raises(BadData, match="row 2 that can't be read"):
-        looked_at(path, lambda seen: list(seen.rows()))
+        looked_at(path, lambda seen: list(seen.rows.begun()))
 
 
 @pytest.mark.parametrize("key", ["cursor", "rows", "input", "settings", "outage of polls"])
@@ -303,8 +303,8 @@ def test_no_question_about_pending_rows_reads_those_that_are_done(tmp_path: Path
     def see(seen: Snapshot) -> None:
         asked: list[str] = []
         seen._db.set_trace_callback(asked.append)  # noqa: SLF001 - what it asks is the point
-        seen.states(), seen.operations(NOW), seen.spent(), seen.last_row()
-        list(seen.with_doubts(pending=True))
+        seen.states(), seen.operations(NOW), seen.spent(), seen.rows.last()
+        list(seen.rows.with_doubts(pending=True))
         seen._db.set_trace_callback(None)  # noqa: SLF001
         for query in asked:
             plans.extend(seen._db.execute(f"EXPLAIN QUERY PLAN {query}"))  # noqa: SLF001
