@@ -3,22 +3,20 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from pipeline import codec
-from pipeline.codec import Json
 from pipeline.gate import Gate, Throttle
+from pipeline.learned import KnownQuota, Learned
 from pipeline.margin import Floor, held_for
 from pipeline.past import Past
 from pipeline.purse import AHEAD, Purse, Statement
 from pipeline.quota import SHORT, UNLIMITED, Finding, Lesson, Quota
-from pipeline.rates import LONGEST_WINDOW, Rate
+from pipeline.rates import Rate
+from pipeline.strangers import Strangers
 from pipeline.succession import Known, successor, window_of
 from pipeline.window import Window
 
 _NEVER = math.inf
 # How much the time that an answer takes counts, against those before it.
 _LATEST = 0.1
-# Beside others there are so many times more calls under way than their mean rate needs.
-_TO_SPARE = 2.0
 # What is true for a night is not said each minute.
 _SAID_FOR = 3600.0
 
@@ -39,7 +37,7 @@ class Pace:
         self._floor = Floor()
         self._past = Past()
         self._filled: tuple[float, float] | None = None
-        self._shared_until: dict[float, float] = {}
+        self._strangers = Strangers()
         self._answer_seconds = 0.0
         self._said: dict[tuple[float, Finding], float] = {}
         self.purse: Purse | None = None
@@ -61,15 +59,12 @@ class Pace:
         return alone if self.purse is None else self.purse.opens_at(now, alone)
 
     def _opens_alone_at(self, now: float) -> float:
-        if self.is_beside_others(now) and self._open >= self._most_beside_others():
+        if self._strangers.are_here(now) and self._open >= self._most_beside_strangers():
             return _NEVER
         return max(self._gate.opens_at(now), *(w.opens_at(now) for w in self._windows), now)
 
-    def _most_beside_others(self) -> int:
-        shared = [
-            w.rate.limit / w.seconds for w in self._windows if w.seconds in self._shared_until
-        ]
-        return max(round(min(shared) * self._answer_seconds * _TO_SPARE), 1)
+    def _most_beside_strangers(self) -> int:
+        return self._strangers.most_calls(self._windows, self._answer_seconds)
 
     def begin(self) -> None:
         self._open += 1
@@ -99,6 +94,11 @@ class Pace:
         self._gate.undecided(begun)
         if self.purse is not None:
             self.purse.undo(begun)
+
+    def statement(self, purse: Purse, now: float) -> Statement:
+        """What the purse tells of its calls and asks for, but no more than may start here."""
+        room = min((w.room(now + AHEAD) for w in self._windows), default=0)
+        return purse.statement(now, room)
 
     # What the answer to a call that has ended tells.
 
@@ -134,7 +134,7 @@ class Pace:
         if finding is Finding.NOTHING_NEW:
             return None
         if not is_explained:
-            self._make_way(window, now)
+            self._strangers.met(window, self._windows, now)
         self.on_learned()
         return self._news(window, finding, before, throttle, now)
 
@@ -167,6 +167,18 @@ class Pace:
         ended = () if longest is None else longest.ended(now)
         return window_of(Rate(UNLIMITED, seconds), quota, ended, self._open)
 
+    def _news(
+        self, window: Window, finding: Finding, before: Rate, throttle: Throttle, now: float
+    ) -> Lesson | None:
+        key = (window.seconds, finding)
+        last, self._said[key] = self._said.get(key, -_NEVER), now
+        if now - last < _SAID_FOR:
+            return None
+        allowed = throttle.allowed
+        told = None if allowed is None else Rate(allowed, window.seconds).words
+        after = before if finding is Finding.SHARED else window.rate
+        return Lesson(finding, throttle.quota, before.words, after.words, told)
+
     # What the user changes while calls go on.
 
     def change(
@@ -191,49 +203,9 @@ class Pace:
         lengths = {window.seconds for window in self._windows}
         of_service = (window for window in before if window.quota.configured is None)
         self._windows += [window for window in of_service if window.seconds not in lengths]
-        kept = {window.seconds for window in self._windows}
-        self._shared_until = {s: at for s, at in self._shared_until.items() if s in kept}
+        self._strangers.keep_to(self._windows)
 
-    def _make_way(self, window: Window, now: float) -> None:
-        """Where others use a long window too, no more calls at once than its rate needs.
-
-        So a refusal meets one call, not all that are under way. And they are left a part of short
-        windows, in which we need not be fast either.
-        """
-        if window.seconds <= SHORT:
-            return
-        self._shared_until[window.seconds] = now + window.seconds
-        for other in self._windows:
-            if other.seconds <= SHORT:
-                other.quota.leave_room(now, window.seconds)
-
-    def _news(
-        self, window: Window, finding: Finding, before: Rate, throttle: Throttle, now: float
-    ) -> Lesson | None:
-        key = (window.seconds, finding)
-        last, self._said[key] = self._said.get(key, -_NEVER), now
-        if now - last < _SAID_FOR:
-            return None
-        allowed = throttle.allowed
-        told = None if allowed is None else Rate(allowed, window.seconds).words
-        after = before if finding is Finding.SHARED else window.rate
-        return Lesson(finding, throttle.quota, before.words, after.words, told)
-
-    def statement(self, purse: Purse, now: float) -> Statement:
-        """What the purse tells of its calls and asks for, but no more than may start here."""
-        room = min((w.room(now + AHEAD) for w in self._windows), default=0)
-        return purse.statement(now, room)
-
-    def restore(self, ended: list[float]) -> None:
-        """Take over calls of an earlier process, by the times of their ends, in order."""
-        for window in self._windows:
-            window.restore(ended)
-
-    def fill(self, now: float, long_until: float) -> None:
-        """Assume that an earlier process used everything up: just now, long windows by then."""
-        self._filled = now, min(long_until, now)
-        for window in self._windows:
-            window.restore([self._filled[window.seconds > SHORT]] * window.rate.limit)
+    # What is to be seen of it.
 
     @property
     def has_long_windows(self) -> bool:
@@ -250,8 +222,7 @@ class Pace:
 
     def is_beside_others(self, now: float) -> bool:
         """Whether somebody who is no run of ours uses a long window too."""
-        shared = self._shared_until
-        return bool(shared) and any(now < until for until in shared.values())
+        return self._strangers.are_here(now)
 
     @property
     def horizon(self) -> float:
@@ -260,17 +231,25 @@ class Pace:
 
     # What survives a restart.
 
+    def restore(self, ended: list[float]) -> None:
+        """Take over calls of an earlier process, by the times of their ends, in order."""
+        for window in self._windows:
+            window.restore(ended)
+
+    def fill(self, now: float, long_until: float) -> None:
+        """Assume that an earlier process used everything up: just now, long windows by then."""
+        self._filled = now, min(long_until, now)
+        for window in self._windows:
+            window.restore([self._filled[window.seconds > SHORT]] * window.rate.limit)
+
     def learned(self) -> str:
         """What is known of quotas beyond what was configured, as JSON."""
-        known: list[Json] = [
-            {"seconds": w.seconds, "known": w.quota.known, "configured": w.quota.configured}
+        quotas = (
+            KnownQuota(w.seconds, w.quota.known, w.quota.configured)
             for w in self._windows
             if w.quota.found_out is not None
-        ]
-        shared = [
-            {"seconds": seconds, "until": until} for seconds, until in self._shared_until.items()
-        ]
-        return codec.encode({"quotas": known, "shared": shared}).decode()
+        )
+        return Learned(tuple(quotas), self._strangers.noted()).text
 
     def found_out(self) -> tuple[Rate, ...]:
         """Rates that are not what was configured."""
@@ -283,39 +262,21 @@ class Pace:
 
     def recall(self, noted: str | None, now: float) -> None:
         """Take over what another process learned; nothing of what makes no sense."""
-        try:
-            state = codec.decode((noted or "{}").encode())
-        except codec.NotJson:
-            return
-        fields = state if isinstance(state, dict) else {}
-        for quota in _objects(fields.get("quotas")):
+        learned = Learned.parse(noted)
+        for quota in learned.quotas:
             self._recall(quota, now)
-        for shared in _objects(fields.get("shared")):
-            window, until = self._named_by(shared), shared.get("until")
-            if window is not None and isinstance(until, int | float):
-                self._shared_until[window.seconds] = min(float(until), now + window.seconds)
+        for shared in learned.shared:
+            if self._named(shared.seconds) is not None:
+                self._strangers.recall(shared, now)
 
-    def _recall(self, quota: dict[str, Json], now: float) -> None:
+    def _recall(self, quota: KnownQuota, now: float) -> None:
         """Whoever configures another number than before knows better than the past."""
-        seconds, known = quota.get("seconds"), quota.get("known")
-        if not isinstance(seconds, int | float) or type(known) is not int:
-            return
-        if not 0 < seconds <= LONGEST_WINDOW or not 0 < known <= UNLIMITED:
-            return
-        window = self._named_by(quota)
-        if window is None and quota.get("configured") is None:
-            window = self._window_more(float(seconds), now)
+        window = self._named(quota.seconds)
+        if window is None and quota.configured is None:
+            window = self._window_more(quota.seconds, now)
             self._windows.append(window)
-        if window is not None and window.quota.configured == quota.get("configured"):
-            window.quota.take_over(known, now)
-
-    def _named_by(self, note: dict[str, Json]) -> Window | None:
-        seconds = note.get("seconds")
-        return self._named(float(seconds)) if isinstance(seconds, int | float) else None
-
-
-def _objects(value: Json) -> list[dict[str, Json]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+        if window is not None and window.quota.configured == quota.configured:
+            window.quota.take_over(quota.known, now)
 
 
 def _quota(rate: Rate, *, open_ended: bool) -> Quota:
