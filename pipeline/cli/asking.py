@@ -15,8 +15,9 @@ import click
 from pipeline import log
 from pipeline.board import Stopped
 from pipeline.census import Met
+from pipeline.cli.call import Call
 from pipeline.cli.config import FILE_READ
-from pipeline.cli.execute import Call, carry_out
+from pipeline.cli.execute import carry_out
 from pipeline.cli.run import run
 from pipeline.codec import Json, NotJson, decode
 from pipeline.earlier import usage_of

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from pipeline.bystander import is_running
 from pipeline.cli import execute as running
 from pipeline.cli.answer import answer
+from pipeline.cli.call import Call
 from pipeline.cli.config import show_settings
-from pipeline.cli.execute import Call
 from pipeline.cli.texts import typed
 from pipeline.codec import Json, encode
 from pipeline.errors import Busy, Exit

@@ -64,7 +64,8 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 @saying_options
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:
-    from pipeline.cli.execute import Call, execute  # noqa: PLC0415
+    from pipeline.cli.call import Call  # noqa: PLC0415
+    from pipeline.cli.execute import execute  # noqa: PLC0415
     from pipeline.signals import Signals  # noqa: PLC0415
     from pipeline.speech import say  # noqa: PLC0415
 
