@@ -47,6 +47,7 @@ from pipeline.totals import no_price
 
 # For probes and tokens, beside a connection for each lane.
 _SPARE_CONNECTIONS = 8
+_COLLECTED = ".prom"
 _FOR_PEOPLE = {"auto", "bar", "plain"}
 
 
@@ -112,6 +113,15 @@ class Call(Struct, frozen=True):
             on_finish=options["on_finish"],
         )
 
+    def remarks(self) -> Iterator[str]:
+        """What the user should know at the start."""
+        yield from self.access.remarks
+        if self.metrics_file is not None and self.metrics_file.suffix != _COLLECTED:
+            yield (
+                f"--metrics-file {self.metrics_file}: the textfile collector of Prometheus's node "
+                f"exporter reads only files that end in {_COLLECTED}."
+            )
+
 
 def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
@@ -153,7 +163,7 @@ def execute(call: Call, signals: Signals, resume: Sequence[str]) -> int:
     `resume` are the words of the call that would go on with it.
     """
     log.set_up(call.verbose, call.log_file)
-    for remark in call.access.remarks:
+    for remark in call.remarks():
         say(remark)
     # What a run makes is freed as it goes; looking for cycles among all else takes its time.
     gc.freeze()
