@@ -10,7 +10,7 @@ Memory does not grow with the rows. The file gets its name once it is whole.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import tee
 from pathlib import Path
@@ -21,7 +21,7 @@ from pipeline.columns import Columns, Fields, Result
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Recorded, Ways
 from pipeline.output import seal
-from pipeline.paths import Paths
+from pipeline.paths import Paths, unwritable
 from pipeline.rows import fields_of
 from pipeline.same_input import found_input
 from pipeline.sheets import Opener
@@ -36,11 +36,15 @@ class _OtherLine(Exception):
 
 @dataclass(slots=True)
 class Exported:
-    """How many rows there are in the file, and how many there are not yet."""
+    """How many rows there are in the file, and how many there are not yet.
+
+    `lacking` are the fields that were wanted and that no row has.
+    """
 
     rows: int = 0
     failed: int = 0
     unfinished: int = 0
+    lacking: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,11 @@ class Export:
         file.truncate()
         seen.append(snapshot.retries())
         recipe = Ways.of(snapshot.settings()).recipe
-        columns, exported = Columns(recipe.keep, tuple(self.keep)), Exported()
+        columns = Columns(recipe.keep, tuple(self.keep))
+        exported = Exported(lacking=set(self.keep))
         rows = self._finished(snapshot, exported)
         with _Lines.of(self.paths, snapshot) as lines, opened(file, columns) as sheet:
-            for row, fields in self._with_fields(snapshot, rows):
+            for row, fields in self._with_fields(snapshot, rows, exported):
                 model = row.model or recipe.model
                 sheet.add(Result(lines.read(row), model, row.submits, fields))
         expected, begun = snapshot.expected(), snapshot.cursor().rows
@@ -102,7 +107,7 @@ class Export:
                 yield row
 
     def _with_fields(
-        self, snapshot: Snapshot, rows: Iterator[Recorded]
+        self, snapshot: Snapshot, rows: Iterator[Recorded], exported: Exported
     ) -> Iterator[tuple[Recorded, Fields]]:
         """Each row with the fields of its line in the input that are wanted."""
         if not self.keep:
@@ -117,6 +122,7 @@ class Export:
                     why = f"{path}:{row.line}: the line is not what it was when this run began it."
                     raise BadData(why, "Put the input back as it was, or export without --keep.")
                 fields = fields_of(data)
+                exported.lacking.difference_update(fields)
                 yield row, {name: fields.get(name) for name in self.keep}
 
     def _input(self, snapshot: Snapshot) -> Path:
@@ -188,6 +194,6 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         output.replace(path, by=part)
     except OSError as error:
-        raise StorageFailed(f"can't write {path}: {error.strerror}.") from error
+        raise unwritable("write", path, error) from error
     finally:
         part.unlink(missing_ok=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from pipeline import codec
 from pipeline.clock import stamp
 from pipeline.codec import Json
-from pipeline.errors import StorageFailed
 from pipeline.events import Event
+from pipeline.paths import unwritable
 from pipeline.speech import say
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
@@ -37,7 +37,7 @@ def set_up(verbose: int, log_file: Path | None) -> None:
         try:
             file = _File(log_file, encoding="utf-8")
         except OSError as error:
-            raise StorageFailed(f"can't open {log_file}: {error.strerror}.") from error
+            raise unwritable("open", log_file, error) from error
         file.setFormatter(_JsonLine())
         file.setLevel(logging.INFO)
         logger.addHandler(file)

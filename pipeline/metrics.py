@@ -11,6 +11,7 @@ from threading import Condition, Thread
 
 from pipeline.clock import Clock
 from pipeline.gauges import Told, families, text_of
+from pipeline.paths import why_not
 from pipeline.scene import Scene
 from pipeline.speech import say
 
@@ -80,4 +81,5 @@ class Metrics:
                 beside.unlink()
             if not self._is_said:
                 self._is_said = True
-                say(f"The metrics {self._path} can't be written: {error.strerror}; tried again.")
+                why = why_not(self._path, error)
+                say(f"The metrics {self._path} can't be written: {why}; tried again.")

@@ -18,6 +18,7 @@ from pathlib import Path
 from pipeline import reading
 from pipeline.errors import BadData, Busy, StorageFailed
 from pipeline.facts import Signature, Span
+from pipeline.paths import unwritable
 
 # Whoever asks from outside whether a run goes on has its lock for less than this.
 _INSTANT = 0.05
@@ -188,7 +189,5 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _failed(doing: str, path: Path, error: OSError) -> StorageFailed:
-    return StorageFailed(
-        f"can't {doing} {path}: {error.strerror}.",
-        "Make space or mend the permission, then run the same command again.",
-    )
+    advice = "Make space or mend the permission, then run the same command again."
+    return unwritable(doing, path, error, advice)

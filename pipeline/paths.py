@@ -1,8 +1,10 @@
-"""The files of one run, all named after its output."""
+"""The files of one run, all named after its output; and why a file can't be made where it is."""
 
 from pathlib import Path
 
 from msgspec import Struct
+
+from pipeline.errors import StorageFailed
 
 
 class Paths(Struct, frozen=True):
@@ -37,3 +39,21 @@ class Paths(Struct, frozen=True):
         logs = [self.checkpoint.with_name(self.checkpoint.name + s) for s in ("-wal", "-shm")]
         own = [self.output, self.errors, self.rewritten, self.emulator, self.control]
         return [self.checkpoint, *logs, *own]
+
+
+def unwritable(doing: str, path: Path, error: OSError, advice: str = "") -> StorageFailed:
+    """What a file that can't be made or written ends with; `advice` is for a folder that is."""
+    if _lacks_folder(path, error):
+        advice = f"Make the folder {path.parent}, or name a file in another one."
+    return StorageFailed(f"can't {doing} {path}: {why_not(path, error)}.", advice)
+
+
+def why_not(path: Path, error: OSError) -> str:
+    """Why it can't, as a clause."""
+    if _lacks_folder(path, error):
+        return f"the folder {path.parent} does not exist"
+    return error.strerror or str(error)
+
+
+def _lacks_folder(path: Path, error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError) and not path.parent.exists()

@@ -1,22 +1,25 @@
 """The first look at the rows that are new, before anything is spent."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from pipeline import glance
+from pipeline.complaints import Complaints, told
 from pipeline.entry import repeated
 from pipeline.errors import BadData
 from pipeline.facts import Cursor
+from pipeline.glance import Glance
 from pipeline.outset import Outset
 from pipeline.prices import PriceTable
 from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
 from pipeline.sameness import digest_of
 from pipeline.settings import Settings
 from pipeline.source import Line, Source
-from pipeline.wording import so_many
+from pipeline.template import Template
 
-ROWS = 10_000
-SHOWN = 20
+ROWS = glance.MOST
 _UNDECODED = frozenset({"not_utf8", "not_json"})
 
 
@@ -50,21 +53,24 @@ class Report:
     rows: int = 0
     complete: bool = True
     decoded: bool = False
-    bad: int = 0
-    shown: list[str] = field(default_factory=list)
+    glance: Glance = field(default_factory=Glance)
+    complaints: Complaints = field(default_factory=Complaints)
     outset: Outset = field(default_factory=Outset)
     read: Cursor = field(default_factory=Cursor)
     same: int = 0
     asked: set[bytes] = field(default_factory=set)
 
-    def take(self, row: Row | BadRow, path: Path) -> None:
-        """Count a row; note what is wrong with it, if it is among the first that are bad."""
+    @property
+    def bad(self) -> int:
+        return self.complaints.bad
+
+    def take(self, row: Row | BadRow, data: bytes) -> None:
+        """Count a row, whose line is `data`; note what is wrong with it."""
         self.rows += 1
         self.decoded |= not isinstance(row, BadRow) or row.code not in _UNDECODED
+        self.glance.take(row, data)
         if isinstance(row, BadRow):
-            self.bad += 1
-            if len(self.shown) < SHOWN:
-                self.shown.append(told(row, path))
+            self.complaints.take(row)
 
     def meet(self, row: Row, *, dedupe: bool) -> None:
         """Count a fit row of a run that begins."""
@@ -76,10 +82,12 @@ class Report:
             self.asked.add(digest)
         self.outset.meet(row)
 
-    def sentences(self) -> list[str]:
-        """One for each of the first bad rows, and one that counts the rest."""
-        more = self.bad - len(self.shown)
-        return [*self.shown, *([more_lines(more)] if more else [])]
+    def sentences(self, path: Path, template: Template | None) -> Iterator[str]:
+        """What to tell of the bad rows: first whether none is as rows are."""
+        all_alike = self.glance.sentence(str(path), template)
+        if all_alike is not None:
+            yield all_alike
+        yield from self.complaints.sentences(str(path))
 
 
 def rows_ahead(report: Report, source: Source, limit: int | None) -> int | None:
@@ -122,7 +130,7 @@ async def look(
         if report.rows >= ROWS and (report.decoded or start.rows):
             report.complete = False
             break
-        row = look_at(line, source.path, recipe, report, seen)
+        row = look_at(line, recipe, report, seen)
         if row is not None and start.rows == 0:
             report.meet(row, dedupe=dedupe)
         report.read = line.next
@@ -131,10 +139,10 @@ async def look(
     return report
 
 
-def look_at(line: Line, path: Path, recipe: Recipe, report: Report, seen: Seen) -> Row | None:
+def look_at(line: Line, recipe: Recipe, report: Report, seen: Seen) -> Row | None:
     """Take note of a row; return it if it is fit."""
     row = judged(line, recipe, seen)
-    report.take(row, path)
+    report.take(row, line.data)
     return row if isinstance(row, Row) else None
 
 
@@ -148,22 +156,15 @@ def judged(line: Line, recipe: Recipe, seen: Seen) -> Row | BadRow:
     return row if isinstance(row, BadRow) else repeated(row)
 
 
-def told(row: BadRow, path: Path) -> str:
-    """What is wrong with a row, and where it stands."""
-    return f"{path}:{row.line}: {row.message}"
-
-
-def more_lines(count: int) -> str:
-    """What counts the bad lines that are not shown."""
-    return f"… and {so_many(count, 'more bad line')}"
-
-
 def unusable(path: Path, report: Report) -> BadData:
     """Why there is no row to send."""
     if report.rows == 0:
         return BadData(f"{path} has no rows.", "Write one JSON object a line into it.")
-    what = "is fit to be sent" if report.decoded else "is JSON in UTF-8"
+    first, what = (
+        report.complaints.first,
+        "is fit to be sent" if report.decoded else "is JSON in UTF-8",
+    )
     return BadData(
         f"{path}: none of its {report.rows:,} lines {what}.",
-        f"The first: {report.shown[0]}" if report.shown else "",
+        "" if first is None else f"The first: {told(first, str(path))}",
     )

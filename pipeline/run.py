@@ -107,7 +107,7 @@ async def carry(
         # An input that is still the same was looked at when the run began.
         if not begins and noted is None:
             report = await look(source, recipe, cursor, limit)
-        for sentence in report.sentences():
+        for sentence in report.sentences(source.path, recipe.template):
             tools.say(sentence)
         if begins and tools.foretell is not None and report.outset.rows:
             tools.foretell(foretold(report, source, settings, tools.prices))

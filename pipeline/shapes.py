@@ -22,6 +22,7 @@ from pipeline.messages import (
 )
 
 IDS = ("id", "custom_id")
+PROMPTS = ("prompt", "messages", "request")
 FIELDS_LISTED = 8
 
 _BODY_MARKS = ("modelUri", "completionOptions")
@@ -83,7 +84,7 @@ def user(text: str) -> list[Json]:
 
 
 def _prompts(fields: Fields) -> list[str]:
-    names = [name for name in ("prompt", "messages", "request") if fields.get(name) is not None]
+    names = [name for name in PROMPTS if fields.get(name) is not None]
     if len(names) > 1 and "request" in names and not isinstance(fields["request"], list):
         names.remove("request")
     return names

@@ -148,7 +148,7 @@ def test_a_file_that_can_t_be_written_is_said_once_and_tried_again(
     metrics.end(3)
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "run.prom can't be written: No such file or directory" in said
+    assert f"run.prom can't be written: the folder {path.parent} does not exist; tried" in said
     assert _of(_read(path.read_text()), "exit_code") == 3
 
 

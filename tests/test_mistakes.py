@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.cli import commands
 from pipeline.cli.mistakes import sentences
+from pipeline.cli.run import run
 from pipeline.cli.variables import known
 
 ROOT = Path(__file__).parent.parent
@@ -38,12 +39,62 @@ def told(*arguments: str) -> list[str]:
         ((*RUN, "--template", "{"), "--template: The template has a single {"),
         (("emulator", "--port", "70000"), "--port: 70000 is not in the range 0<=x<=65535."),
         ((*RUN, "--attempts"), "Option '--attempts' requires an argument."),
+        (
+            (*RUN, "--progress", "jsn"),
+            "--progress: 'jsn' is none of auto, bar, plain, json, none. Did you mean json?",
+        ),
+        ((*RUN, "--http", "qq"), "--http: 'qq' is none of auto, httpx, pyreqwest."),
+        (("retry", "o", "--stage", "anser"), "--stage: 'anser' is none of input, submit,"),
+        ((*RUN, "--max-tokens", "5k"), "--max-tokens: '5k' is no whole number: write one of at"),
+        ((*RUN, "--temperature", "hot"), "--temperature: 'hot' is no number: write one from 0 to"),
+        (("prices", "--on", "today"), "--on: 'today' is no day: write 2026-11-22."),
+        ((*RUN, "--rate", "x"), "--rate: 'x' is not a rate: write 10/s, 5000/h or 100/20s, or"),
+        (("emulator", "--rate", "x"), "--rate: 'x' is not a rate: write 10/s, 5000/h or 100/20s"),
+        (("emulator", "--skew", "-5"), "--skew: '-5' is no duration: write 90s or 10m, or -90s."),
     ],
 )
 def test_what_was_meant_is_told(arguments: tuple[str, ...], said: str) -> None:
     first, *more = told(*arguments)
     assert first.startswith(f"yagpt-batch: {said}")
-    assert re.fullmatch(r"(More: yagpt-batch (run |emulator )?--help)?", "".join(more))
+    assert re.fullmatch(r"(More: yagpt-batch ([a-z]+ )?--help)?", "".join(more))
+
+
+def test_a_number_with_a_unit_is_told_to_have_none() -> None:
+    assert told("emulator", "--latency", "2s")[0] == (
+        "yagpt-batch: --latency: '2s' is no number: write SECONDS as one of at least 0, "
+        "without a unit."
+    )
+    assert told("estimate", "in.jsonl", "--seed", "x")[0] == (
+        "yagpt-batch: --seed: 'x' is no whole number: write one."
+    )
+
+
+def test_a_source_of_credentials_that_does_not_exist_is_told_with_the_one_that_was_meant() -> None:
+    assert told(*RUN, "--auth", "key")[0].endswith("token, yc. Did you mean api-key?")
+    assert told(*RUN, "--auth", "YC_SA_FILE")[0].endswith("Did you mean sa-key-file?")
+
+
+def host(*arguments: str) -> tuple[bool, str | None]:
+    context = run.make_context("run", [*RUN[1:], *arguments])
+    return context.params["emulator"], context.params["endpoint"]
+
+
+def test_the_emulator_and_another_host_are_not_both_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = "yagpt-batch: --emulator and --endpoint: give one of them."
+    assert told(*RUN, "--emulator", "--endpoint", "http://a")[0] == both
+    assert told("estimate", "in.jsonl", "--endpoint", "http://a", "--emulator")[0] == both
+    monkeypatch.setenv("YAGPT_EMULATOR", "1")
+    assert told(*RUN, "--endpoint", "http://a")[0] == both
+
+
+def test_the_emulator_may_be_tried_where_a_variable_names_a_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("YAGPT_ENDPOINT", "http://a")
+    assert host("--emulator") == (True, "http://a")
+    assert host() == (False, "http://a")
 
 
 def test_what_is_missing_is_told_with_the_usage() -> None:

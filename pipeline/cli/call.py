@@ -1,6 +1,6 @@
 """One call of `run`: its options, checked and resolved into what it needs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from pipeline.prices import PriceTable
 from pipeline.retry import Retry
 from pipeline.rows import Recipe, folder_of, model_uri
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
+
+_COLLECTED = ".prom"
 
 
 class Call(Struct, frozen=True):
@@ -84,6 +86,15 @@ class Call(Struct, frozen=True):
             endpoint=None if options["emulator"] else options["endpoint"],
             on_finish=options["on_finish"],
         )
+
+    def remarks(self) -> Iterator[str]:
+        """What the user should know at the start."""
+        yield from self.access.remarks
+        if self.metrics_file is not None and self.metrics_file.suffix != _COLLECTED:
+            yield (
+                f"--metrics-file {self.metrics_file}: the textfile collector of Prometheus's node "
+                f"exporter reads only files that end in {_COLLECTED}."
+            )
 
     def state_file(self) -> Path:
         """Where runs of its folder share what they have.

@@ -92,7 +92,8 @@ _FAULTS = "\n\n".join(
     type=click.FloatRange(0),
     default=4.0,
     show_default=True,
-    help="Seconds, the median.",
+    metavar="SECONDS",
+    help="How long operations take, the median.",
 )
 @click.option("--seed", type=int, help="Makes ids and latencies the same at each start.")
 @click.option(

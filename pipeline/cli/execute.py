@@ -40,7 +40,7 @@ def execute(call: Call, signals: Signals, resume: Sequence[str]) -> int:
     `resume` are the words of the call that would go on with it.
     """
     log.set_up(call.verbose, call.log_file)
-    for remark in call.access.remarks:
+    for remark in call.remarks():
         say(remark)
     # What a run makes is freed as it goes; looking for cycles among all else takes its time.
     gc.freeze()

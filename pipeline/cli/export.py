@@ -76,3 +76,7 @@ def export(
     click.echo(f"{so_many(exported.rows, 'row')}{failed}: {path}")
     if exported.unfinished:
         say(f"Rows that are not finished, and left out: {exported.unfinished:,}.")
+    lacking = [name for name in keep if name in exported.lacking]
+    if lacking and exported.rows:
+        names = ", ".join(dict.fromkeys(lacking))
+        say(f"No exported row has what --keep names: {names}.")

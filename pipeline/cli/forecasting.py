@@ -33,7 +33,7 @@ def execute(context: click.Context, request: Request) -> int:
     """Make the forecast and tell it; return the exit code."""
     log.set_up(request.verbose, None)
     census, report = _census(request)
-    for sentence in report.sentences():
+    for sentence in report.sentences(request.name, request.recipe.template):
         say(sentence)
     if not census.rows:
         raise unusable(request.name, report)

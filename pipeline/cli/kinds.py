@@ -19,6 +19,7 @@ class RateKind(click.ParamType):  # type: ignore[type-arg] # not generic in olde
     """``10/s``, ``5000/h``, ``100/20s``, or ``none`` for no limit at all."""
 
     name = "N/time"
+    words: tuple[str, ...] = ("none",)
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -30,7 +31,7 @@ class RateKind(click.ParamType):  # type: ignore[type-arg] # not generic in olde
         try:
             return Rate.parse(str(value))
         except ValueError as error:
-            self.fail(f"{error}, or none.", param, ctx)
+            self.fail(f"{error}, or {' or '.join(self.words)}.", param, ctx)
 
 
 AUTO = "auto"
@@ -40,6 +41,7 @@ class SubmitRateKind(RateKind):
     """A rate, or ``auto`` for as much as the service turns out to allow."""
 
     name = "N/time|auto"
+    words = (AUTO, "none")
 
     def convert(  # type: ignore[override] # one value more
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -58,7 +60,10 @@ class AuthKind(click.ParamType):  # type: ignore[type-arg] # as above
         name = str(value).strip().lower().replace("_", "-")
         short = name.removeprefix("yagpt-").removeprefix("yc-")
         if short not in SOURCES:
-            self.fail(f"{value!r} is none of {', '.join(SOURCES)}.", param, ctx)
+            from pipeline.cli.meant import meant  # noqa: PLC0415 - at mistakes only
+
+            known = f"{', '.join(SOURCES)}{meant(short, SOURCES)}"
+            self.fail(f"{value!r} is none of {known}", param, ctx)
         return short
 
 

@@ -1,11 +1,16 @@
 """What is wrong with a call, in sentences that name what was meant and where a value came from."""
 
+import re
 from collections.abc import Iterator
 
 import click
 
 from pipeline.cli.config import origin_of
 from pipeline.cli.meant import meant
+
+# As click writes it.
+_REFUSED = re.compile(r"(?P<told>(['\"])(?P<given>.*)\2) (is not|does not match) .*", re.DOTALL)
+_WITH_A_UNIT = re.compile(r"[\d.,]+\s*[^\d\s.,]+")
 
 
 def sentences(error: click.ClickException) -> Iterator[str]:
@@ -27,9 +32,36 @@ def _told(error: click.ClickException) -> str:
         case click.MissingParameter(param=click.Parameter() as missing):
             return f"{_name(missing)} is missing."
         case click.BadParameter(param=click.Parameter() as parameter, ctx=click.Context() as ctx):
-            return f"{_where(ctx, parameter)}: {error.message}"
+            return f"{_where(ctx, parameter)}: {_refusal(parameter, error.message)}"
         case _:
             return error.format_message()
+
+
+def _refusal(parameter: click.Parameter, message: str) -> str:
+    """Why a value is refused, with what is wanted where click does not say it."""
+    found = _REFUSED.fullmatch(message)
+    if found is None:
+        return message
+    told, given, kind = found["told"], found["given"], parameter.type
+    match kind:
+        case click.Choice():
+            known = [str(choice) for choice in kind.choices]
+            return f"{told} is none of {', '.join(known)}{meant(given, known)}"
+        case click.DateTime():
+            return f"{told} is no day: write 2026-11-22."
+        case click.types.IntParamType() | click.types.FloatParamType():
+            number = "whole number" if isinstance(kind, click.types.IntParamType) else "number"
+            bare = ", without a unit" if _WITH_A_UNIT.fullmatch(given) else ""
+            what = f"{parameter.metavar} as one" if parameter.metavar else "one"
+            return f"{told} is no {number}: write {what}{_range(kind)}{bare}."
+        case _:
+            return message
+
+
+def _range(kind: object) -> str:
+    if not isinstance(kind, click.IntRange | click.FloatRange) or kind.min is None:
+        return ""
+    return f" of at least {kind.min}" if kind.max is None else f" from {kind.min} to {kind.max}"
 
 
 def _option_meant(error: click.NoSuchOption) -> str:

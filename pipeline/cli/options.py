@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from pipeline.carriers import CHOICES
 from pipeline.cli.config import DEFAULT_FILE, load_config
@@ -96,8 +97,32 @@ request_options = _together(
 limit_option = option(
     "--limit", type=click.IntRange(1), help="Take only the first N rows of the input."
 )
+_NEARNESS = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+
+
+def _of_one_host(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Let a nearer word win: a flag over a variable, that over the settings file.
+
+    Raises:
+        click.UsageError: both the emulator and another host are asked for, and neither is nearer.
+
+    """
+    given = context.params | {str(parameter.name): value}
+    if given.get("emulator") and given.get("endpoint"):
+        sources = [context.get_parameter_source(name) for name in ("emulator", "endpoint")]
+        emulator, endpoint = (_NEARNESS.index(source) for source in sources if source in _NEARNESS)
+        if emulator >= endpoint:
+            raise click.UsageError("--emulator and --endpoint: give one of them.")
+    return value
+
+
 real_host_options = _together(
-    option("--endpoint", metavar="URL", help="One base URL for all services."),
+    option(
+        "--endpoint",
+        metavar="URL",
+        callback=_of_one_host,
+        help="One base URL for all services.",
+    ),
     _choice(
         "--http", CHOICES, "What carries calls: the fast one where it is installed, else httpx."
     ),
@@ -109,7 +134,12 @@ real_host_options = _together(
     ),
 )
 host_options = _together(
-    option("--emulator", is_flag=True, help="Use the embedded stand-in: no account, no money."),
+    option(
+        "--emulator",
+        is_flag=True,
+        callback=_of_one_host,
+        help="Use the embedded stand-in: no account, no money.",
+    ),
     real_host_options,
 )
 rate_options = _together(

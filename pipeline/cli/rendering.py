@@ -10,9 +10,10 @@ import msgspec
 from pipeline.cli.answer import answer
 from pipeline.cli.given import input_of, lines_of, name_of
 from pipeline.cli.recipe import recipe_of
+from pipeline.complaints import told
 from pipeline.errors import BadData, Exit
 from pipeline.ids import Ids
-from pipeline.preflight import Report, judged, look_at, told, unusable
+from pipeline.preflight import Report, judged, look_at, unusable
 from pipeline.rows import Recipe, Row, is_blank
 from pipeline.speech import clean, say
 
@@ -42,13 +43,13 @@ def _first(path: Path | None, recipe: Recipe, limit: int) -> Iterator[Row]:
         for line in lines:
             if found == limit:
                 break
-            row = None if is_blank(line.data) else look_at(line, name, recipe, report, seen)
+            row = None if is_blank(line.data) else look_at(line, recipe, report, seen)
             if row is not None:
                 found += 1
                 yield row
     if not found:
         raise unusable(name, report)
-    for sentence in report.sentences():
+    for sentence in report.sentences(name, recipe.template):
         say(sentence)
 
 
@@ -67,7 +68,7 @@ def _on_line(path: Path | None, recipe: Recipe, number: int) -> Iterator[Row]:
                 if isinstance(row, Row):
                     yield row
                     return
-                raise BadData(f"{told(row, name)}.")
+                raise BadData(f"{told(row, str(name))}.")
     raise BadData(f"{name} has no line {number:,}: it ends with line {last:,}.")
 
 

@@ -154,7 +154,7 @@ def rendered(made: "Page") -> str:
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all: whoever looks at the page meanwhile sees the one before."""
-    from pipeline.errors import StorageFailed  # noqa: PLC0415
+    from pipeline.paths import unwritable  # noqa: PLC0415
 
     replacement = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -164,4 +164,4 @@ def _write(path: Path, text: str) -> None:
         with suppress(OSError):
             replacement.unlink(missing_ok=True)
         advice = "Make space, or name another file with -o."
-        raise StorageFailed(f"can't write {path}: {error.strerror}.", advice) from error
+        raise unwritable("write", path, error, advice) from error

@@ -98,6 +98,6 @@ def rows_of(request: Request, report: Report) -> Iterator[tuple[Row, bytes]]:
                 continue
             if request.limit is not None and line.next.rows > request.limit:
                 return
-            row = look_at(line, request.name, request.recipe, report, seen)
+            row = look_at(line, request.recipe, report, seen)
             if row is not None:
                 yield row, line.data

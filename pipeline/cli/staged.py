@@ -20,9 +20,12 @@ class OffsetKind(DurationKind):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        if isinstance(value, str) and value.startswith("-"):
-            return -super().convert(value[1:], param, ctx)
-        return super().convert(value, param, ctx)
+        is_behind = isinstance(value, str) and value.startswith("-")
+        try:
+            ahead = super().convert(str(value)[1:] if is_behind else value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no duration: write 90s or 10m, or -90s.", param, ctx)
+        return -ahead if is_behind else ahead
 
 
 class FaultKind(click.ParamType):  # type: ignore[type-arg] # as above

@@ -9,12 +9,14 @@ from pipeline.cli.answer import answer
 from pipeline.cli.given import input_of, lines_of, name_of
 from pipeline.cli.recipe import recipe_of
 from pipeline.codec import encode
+from pipeline.complaints import SHOWN, Complaints, told
 from pipeline.emulator import FOLDER
 from pipeline.errors import BadData, Exit
+from pipeline.glance import Glance
 from pipeline.ids import Ids
-from pipeline.preflight import SHOWN, judged, more_lines, told
-from pipeline.rows import BadRow, Row, is_blank
-from pipeline.speech import clean
+from pipeline.preflight import judged
+from pipeline.rows import BadRow, Recipe, Row, is_blank
+from pipeline.speech import clean, say
 from pipeline.wording import so_many
 
 
@@ -56,10 +58,16 @@ def execute(options: Mapping[str, Any]) -> int:
     """
     path, tally = input_of(options), Tally()
     name, as_json = name_of(path), options["as_json"]
-    most = None if options["show_all"] else SHOWN
-    bad = (row for row in _rows_of(options, path, tally) if isinstance(row, BadRow))
-    shown = _as_json(bad, tally, most) if as_json else _as_text(bad, tally, name, most)
-    answer(shown)
+    # Nobody is asked, and any folder will do.
+    recipe = recipe_of(options, options["folder_id"] or FOLDER)
+    bad, every = (
+        _bad_rows(_rows_of(path, recipe, options["limit"]), tally, name, recipe),
+        options["show_all"],
+    )
+    if as_json:
+        answer(_as_json(bad, tally, None if every else SHOWN))
+    else:
+        answer(map(clean, _one_by_one(bad, name) if every else _by_fault(bad, name)))
     if not tally.rows:
         raise BadData(f"{name} has no rows.", "Write one JSON object a line into it.")
     if not as_json:
@@ -72,35 +80,56 @@ def _code(tally: Tally) -> int:
 
 
 def _rows_of(
-    options: Mapping[str, Any], path: Path | None, tally: Tally
-) -> Iterator[Row | BadRow]:
-    # Nobody is asked, and any folder will do.
-    recipe = recipe_of(options, options["folder_id"] or FOLDER)
+    path: Path | None, recipe: Recipe, limit: int | None
+) -> Iterator[tuple[Row | BadRow, bytes]]:
+    """Every row with its line."""
     with lines_of(path) as lines, Ids() as seen:
         for line in lines:
             if is_blank(line.data):
                 continue
-            if options["limit"] is not None and line.next.rows > options["limit"]:
+            if limit is not None and line.next.rows > limit:
                 return
-            row = judged(line, recipe, seen)
-            tally.count(row)
+            yield judged(line, recipe, seen), line.data
+
+
+def _bad_rows(
+    rows: Iterator[tuple[Row | BadRow, bytes]], tally: Tally, name: Path, recipe: Recipe
+) -> Iterator[BadRow]:
+    """Those that are bad; if the first are no rows at all, that is said before."""
+    glance, held = Glance(), list[BadRow]()
+    for row, data in rows:
+        tally.count(row)
+        glance.take(row, data)
+        if isinstance(row, BadRow):
+            held.append(row)
+        if glance.is_over:
+            break
+    if (sentence := glance.sentence(str(name), recipe.template)) is not None:
+        say(sentence)
+    yield from held
+    for row, _ in rows:
+        tally.count(row)
+        if isinstance(row, BadRow):
             yield row
 
 
-def _as_text(bad: Iterator[BadRow], tally: Tally, name: Path, most: int | None) -> Iterator[str]:
+def _one_by_one(bad: Iterator[BadRow], name: Path) -> Iterator[str]:
+    return (told(row, str(name)) for row in bad)
+
+
+def _by_fault(bad: Iterator[BadRow], name: Path) -> Iterator[str]:
+    complaints = Complaints()
     for row in bad:
-        if most is None or tally.bad <= most:
-            yield clean(told(row, name))
-    if most is not None and tally.bad > most:
-        yield f"{more_lines(tally.bad - most)} (--all shows them)"
+        complaints.take(row)
+    yield from complaints.sentences(str(name), " (--all shows them)")
 
 
 def _as_json(bad: Iterator[BadRow], tally: Tally, most: int | None) -> Iterator[str]:
     """One object; its list stands first, so that it can be written as it grows."""
     yield '{"bad_lines": ['
     before = ""
-    for row in bad:
-        if most is None or tally.bad <= most:
+    for count, row in enumerate(bad):
+        if most is None or count < most:
             line = {"line": row.line, "id": row.id, "code": row.code, "message": row.message}
             yield before + encode(line).decode()
             before = ","

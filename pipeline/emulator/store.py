@@ -18,6 +18,7 @@ from pipeline.codec import encode
 from pipeline.emulator.answers import Usage
 from pipeline.emulator.model import Accepted
 from pipeline.errors import BadData, StorageFailed
+from pipeline.paths import unwritable
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ class Store:
             # Prompts may be private, as in the checkpoint.
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
-            raise StorageFailed(f"{path} can't be opened: {error.strerror}") from error
+            raise unwritable("open", path, error) from error
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
 
     def __enter__(self) -> Self:

@@ -39,6 +39,14 @@ def test_results_come_in_the_order_of_the_input(done: Shell) -> None:
     assert rows_of(done) == 5
 
 
+def test_a_field_that_no_row_has_is_told(done: Shell) -> None:
+    keep = ["--keep", "nope", "--keep", "prompt", "--keep", "neither"]
+    said = done.call("export", "out.jsonl", "-o", "all.csv", *keep)
+    assert said.code == 0
+    assert said.err == "No exported row has what --keep names: nope, neither.\n"
+    assert rows_of(done) == 6
+
+
 def test_a_file_that_is_there_is_replaced_only_by_force(done: Shell) -> None:
     done.path("all.csv").write_text("mine")
     said = done.call("export", "out.jsonl", "-o", "all.csv")

@@ -272,6 +272,31 @@ def test_a_request_is_what_the_service_documents(shell: Shell, service: Hostile)
 
 
 @pytest.mark.promise("P8")
+def test_a_folder_that_is_not_there_is_to_be_made(shell: Shell) -> None:
+    rows, call = shell.write_rows(2), ("--emulator", "--progress", "none")
+    lacks = "the folder no does not exist. Make the folder no, or name a file in another one.\n"
+    begun = shell.call("run", rows, "-o", "no/out.jsonl", *call)
+    assert (begun.code, begun.err) == (74, f"yagpt-batch: can't open no/out.jsonl: {lacks}")
+    logged = shell.call("run", rows, "-o", "out.jsonl", "--log-file", "no/log", *call)
+    assert (logged.code, logged.err) == (74, f"yagpt-batch: can't open no/log: {lacks}")
+    measured = shell.call("run", rows, "-o", "out.jsonl", "--metrics-file", "no/m.prom", *call)
+    why = "the folder no does not exist; tried again.\n"
+    assert (measured.code, measured.err) == (0, f"The metrics no/m.prom can't be written: {why}")
+    for command in ("report", "export"):
+        name = f"no/{command}.csv"
+        done = shell.call(command, "out.jsonl", "-o", name)
+        assert (done.code, done.err) == (74, f"yagpt-batch: can't write {name}: {lacks}")
+
+
+def test_a_file_of_metrics_that_nobody_collects_is_told(shell: Shell) -> None:
+    call = ("run", shell.write_rows(1), "-o", "out.jsonl", "--emulator", "--progress", "none")
+    told = shell.call(*call, "--metrics-file", "m.txt")
+    assert told.code == 0
+    assert told.err.startswith("--metrics-file m.txt: the textfile collector of Prometheus's ")
+    assert shell.path("m.txt").exists()
+    assert "collector" not in shell.call(*call, "--metrics-file", "m.prom").err
+
+
 def test_the_embedded_emulator_and_the_service_are_never_mixed(
     shell: Shell, service: Hostile
 ) -> None:

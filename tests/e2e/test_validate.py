@@ -39,17 +39,42 @@ def test_a_good_file_is_one_sentence(shell: Shell) -> None:
     )
 
 
-def test_twenty_bad_lines_are_shown_and_the_others_counted_unless_all_are_asked_for(
-    shell: Shell,
-) -> None:
-    write(shell, *[{"promt": n} for n in range(23)])
+def test_lines_that_are_bad_alike_are_one_sentence_unless_all_are_asked_for(shell: Shell) -> None:
+    write(shell, {"prompt": "a"}, *[{"promt": n} for n in range(23)], {"prompt": 5})
     some, all_ = shell.call("validate", "in.jsonl"), shell.call("validate", "in.jsonl", "--all")
-    assert len(some.out.splitlines()) == 22
-    assert some.out.splitlines()[20] == "… and 3 more bad lines (--all shows them)"
+    alike, alone, last = some.out.splitlines()
+    assert alike.startswith('in.jsonl: lines 2, 3, 4 and 20 more: The line has no "prompt"')
+    assert alone == 'in.jsonl:25: "prompt" must be a string, got 5'
+    assert last == "in.jsonl: 24 of 25 rows can't be sent."
     assert [line.partition(": ")[0] for line in all_.out.splitlines()[:-1]] == [
-        f"in.jsonl:{n}" for n in range(1, 24)
+        f"in.jsonl:{n}" for n in range(2, 26)
     ]
     assert some.code == all_.code == 65
+    assert some.err == all_.err == ""
+
+
+def test_twenty_faults_are_shown_and_the_lines_of_others_counted(shell: Shell) -> None:
+    done = shell.call("validate", SAMPLES / "bad.jsonl")
+    assert len(done.out.splitlines()) == 22
+    assert done.out.splitlines()[20] == "… and 7 more bad lines (--all shows them)"
+
+
+@pytest.mark.parametrize("form", [[], ["--all"], ["--json"]], ids=["some", "all", "json"])
+def test_a_file_of_another_shape_is_told_with_what_it_has(shell: Shell, form: list[str]) -> None:
+    write(shell, *[{"promt": "a", "n": n} for n in range(30)])
+    told = (
+        'in.jsonl: none of the 30 rows looked at can be sent: they have "promt" and "n", where '
+        'the prompt is "prompt", "messages" or "request", or made by --template, such as '
+        "--template '{promt}'.\n"
+    )
+    done = shell.call("validate", "in.jsonl", *form)
+    assert (done.code, done.err) == (65, told)
+    if form:
+        return
+    guessed = shell.call("estimate", "in.jsonl", "--offline")
+    assert (guessed.code, guessed.err.startswith(told)) == (65, True)
+    ran = shell.call("run", "in.jsonl", "-o", "out.jsonl", "--emulator", "--limit", 4)
+    assert (ran.code, ran.err.startswith(told.replace("30", "4"))) == (3, True)
 
 
 @pytest.mark.parametrize("every", [[], ["--all"]], ids=["first", "all"])
