@@ -11,7 +11,7 @@ while, what they brought recorded, the files closed. What differs is the reason.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from pipeline.clock import Clock
 from pipeline.completion import complete
 from pipeline.course import Course
 from pipeline.deadline import Deadline
-from pipeline.errors import RunError
+from pipeline.departure import BUG, DEPARTURE, Departure
+from pipeline.errors import Exit, RunError, StorageFailed
 from pipeline.expectation import count, counted, expect, within
 from pipeline.facts import COSTS, COUNTED, ENDPOINT, Cursor, Note
 from pipeline.forgiveness import Forgiveness
@@ -177,6 +178,7 @@ class Run:
             if extent_note is not None:
                 self._course.recorder.post(Note(COUNTED, extent_note))
             self._course.recorder.post(Note(ENDPOINT, self._tools.endpoint))
+            self._course.recorder.post(Note(DEPARTURE, ""))
             self._hosts.note_outages()
             await self._guarded(self._take_over)
             await self._guarded(self._steering.begin)
@@ -196,8 +198,17 @@ class Run:
             await self._guarded(self._complete)
         end = await self._course.ending.wait()
         if isinstance(end, Broken):
+            self._note_departure(Departure(self._tools.clock.now(), BUG, Exit.UNEXPECTED))
             raise end.error
-        return self._outcome(end, begun)
+        outcome = self._outcome(end, begun)
+        if not isinstance(end, StorageFailed):
+            self._note_departure(outcome.departure(self._tools.clock.now()))
+        return outcome
+
+    def _note_departure(self, departure: Departure) -> None:
+        # All that counts is on disk: that this does not get there is no reason to end otherwise.
+        with suppress(StorageFailed):
+            self._files.checkpoint.set_meta({DEPARTURE: departure.text})
 
     def _outcome(self, end: Complete | Stopped | RunError, begun: float) -> Outcome:
         totals = self._files.checkpoint.totals(self._settings.recipe.model)

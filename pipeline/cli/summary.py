@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from pipeline.board import Complete, Outcome, Stopped
+from pipeline.board import Complete, Outcome
 from pipeline.codec import Json
 from pipeline.errors import BadData, BudgetReached, DeadlineReached, Exit, RunError, StorageFailed
 from pipeline.paths import Paths
@@ -69,13 +69,7 @@ class Summary(Struct, frozen=True):
     @property
     def end(self) -> str:
         """Why it ended, in a word for scripts."""
-        match self.outcome.end:
-            case Complete():
-                return "complete"
-            case Stopped():
-                return "signal"
-            case error:
-                return error.exit_code.name.lower()
+        return self.outcome.name
 
     def to_json(self) -> dict[str, Json]:
         """The totals, and beside them what only this end knows; commands as one text each."""
