@@ -9,7 +9,7 @@ from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.curve import Tempo
 from pipeline.eta import SAMPLES, Situation, estimate, hindrance
-from pipeline.facts import COSTS, ETA, Note
+from pipeline.facts import ETA, Note
 from pipeline.hosts import Hosts
 from pipeline.pace import Pace
 from pipeline.prospect import BUDGET, FINISH_BY, IN_FLIGHT, PAUSED, Eta, words
@@ -172,7 +172,6 @@ class Outlook:
                 value = encode(asdict(eta)).decode() if eta is not None and is_known else None
                 self.course.recorder.post(Note(ETA, value))
                 told = said
-            self.course.recorder.post(Note(COSTS, self.course.spending.learned()))
             await asyncio.sleep(_pause(eta))
 
 

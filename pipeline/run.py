@@ -187,6 +187,7 @@ class Run:
             others = self._start_watchers(group)
             await self._course.ending.wait()
             await self._drain(lanes)
+            self._course.recorder.post(Note(COSTS, self._course.spending.learned()))
             self._course.recorder.close()
             await recording
             for task in others:

@@ -115,6 +115,8 @@ def standing_of(
     totals = seen.totals(seen.model())
     spending = Spending(prices, seen.model(), totals)
     spending.recall(seen.meta(COSTS))
+    # A row that waits for the answer of another costs nothing.
+    left_to_pay = max((expected or 0) - totals.rows() - states.get("twin", 0), 0)
     pause = _pause(paths, seen, running=running)
     complete = not states and expected is not None and 0 < expected <= cursor.rows
     left = None if running else seen.left()
@@ -133,7 +135,7 @@ def standing_of(
         outages=seen.outages(),
         totals=totals,
         eta=seen.eta() if pause is None else None,
-        spending=None if expected is None else spending.seen(expected - totals.rows()),
+        spending=None if expected is None else spending.seen(left_to_pay),
         pause=None if complete and not running else pause,
         in_force=seen.in_force() if running else None,
         left=left,

@@ -71,6 +71,23 @@ def test_a_run_that_goes_on_and_one_that_was_killed_are_told_apart(
     assert as_json(shell, output)["rows"]["ok"] == 60
 
 
+def test_what_the_whole_will_cost_is_told_of_a_killed_run_and_at_once_by_the_next(
+    shell: Shell, service: Hostile
+) -> None:
+    rows, output = shell.write_rows(200), shell.path("out.jsonl")
+    call = ["run", rows, "-o", output, *service.options, "--rate", "40/s", "--progress", "json"]
+    with shell.started(*call) as running:
+        running.until(lambda: count_lines(output) >= 60)
+        running.kill()
+    projected = as_json(shell, output)["projected"]
+    assert float(projected["low"]) <= float(projected["likely"]) <= float(projected["high"])
+    assert "\nIn the end: " in status(shell, output).out
+    with shell.started(*call) as running:
+        running.until(lambda: "{" in running.err)
+        scenes = [line for line in running.err.splitlines() if line.startswith("{")]
+        assert json.loads(scenes[0])["projected"] is not None
+
+
 @pytest.mark.promise("P14")
 def test_how_the_last_process_ended_is_told_once_it_has(shell: Shell, service: Hostile) -> None:
     rows, output = shell.write_rows(60), shell.path("out.jsonl")
