@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline import extent
 from pipeline.board import Broken, Complete, Counts, Ending, Outcome, Stopped
-from pipeline.clock import Clock
+from pipeline.clock import Clock, local_day_and_time
 from pipeline.completion import complete
 from pipeline.course import Course
 from pipeline.deadline import Deadline
@@ -182,7 +182,7 @@ class Run:
             self._hosts.note_outages()
             await self._guarded(self._take_over)
             await self._guarded(self._steering.begin)
-            self._warn_of_deadline()
+            self._tell_of_deadline()
             lanes = self._start_lanes(group)
             others = self._start_watchers(group)
             await self._course.ending.wait()
@@ -238,13 +238,14 @@ class Run:
                 f"{counts.running:,}, doubts so far: {counts.doubts:,}."
             )
 
-    def _warn_of_deadline(self) -> None:
-        fits = self._outlook.rows_in_time()
-        if fits is not None and fits[0] < fits[1]:
-            self._tools.say(
-                f"Of {fits[1]:,} rows to submit, about {fits[0]:,} can be back by --finish-by at "
-                "these rates; the others wait."
-            )
+    def _tell_of_deadline(self) -> None:
+        deadline, fits = self._course.deadline, self._outlook.rows_in_time()
+        if deadline is None:
+            return
+        is_known = bool(self._course.agenda.latencies())
+        told = deadline.foretold(fits, latency_known=is_known, local=local_day_and_time)
+        if told:
+            self._tools.say(told)
 
     def _start_lanes(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         submits, polls = range(self._settings.concurrency), range(self._settings.poll_lanes)

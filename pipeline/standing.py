@@ -1,7 +1,7 @@
 """Where a run stands, in words and as JSON, for somebody who looks from outside. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import Struct
 
@@ -179,7 +179,7 @@ def sentences(
     if standing.pause is not None:
         yield _paused(standing, local)
     yield _rows(standing)
-    yield from _end_in_sight(standing, local)
+    yield from _end_in_sight(standing, now, local)
     yield from _operations(standing.operations, now, local)
     yield from (_outage(outage, standing, local) for outage in standing.outages)
     yield from _doubts(standing, prices)
@@ -231,12 +231,12 @@ def _rows(standing: Standing) -> str:
     return f"Rows: {', '.join(told)}."
 
 
-def _end_in_sight(standing: Standing, local: Told) -> Iterator[str]:
-    """As the running process itself says it; one that ended has none in sight."""
+def _end_in_sight(standing: Standing, now: float, local: Told) -> Iterator[str]:
+    """As the running process itself saw it; one that ended has none in sight."""
     if standing.running and standing.eta is not None:
-        told = prospect.words(standing.eta, local)
+        told = prospect.sentence(replace(standing.eta, at=now), local)
         if told:
-            yield f"End in sight: {told}."
+            yield told
 
 
 def _operations(operations: Operations, now: float, local: Told) -> Iterator[str]:

@@ -60,6 +60,8 @@ def test_while_it_goes_on_the_end_in_sight_is_told_as_the_process_saw_it() -> No
     assert "End in sight: 09:06, bound by 5,000 an hour (99.4 % used)." in words
     assert "End in sight" not in told(replace(standing, running=False))
     assert "End in sight" not in told(HALF)
+    late = "\n".join(sentences("o", standing, NOW + 3970, PRICES, stamp_of_a_person))
+    assert "End in sight: in less than a minute, bound by" in late
 
 
 def test_the_end_in_sight_is_told_as_values() -> None:
