@@ -13,7 +13,7 @@ class Background:
     """What the checkpoint tells of a run.
 
     `sends` are POSTs by our own clock; of those before the second `since` it knows no more, and
-    of all of them if that is None. `ends` is the end in sight, in words.
+    of all of them if that is None. `ends` tells the end in sight, as a sentence.
     """
 
     settings: Mapping[str, Json]

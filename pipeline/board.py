@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from pipeline.departure import COMPLETE, SIGNAL, Departure
 from pipeline.errors import Exit, RunError
 from pipeline.meter import Use
 from pipeline.outcomes import Usage
@@ -108,6 +109,17 @@ class Outcome:
     left: int | None = None
 
     @property
+    def name(self) -> str:
+        """Why it ended, in a word for scripts."""
+        match self.end:
+            case Complete():
+                return COMPLETE
+            case Stopped():
+                return SIGNAL
+            case error:
+                return error.exit_code.name.lower()
+
+    @property
     def exit_code(self) -> int:
         match self.end:
             case RunError() as error:
@@ -120,3 +132,8 @@ class Outcome:
                 return Exit.OK
             case Stopped(number):
                 return 128 + number
+
+    def departure(self, at: float) -> Departure:
+        """What is noted of it for whoever looks from outside."""
+        why = self.end.told if isinstance(self.end, RunError) else None
+        return Departure(at, self.name, int(self.exit_code), why)

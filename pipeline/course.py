@@ -17,7 +17,7 @@ from pipeline.clock import Clock, local_day_and_time
 from pipeline.deadline import Deadline
 from pipeline.errors import RunError
 from pipeline.events import ANSWERED, FAILED, WRITTEN
-from pipeline.facts import FORMS, Doubt, End, Fact, Move, Note, Replaced
+from pipeline.facts import COSTS, FORMS, Doubt, End, Fact, Move, Note, Replaced
 from pipeline.form import Form
 from pipeline.intake import Intake
 from pipeline.item import (
@@ -204,6 +204,9 @@ class Course:
         await self.recorder.write(end)
         model = None if asking is None else asking.model
         self.spending.settle(end.line, model, end.usage, end.day)
+        learned = self.spending.news()
+        if learned is not None:
+            self.recorder.post(Note(COSTS, learned))
         match end.end:
             case Failure(stage="doubt"):
                 self.counts.held += 1

@@ -51,6 +51,33 @@ class Deadline(Struct, frozen=True):
                 many = middle - 1
         return few
 
+    def foretold(self, fits: tuple[int, int] | None, *, latency_known: bool, local: Told) -> str:
+        """What to tell of it at the start; empty where no row is to be submitted.
+
+        `fits`: how many rows are in time, of how many; None where these are not counted yet.
+        """
+        at = f"--finish-by {local(self.at)}"
+        match fits:
+            case None:
+                return (
+                    f"Rows are submitted as long as their answers are likely to be back by {at}."
+                )
+            case (_, 0):
+                return ""
+            case (few, many) if few < many:
+                return (
+                    f"Of {many:,} rows to submit, about {few:,} can be back by {at} at these "
+                    "rates; the others wait."
+                )
+            case (_, many):
+                rows = "The only row" if many == 1 else f"All {many:,} rows"
+                if latency_known:
+                    return f"{rows} to submit can be back by {at} at these rates."
+                return (
+                    f"{rows} to submit can be submitted by {at} at these rates; how long answers "
+                    "take is not known yet."
+                )
+
 
 def typical(known: Sequence[tuple[float, Latency]]) -> float:
     """How long half of all operations take, in seconds; 0 while nothing is known."""

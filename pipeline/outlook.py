@@ -9,10 +9,10 @@ from pipeline.codec import encode
 from pipeline.course import Course
 from pipeline.curve import Tempo
 from pipeline.eta import SAMPLES, Situation, estimate, hindrance
-from pipeline.facts import COSTS, ETA, Note
+from pipeline.facts import ETA, Note
 from pipeline.hosts import Hosts
 from pipeline.pace import Pace
-from pipeline.prospect import BUDGET, FINISH_BY, IN_FLIGHT, PAUSED, Eta, words
+from pipeline.prospect import BUDGET, FINISH_BY, IN_FLIGHT, PAUSED, Eta, is_soon, words
 from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.spending import Spent
@@ -167,12 +167,12 @@ class Outlook:
         while True:
             eta = self.eta()
             said = "" if eta is None else words(eta, local_day_and_time)
-            if said != told:
+            # What is told of a moment by how near it is, must not grow old.
+            if said != told or (eta is not None and is_soon(eta)):
                 is_known = eta is not None and eta.pause is None and said
                 value = encode(asdict(eta)).decode() if eta is not None and is_known else None
                 self.course.recorder.post(Note(ETA, value))
                 told = said
-            self.course.recorder.post(Note(COSTS, self.course.spending.learned()))
             await asyncio.sleep(_pause(eta))
 
 

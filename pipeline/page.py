@@ -112,7 +112,7 @@ def _state(report: Report) -> str:
         rows = so_many(done, "row")
         return f"{rows} done; without its checkpoint it is not known how many there are."
     of_all = "" if known.expected is None else f" of {known.expected:,}"
-    ends = f" End in sight: {known.ends}." if known.ends else ""
+    ends = f" {known.ends}" if known.ends else ""
     is_over = known.state == "finished"
     goes_on = "" if is_over or known.state == "running" else " The same command continues it."
     return f"{known.state.capitalize()}, {done:,}{of_all} rows done.{goes_on}{ends}"

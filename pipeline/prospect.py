@@ -28,7 +28,7 @@ _WORDS = {
 }
 # Between two moments so near each other nobody chooses: in seconds, and of all that is left.
 _NEAR, _NEAR_SHARE = 150.0, 0.02
-_SOON = 60.0
+_SOON, _SOON_WORDS = 60.0, "in less than a minute"
 _LONG_WINDOW = 60.0
 
 Told = Callable[[float], str]
@@ -83,6 +83,19 @@ def phrases(eta: Eta, local: Told) -> list[str]:
     return [part for part in (f"ends {when}" if is_end else when, _why(eta)) if part]
 
 
+def sentence(eta: Eta, local: Told) -> str:
+    """The same for whoever looks from outside; where the end is not known it says so."""
+    told = words(eta, local)
+    if told and eta.pause is None and eta.likely is None:
+        return f"The end is not known yet: {told}."
+    return f"End in sight: {told}." if told else ""
+
+
+def is_soon(eta: Eta) -> bool:
+    """Whether the end is less than a minute away."""
+    return eta.latest is not None and eta.latest - eta.at < _SOON
+
+
 def _paused(eta: Eta, pause: Pause, local: Told) -> list[str]:
     return [f"paused since {_clock(eta, local, pause.since)}", f"to go on: {pause.go_on}"]
 
@@ -105,12 +118,12 @@ def _clock(eta: Eta, local: Told, moment: float) -> str:
 
 def _when(eta: Eta, told: Told) -> str:
     if eta.likely is None or eta.earliest is None or eta.latest is None:
-        is_soon = eta.submitted is None or eta.submitted - eta.at < _SOON
-        return (
-            "" if is_soon or eta.submitted is None else f"all submitted by {told(eta.submitted)}"
-        )
-    if eta.latest - eta.at < _SOON:
-        return ""
+        if eta.submitted is None:
+            return ""
+        is_near = eta.submitted - eta.at < _SOON
+        return f"all submitted {_SOON_WORDS if is_near else f'by {told(eta.submitted)}'}"
+    if is_soon(eta):
+        return _SOON_WORDS
     if eta.latest - eta.earliest <= max(_NEAR, _NEAR_SHARE * (eta.likely - eta.at)):
         return told(eta.likely)
     return f"between {told(eta.earliest)} and {told(eta.latest)}"

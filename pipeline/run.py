@@ -11,18 +11,19 @@ while, what they brought recorded, the files closed. What differs is the reason.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from pipeline import extent
 from pipeline.board import Broken, Complete, Counts, Ending, Outcome, Stopped
-from pipeline.clock import Clock
+from pipeline.clock import Clock, local_day_and_time
 from pipeline.completion import complete
 from pipeline.course import Course
 from pipeline.deadline import Deadline
-from pipeline.errors import RunError
+from pipeline.departure import BUG, DEPARTURE, Departure
+from pipeline.errors import Exit, RunError, StorageFailed
 from pipeline.expectation import count, counted, expect, within
 from pipeline.facts import COSTS, COUNTED, ENDPOINT, Cursor, Note
 from pipeline.forgiveness import Forgiveness
@@ -177,14 +178,16 @@ class Run:
             if extent_note is not None:
                 self._course.recorder.post(Note(COUNTED, extent_note))
             self._course.recorder.post(Note(ENDPOINT, self._tools.endpoint))
+            self._course.recorder.post(Note(DEPARTURE, ""))
             self._hosts.note_outages()
             await self._guarded(self._take_over)
             await self._guarded(self._steering.begin)
-            self._warn_of_deadline()
+            self._tell_of_deadline()
             lanes = self._start_lanes(group)
             others = self._start_watchers(group)
             await self._course.ending.wait()
             await self._drain(lanes)
+            self._course.recorder.post(Note(COSTS, self._course.spending.learned()))
             self._course.recorder.close()
             await recording
             for task in others:
@@ -196,8 +199,17 @@ class Run:
             await self._guarded(self._complete)
         end = await self._course.ending.wait()
         if isinstance(end, Broken):
+            self._note_departure(Departure(self._tools.clock.now(), BUG, Exit.UNEXPECTED))
             raise end.error
-        return self._outcome(end, begun)
+        outcome = self._outcome(end, begun)
+        if not isinstance(end, StorageFailed):
+            self._note_departure(outcome.departure(self._tools.clock.now()))
+        return outcome
+
+    def _note_departure(self, departure: Departure) -> None:
+        # All that counts is on disk: that this does not get there is no reason to end otherwise.
+        with suppress(StorageFailed):
+            self._files.checkpoint.set_meta({DEPARTURE: departure.text})
 
     def _outcome(self, end: Complete | Stopped | RunError, begun: float) -> Outcome:
         totals = self._files.checkpoint.totals(self._settings.recipe.model)
@@ -226,13 +238,14 @@ class Run:
                 f"{counts.running:,}, doubts so far: {counts.doubts:,}."
             )
 
-    def _warn_of_deadline(self) -> None:
-        fits = self._outlook.rows_in_time()
-        if fits is not None and fits[0] < fits[1]:
-            self._tools.say(
-                f"Of {fits[1]:,} rows to submit, about {fits[0]:,} can be back by --finish-by at "
-                "these rates; the others wait."
-            )
+    def _tell_of_deadline(self) -> None:
+        deadline, fits = self._course.deadline, self._outlook.rows_in_time()
+        if deadline is None:
+            return
+        is_known = bool(self._course.agenda.latencies())
+        told = deadline.foretold(fits, latency_known=is_known, local=local_day_and_time)
+        if told:
+            self._tools.say(told)
 
     def _start_lanes(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         submits, polls = range(self._settings.concurrency), range(self._settings.poll_lanes)

@@ -13,6 +13,7 @@ import msgspec
 from pipeline import codec, tally
 from pipeline.bystander import Disturbed, database
 from pipeline.control import InForce
+from pipeline.departure import DEPARTURE, Left, noted
 from pipeline.errors import BadData, StorageFailed
 from pipeline.facts import (
     APPLICATION,
@@ -147,6 +148,11 @@ class Snapshot:
         found = self.meta(ETA)
         with self._readable("eta"):
             return None if found is None else msgspec.json.decode(found, type=Eta)
+
+    def left(self) -> Left | None:
+        """How its last process left the run, if none has it now; None where it is not noted."""
+        with self._readable(DEPARTURE):
+            return noted(self.meta(DEPARTURE))
 
     def in_force(self) -> InForce | None:
         """What the process goes by that has the run, or had it last."""

@@ -23,6 +23,8 @@ from pipeline.prices import Price, PriceTable, money
 from pipeline.totals import Totals
 
 _ENOUGH = 50
+# What is learned is told anew after so many answers more; later after such a part of them.
+_FEWEST_NEW, _PARTS = 5, 20
 # Rows with the same bounds share one sum, which a hundred thousand of them have reserved at once.
 _Worst = tuple[str, int, int | None, Day | None]
 _REMEMBERED = 4096
@@ -109,6 +111,7 @@ class Spending:
     _exposed: Decimal = field(init=False, default=Decimal(0))
     _reserved: dict[int, Decimal] = field(init=False, default_factory=dict)
     _answers: _Answers = field(init=False, default_factory=_Answers)
+    _told_at: int = field(init=False, default=_FEWEST_NEW)
     _prices: dict[tuple[str, Day | None], Price | None] = field(init=False, default_factory=dict)
     _worsts: dict[_Worst, Decimal] = field(init=False, default_factory=dict)
 
@@ -230,12 +233,21 @@ class Spending:
         """What `recall` takes, as text: what answers cost each."""
         return encode(self._answers).decode()
 
+    def news(self) -> str | None:
+        """The same, once clearly more is known than when it was told last: a twentieth."""
+        count = self._answers.count
+        if count < self._told_at:
+            return None
+        self._told_at = count + max(count // _PARTS, _FEWEST_NEW)
+        return self.learned()
+
     def recall(self, learned: str | None) -> None:
         """Go on from what an earlier process learned; what can't be read is as good as nothing."""
         try:
             self._answers = convert(decode((learned or "").encode()), _Answers)
         except ValueError:
             self._answers = _Answers()
+        self._told_at = self._answers.count + _FEWEST_NEW
 
 
 def _unpriced(models: Sequence[str]) -> BadSettings:

@@ -1,13 +1,14 @@
 """Where a run stands, in words and as JSON, for somebody who looks from outside. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import Struct
 
 from pipeline import prospect
 from pipeline.codec import Json
 from pipeline.control import InForce
+from pipeline.departure import Departure, Left
 from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
 from pipeline.prospect import Eta, Pause
@@ -67,7 +68,7 @@ class Standing:
     all rows that the run knows of have their lines. `grown`: the input has changed since. `eta`:
     the end as the process saw it within about a minute; `spending`: what the whole will cost;
     `pause`: one that is in force, or that the next process begins with; `in_force`: what a running
-    process goes by.
+    process goes by; `left`: how the last one left it, where none has it now and that is noted.
     """
 
     running: bool
@@ -84,6 +85,7 @@ class Standing:
     spending: Spent | None = None
     pause: Pause | None = None
     in_force: InForce | None = None
+    left: Left | None = None
 
     @property
     def state(self) -> str:
@@ -105,6 +107,7 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
     return {
         "at": utc(now),
         **steered_json(standing, utc),
+        "ended": None if standing.left is None else standing.left.to_json(utc),
         "input_changed": standing.grown,
         "rows": {
             "total": standing.expected,
@@ -171,10 +174,12 @@ def sentences(
 ) -> Iterator[str]:
     """What to tell a person; `local` writes moments as they read them."""
     yield f"{name}: {_headline(standing)}"
+    if standing.left is not None:
+        yield standing.left.sentence(local)
     if standing.pause is not None:
         yield _paused(standing, local)
     yield _rows(standing)
-    yield from _end_in_sight(standing, local)
+    yield from _end_in_sight(standing, now, local)
     yield from _operations(standing.operations, now, local)
     yield from (_outage(outage, standing, local) for outage in standing.outages)
     yield from _doubts(standing, prices)
@@ -193,6 +198,9 @@ def _headline(standing: Standing) -> str:
             return f"finished, {done}"
         case _ if standing.complete:
             return f"finished, {done} Its input has changed since: the same command goes on."
+        case _ if isinstance(standing.left, Departure) and standing.left.why is not None:
+            # Whether the same command would help, stands beside why it ended.
+            return f"not running, {done}"
         case _:
             return f"not running, {done} The same command continues it."
 
@@ -223,12 +231,12 @@ def _rows(standing: Standing) -> str:
     return f"Rows: {', '.join(told)}."
 
 
-def _end_in_sight(standing: Standing, local: Told) -> Iterator[str]:
-    """As the running process itself says it; one that ended has none in sight."""
+def _end_in_sight(standing: Standing, now: float, local: Told) -> Iterator[str]:
+    """As the running process itself saw it; one that ended has none in sight."""
     if standing.running and standing.eta is not None:
-        told = prospect.words(standing.eta, local)
+        told = prospect.sentence(replace(standing.eta, at=now), local)
         if told:
-            yield f"End in sight: {told}."
+            yield told
 
 
 def _operations(operations: Operations, now: float, local: Told) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pipeline.board import Counts
 from pipeline.carrier import NoAnswerError, Reply
 from pipeline.cli.pricing import price_table
 from pipeline.day import day_at
+from pipeline.deadline import Deadline
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.model import Config, Service
 from pipeline.emulator.schedules import Fault
@@ -27,6 +28,7 @@ from pipeline.rows import Recipe
 from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.spending import Spent
+from tests.builders import NOW
 from tests.oracle import check
 from tests.simulation import EVENING, Sending, simulate
 
@@ -276,4 +278,19 @@ def test_a_deadline_that_is_far_away_changes_nothing(folder: Path) -> None:
     paced = settings(finish_by=EVENING + HOUR)
     outcome, _ = simulate(prompts, output, paced, Service(Config()), say=said.append)
     assert outcome.exit_code == 0
-    assert not any("--finish-by" in words for words in said)
+    (told,) = [words for words in said if "--finish-by" in words]
+    assert told.startswith("All 50 rows to submit can be submitted by --finish-by ")
+    assert told.endswith(" at these rates; how long answers take is not known yet.")
+
+
+def test_what_is_told_of_a_deadline_at_the_start_is_what_is_known() -> None:
+    def told(fits: tuple[int, int] | None, *, known: bool = True) -> str:
+        return Deadline(NOW).foretold(fits, latency_known=known, local=lambda _: "07:30")
+
+    back = "can be back by --finish-by 07:30 at these rates"
+    assert told((5, 2000)) == f"Of 2,000 rows to submit, about 5 {back}; the others wait."
+    assert told((2000, 2000)) == f"All 2,000 rows to submit {back}."
+    assert told((1, 1)) == f"The only row to submit {back}."
+    assert told((1, 1), known=False).endswith("how long answers take is not known yet.")
+    assert told((0, 0)) == ""
+    assert told(None).startswith("Rows are submitted as long as their answers are likely to be")

@@ -29,6 +29,9 @@ from pipeline.prospect import (
     SHARE,
     Eta,
     as_json,
+    is_soon,
+    phrases,
+    sentence,
     words,
 )
 from pipeline.rates import Rate
@@ -372,9 +375,31 @@ def test_another_day_is_told_with_its_date() -> None:
 
 def test_what_is_over_in_a_minute_has_no_time() -> None:
     soon = replace(BETWEEN, earliest=NOW + 10, likely=NOW + 20, latest=NOW + 30)
-    assert words(replace(soon, bound_by=ANSWERS, submitted=None), local) == (
-        "waiting for the last 5 answers"
+    soon = replace(soon, bound_by=ANSWERS, submitted=None)
+    assert words(soon, local) == "in less than a minute, waiting for the last 5 answers"
+    assert phrases(soon, local) == [
+        "ends in less than a minute",
+        "waiting for the last 5 answers",
+    ]
+    assert sentence(soon, local) == (
+        "End in sight: in less than a minute, waiting for the last 5 answers."
     )
+    assert is_soon(soon)
+    assert not is_soon(replace(soon, at=NOW - 31))
+
+
+def test_an_end_that_is_not_known_is_not_called_one_in_sight() -> None:
+    unknown = replace(BETWEEN, earliest=None, likely=None, latest=None)
+    assert sentence(unknown, local) == (
+        "The end is not known yet: all submitted by 15:13, bound by 5,000 an hour (99.4 % used)."
+    )
+    assert sentence(replace(unknown, submitted=NOW + 59), local).startswith(
+        "The end is not known yet: all submitted in less than a minute, bound"
+    )
+    away = Eta(NOW, 5, SERVICE)
+    assert sentence(away, local) == "The end is not known yet: waiting for the service."
+    assert sentence(Eta(NOW), local) == ""
+    assert sentence(BETWEEN, local).startswith("End in sight: between 15:14 and 15:28, bound")
 
 
 def test_values_are_moments_and_names() -> None:

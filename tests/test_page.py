@@ -87,7 +87,12 @@ def test_doubts_of_a_totals_line_are_told(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "expected", "ends", "told"),
     [
-        ("running", 40, "07:42", "Running, 1 of 40 rows done. End in sight: 07:42."),
+        (
+            "running",
+            40,
+            "End in sight: 07:42.",
+            "Running, 1 of 40 rows done. End in sight: 07:42.",
+        ),
         ("stopped", 40, "", "Stopped, 1 of 40 rows done. The same command continues it."),
         ("finished", None, "", "Finished, 1 rows done."),
     ],

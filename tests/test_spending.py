@@ -1,6 +1,7 @@
 """What a run has spent, can have spent and will, as arithmetic."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -45,6 +46,21 @@ def test_what_is_set_aside_is_the_most_until_it_is_known() -> None:
     assert isinstance(money.against(Decimal("5.01")), BudgetReached)
     money.settle(1, None, usage(700), TODAY)
     assert money.committed == Decimal("0.7")
+
+
+def test_what_answers_cost_is_told_whenever_a_twentieth_more_is_known() -> None:
+    money, told = spending(None), []
+    for line in range(1, 301):
+        money.settle(line, None, usage(100), TODAY)
+        if money.news() is not None:
+            told.append(line)
+    assert told[:11] == [*range(5, 55, 5), 55]
+    assert max(b / a for a, b in pairwise(told[20:])) <= 1.05
+    assert len(told) < 50
+    later = spending(None)
+    later.recall(money.learned())
+    assert later.news() is None
+    assert later.seen(10).likely == pytest.approx(Decimal(1))
 
 
 @pytest.mark.promise("P15")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.clock import stamp
+from pipeline.departure import Departure, Vanished
 from pipeline.polling import RETENTION
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
@@ -59,6 +60,8 @@ def test_while_it_goes_on_the_end_in_sight_is_told_as_the_process_saw_it() -> No
     assert "End in sight: 09:06, bound by 5,000 an hour (99.4 % used)." in words
     assert "End in sight" not in told(replace(standing, running=False))
     assert "End in sight" not in told(HALF)
+    late = "\n".join(sentences("o", standing, NOW + 3970, PRICES, stamp_of_a_person))
+    assert "End in sight: in less than a minute, bound by" in late
 
 
 def test_the_end_in_sight_is_told_as_values() -> None:
@@ -79,6 +82,38 @@ def test_one_that_ended_says_that_the_same_command_continues_it() -> None:
     words = told(replace(HALF, running=False))
     assert "not running, 70 of 100 rows done. The same command continues it." in words
     assert "1 in doubt since the process ended" in words
+
+
+@pytest.mark.parametrize(
+    ("left", "sentence"),
+    [
+        (Departure(NOW - 60, "complete", 3), "code 3: every row has its line."),
+        (Departure(NOW - 60, "signal", 130), "code 130: stopped by Ctrl-C."),
+        (Departure(NOW - 60, "signal", 131), "code 131: stopped by signal 3."),
+        (Departure(NOW - 60, "budget", 80, "It is spent. More."), "code 80: It is spent. More."),
+        (Departure(NOW - 60, "unexpected", 1), "code 1: a bug; nothing on disk is lost."),
+    ],
+)
+def test_how_the_last_process_ended_is_told(left: Departure, sentence: str) -> None:
+    standing = replace(HALF, running=False, left=left)
+    words = told(standing)
+    assert f"\nEnded <-60> with exit {sentence}\n" in words
+    assert ("The same command continues it." in words) == (left.why is None)
+    assert as_json(standing, NOW, PRICES, stamp)["ended"] == {
+        "at": stamp(NOW - 60),
+        "end": left.end,
+        "exit": left.exit,
+        "why": left.why,
+    }
+
+
+def test_of_one_that_did_not_say_how_it_ended_no_more_is_told_than_is_known() -> None:
+    standing = replace(HALF, running=False, left=Vanished())
+    assert "it was killed, the machine stopped, or the disk failed." in told(standing)
+    assert fields(as_json(standing, NOW, PRICES, stamp)["ended"])["end"] == "vanished"
+    # An earlier version noted nothing.
+    assert "killed" not in told(replace(HALF, running=False))
+    assert as_json(replace(HALF, running=False), NOW, PRICES, stamp)["ended"] is None
 
 
 def test_one_that_is_finished_says_so() -> None:

@@ -126,8 +126,8 @@ def test_an_output_that_looks_like_an_option_is_not_taken_for_one() -> None:
     [
         (Stopped(15), "signal", "To continue"),
         (Unreachable("away"), "unreachable", "To continue"),
-        (BudgetReached("spent"), "budget", "To continue, with a larger --budget"),
-        (DeadlineReached("late"), "deadline", "To continue, with a later --finish-by"),
+        (BudgetReached("spent"), "budget", "To continue"),
+        (DeadlineReached("late"), "deadline", "To continue"),
     ],
 )
 def test_what_is_not_complete_is_continued(
@@ -138,6 +138,29 @@ def test_what_is_not_complete_is_continued(
     assert str(summary.going_on()) == f"{told}: yagpt-batch run 'my rows.jsonl' -o out.jsonl"
     assert next(iter(summary.sentences())).startswith("40 rows ok, 110 not finished: ")
     assert list(summary.next_steps()) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "given", "left_to_fill_in"),
+    [
+        (BudgetReached("spent"), ["--budget", "500"], ["--budget", "MORE"]),
+        (BudgetReached("spent"), ["--budget=500"], ["--budget=MORE"]),
+        (DeadlineReached("late"), ["--finish-by", "07:30"], ["--finish-by", "LATER"]),
+        # From a variable or a file: a flag beats both.
+        (BudgetReached("spent"), [], ["--budget", "MORE"]),
+        (Unreachable("away"), ["--budget", "500"], ["--budget", "500"]),
+    ],
+)
+def test_a_limit_that_ended_the_run_is_left_to_fill_in_where_people_copy(
+    tmp_path: Path, end: RunError, given: list[str], left_to_fill_in: list[str]
+) -> None:
+    paths, outcome = Paths(tmp_path / "out.jsonl"), Outcome(end, totals())
+    words = [*RESUME[:2], *given, *RESUME[2:]]
+    summary = Summary.of(paths, PRICES, outcome, words)
+    advice = summary.advice()
+    assert advice is not None
+    assert advice.words == [*RESUME[:2], *left_to_fill_in, *RESUME[2:]]
+    assert summary.to_json()["resume"] == shlex.join(words)
 
 
 @pytest.mark.parametrize("given", [["--on-finish", "curl s3cret"], ["--on-finish=curl s3cret"]])

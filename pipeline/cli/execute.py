@@ -164,13 +164,13 @@ def _conclude(call: Call, summary: Summary) -> None:
     unpriced = summary.outcome.totals.unpriced(call.prices)
     if unpriced:
         say(no_price(unpriced))
-    going_on = summary.going_on()
+    advice = summary.advice()
     match summary.outcome.end:
         case RunError() as error:
             say(f"yagpt-batch: {error.told}")
-            if going_on is not None:
-                say(str(going_on))
+            if advice is not None:
+                say(str(advice))
         case Stopped():
-            say(f"Stopped. {going_on}")
+            say(f"Stopped. {advice}")
         case Complete():
             pass

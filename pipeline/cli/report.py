@@ -130,7 +130,7 @@ def _background(
         rates=seen.rates(),
         state=standing.state,
         expected=standing.expected,
-        ends="" if in_sight is None else prospect.words(in_sight, local_day_and_time),
+        ends="" if in_sight is None else prospect.sentence(in_sight, local_day_and_time),
         sends=sends,
         since=None if first == 1 else since,
     )

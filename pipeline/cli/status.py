@@ -104,6 +104,7 @@ def standing_of(
     paths: "Paths", seen: "Snapshot", prices: "PriceTable", now: float, *, running: bool
 ) -> "Standing":
     """What a checkpoint tells, and a look at the files around it."""
+    from pipeline.departure import COMPLETE, Departure, Vanished  # noqa: PLC0415
     from pipeline.facts import COSTS  # noqa: PLC0415
     from pipeline.polling import RETENTION  # noqa: PLC0415
     from pipeline.spending import Spending  # noqa: PLC0415
@@ -114,8 +115,14 @@ def standing_of(
     totals = seen.totals(seen.model())
     spending = Spending(prices, seen.model(), totals)
     spending.recall(seen.meta(COSTS))
+    # A row that waits for the answer of another costs nothing.
+    left_to_pay = max((expected or 0) - totals.rows() - states.get("twin", 0), 0)
     pause = _pause(paths, seen, running=running)
     complete = not states and expected is not None and 0 < expected <= cursor.rows
+    left = None if running else seen.left()
+    if isinstance(left, Departure) and left.end == COMPLETE and states:
+        # A retry has put rows back since.
+        left = Vanished()
     return Standing(
         running=running,
         complete=complete,
@@ -128,9 +135,10 @@ def standing_of(
         outages=seen.outages(),
         totals=totals,
         eta=seen.eta() if pause is None else None,
-        spending=None if expected is None else spending.seen(expected - totals.rows()),
+        spending=None if expected is None else spending.seen(left_to_pay),
         pause=None if complete and not running else pause,
         in_force=seen.in_force() if running else None,
+        left=left,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from pipeline.board import Complete, Outcome, Stopped
+from pipeline.board import Complete, Outcome
 from pipeline.codec import Json
 from pipeline.errors import BadData, BudgetReached, DeadlineReached, Exit, RunError, StorageFailed
 from pipeline.paths import Paths
@@ -29,6 +29,8 @@ from pipeline.wording import so_many
 _MOST_READ = 10_000
 # Sent again for reasons of their own; all other stages together.
 _APART = frozenset({"input", "doubt"})
+# In commands for people, where the old value would lead to the same end: no option takes these.
+_MORE, _LATER = "MORE", "LATER"
 _ON_FINISH = "--on-finish"
 
 
@@ -67,13 +69,7 @@ class Summary(Struct, frozen=True):
     @property
     def end(self) -> str:
         """Why it ended, in a word for scripts."""
-        match self.outcome.end:
-            case Complete():
-                return "complete"
-            case Stopped():
-                return "signal"
-            case error:
-                return error.exit_code.name.lower()
+        return self.outcome.name
 
     def to_json(self) -> dict[str, Json]:
         """The totals, and beside them what only this end knows; commands as one text each."""
@@ -119,12 +115,20 @@ class Summary(Struct, frozen=True):
         match self.outcome.end:
             case Complete() | BadData():
                 return None
-            case BudgetReached():
-                return Step("To continue, with a larger --budget", self.resume)
-            case DeadlineReached():
-                return Step("To continue, with a later --finish-by", self.resume)
             case _:
                 return Step("To continue", self.resume)
+
+    def advice(self) -> Step | None:
+        """The same for people: a value that ended the run is left for them to fill in."""
+        match self.outcome.end:
+            case BudgetReached():
+                call = _with(self.resume, "--budget", _MORE)
+                return Step("To continue, with a larger --budget", call)
+            case DeadlineReached():
+                call = _with(self.resume, "--finish-by", _LATER)
+                return Step("To continue, with a later --finish-by", call)
+            case _:
+                return self.going_on()
 
     def next_steps(self) -> Iterator[Step]:
         """What can be done with a complete run."""
@@ -177,6 +181,19 @@ def _shareable(words: Sequence[str]) -> str:
         if _ON_FINISH not in (before, word.partition("=")[0])
     )
     return shlex.join(kept)
+
+
+def _with(words: Sequence[str], option: str, value: str) -> list[str]:
+    """A call of `yagpt-batch run` with another value of an option, wherever that came from."""
+    changed = [
+        value
+        if before == option
+        else f"{option}={value}"
+        if word.startswith(f"{option}=")
+        else word
+        for before, word in pairwise(["", *words])
+    ]
+    return changed if changed != [*words] else [*words[:2], option, value, *words[2:]]
 
 
 def _failures(errors: Path, outcome: Outcome) -> list[Alike] | None:

@@ -31,6 +31,20 @@ def test_what_comes_next_can_be_copied(shell: Shell, service: Hostile) -> None:
     assert shell.path("the best answers.html").exists()
 
 
+def test_after_a_budget_the_command_runs_once_the_new_one_is_filled_in(
+    shell: Shell, service: Hostile
+) -> None:
+    call = ["run", shell.write_rows(3), "-o", "out.jsonl", *service.options, "--max-tokens", 50]
+    done = shell.call(*call, "--budget", "0.00001")
+    assert done.code == 80, done.err
+    (told,) = re.findall(r"^To continue, with a larger --budget: (.*)$", done.err, re.MULTILINE)
+    copied = shlex.split(told)[1:]
+    assert shell.call(*copied).code == 2
+    assert service.submits == []
+    filled_in = ["100" if word == "MORE" else word for word in copied]
+    assert shell.call(*filled_in).code == 0
+
+
 def test_scripts_find_the_same_commands(shell: Shell, service: Hostile) -> None:
     call = ["run", shell.write_rows(2), "-o", "out.jsonl", *service.options]
     told = shell.call(*call).out

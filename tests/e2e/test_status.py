@@ -1,11 +1,15 @@
 """`status` tells where a run stands from any shell, and never disturbs it."""
 
 import json
+import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.departure import DEPARTURE
 from tests.e2e.command import Done, Shell, count_lines
 from tests.e2e.hostile import BAD_GATEWAY, HangUp, Hostile, Silence
 
@@ -65,6 +69,67 @@ def test_a_run_that_goes_on_and_one_that_was_killed_are_told_apart(
     assert told["rows"]["not_begun"] > 0
     assert shell.call(*call).code == 0
     assert as_json(shell, output)["rows"]["ok"] == 60
+
+
+def test_what_the_whole_will_cost_is_told_of_a_killed_run_and_at_once_by_the_next(
+    shell: Shell, service: Hostile
+) -> None:
+    rows, output = shell.write_rows(200), shell.path("out.jsonl")
+    call = ["run", rows, "-o", output, *service.options, "--rate", "40/s", "--progress", "json"]
+    with shell.started(*call) as running:
+        running.until(lambda: count_lines(output) >= 60)
+        running.kill()
+    projected = as_json(shell, output)["projected"]
+    assert float(projected["low"]) <= float(projected["likely"]) <= float(projected["high"])
+    assert "\nIn the end: " in status(shell, output).out
+    with shell.started(*call) as running:
+        running.until(lambda: "{" in running.err)
+        scenes = [line for line in running.err.splitlines() if line.startswith("{")]
+        assert json.loads(scenes[0])["projected"] is not None
+
+
+@pytest.mark.promise("P14")
+def test_how_the_last_process_ended_is_told_once_it_has(shell: Shell, service: Hostile) -> None:
+    rows, output = shell.write_rows(60), shell.path("out.jsonl")
+    call = ["run", rows, "-o", output, *service.options]
+
+    def left(by: signal.Signals) -> Any:
+        done = count_lines(output)
+        with shell.started(*call, *SLOWLY) as running:
+            running.until(lambda: count_lines(output) > done + 2)
+            assert as_json(shell, output)["ended"] is None
+            running.signal(by)
+            running.wait()
+        return as_json(shell, output)["ended"]
+
+    stopped = left(signal.SIGTERM)
+    assert (stopped["end"], stopped["exit"], stopped["why"]) == ("signal", 143, None)
+    assert "with exit code 143: stopped by TERM." in status(shell, output).out
+    assert left(signal.SIGKILL)["end"] == "vanished"
+    assert "it was killed, the machine stopped" in status(shell, output).out
+    spent = shell.call(*call, "--finish-by", "2000-01-01T00:00")
+    assert spent.code == 81
+    ended = as_json(shell, output)["ended"]
+    assert (ended["end"], ended["exit"]) == ("deadline", 81)
+    assert ended["why"] in spent.err
+    said = status(shell, output).out
+    assert ended["why"] in said
+    assert "The same command continues it." not in said
+    assert shell.call(*call).code == 0
+    assert as_json(shell, output)["ended"]["end"] == "complete"
+    assert "with exit code 0: every row has its line." in status(shell, output).out
+
+
+@pytest.mark.promise("P14")
+def test_a_checkpoint_that_notes_no_end_is_told_of_as_before(
+    shell: Shell, service: Hostile
+) -> None:
+    output = shell.path("out.jsonl")
+    assert shell.call("run", shell.write_rows(3), "-o", output, *service.options).code == 0
+    with closing(sqlite3.connect(f"{output}.checkpoint")) as db, db:
+        assert db.execute("DELETE FROM meta WHERE key = ?", (DEPARTURE,)).rowcount == 1
+    assert as_json(shell, output)["ended"] is None
+    assert "Ended" not in status(shell, output).out
 
 
 @pytest.mark.promise("P5")
