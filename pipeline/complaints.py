@@ -1,7 +1,7 @@
-"""What is wrong with the lines of an input, lines with the same fault in one sentence. Pure.
+"""What is wrong with the lines of an input: the first 20 by themselves, of the others a count. Pure.
 
-Of each fault the first lines are kept, and of faults the first 20: memory does not grow with the
-input. Where lines differ in what stood in the place of what was wanted, the first one's is told.
+Where a fault that none of the first lines has comes later, it is told where it begins. Memory does
+not grow with the input.
 """
 
 import re
@@ -19,59 +19,48 @@ _OF_THE_LINE = re.compile(r", got .*| \(.*\)")
 
 
 @dataclass(slots=True)
-class _Fault:
-    """Lines that are bad alike: how many, the first of them, and what is wrong with the first."""
-
-    message: str
-    is_same: bool = True
-    lines: list[int] = field(default_factory=list)
-    count: int = 0
-
-    def told(self, name: str) -> str:
-        if self.count == 1:
-            return _told_at(name, self.lines[0], self.message)
-        *others, last = map(str, self.lines)
-        if more := self.count - len(self.lines):
-            others, last = [*others, last], f"{more:,} more"
-        lines = f"lines {', '.join(others)} and {last}"
-        return f"{name}: {lines}{'' if self.is_same else ', the first of them'}: {self.message}"
-
-
-@dataclass(slots=True)
 class Complaints:
-    """What was found so far."""
+    """What was found so far: `bad` lines in all, and the first of them."""
 
     bad: int = 0
-    first: BadRow | None = None
-    _faults: dict[str, _Fault] = field(default_factory=dict)
+    shown: list[BadRow] = field(default_factory=list)
+    _kinds: set[str] = field(default_factory=set)
+    _later: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def first(self) -> BadRow | None:
+        return self.shown[0] if self.shown else None
 
     def take(self, row: BadRow) -> None:
-        """Note what is wrong with a row, if it is among the first faults."""
+        """Note what is wrong with a row, if it is among the first or begins another fault."""
         self.bad += 1
-        self.first = self.first or row
-        kind = _kind_of(row)
-        if kind not in self._faults and len(self._faults) == SHOWN:
-            return
-        fault = self._faults.setdefault(kind, _Fault(row.message))
-        fault.count += 1
-        if len(fault.lines) < _NAMED:
-            fault.lines.append(row.line)
-        fault.is_same &= fault.message == row.message
+        if len(self.shown) < SHOWN:
+            self.shown.append(row)
+            self._kinds.add(_kind_of(row))
+        elif len(self._later) < _NAMED and (kind := _kind_of(row)) not in self._kinds:
+            self._later.setdefault(kind, row.line)
 
     def sentences(self, name: str, hint: str = "") -> Iterator[str]:
-        """One for each of the first faults, and one that counts the lines with others."""
-        yield from (fault.told(name) for fault in self._faults.values())
-        if more := self.bad - sum(fault.count for fault in self._faults.values()):
-            yield f"… and {so_many(more, 'more bad line')}{hint}"
+        """One for each of the first bad lines, and one that counts the others."""
+        yield from (told(row, name) for row in self.shown)
+        yield from self.others(hint)
+
+    def others(self, hint: str = "") -> Iterator[str]:
+        """The last of these sentences, if there are more than the first; `hint` stands in it."""
+        if more := self.bad - len(self.shown):
+            yield f"… and {so_many(more, 'more bad line')}{hint}{self._begun_later()}"
+
+    def _begun_later(self) -> str:
+        *others, last = map(str, self._later.values()) if self._later else [""]
+        if not last:
+            return ""
+        lines = f"lines {', '.join(others)} and {last}" if others else f"line {last}"
+        return f"; other faults begin in {lines}"
 
 
 def told(row: BadRow, name: str) -> str:
     """What is wrong with a row, and where it stands: `name` is the input's."""
-    return _told_at(name, row.line, row.message)
-
-
-def _told_at(name: str, line: int, message: str) -> str:
-    return f"{name}:{line}: {message}"
+    return f"{name}:{row.line}: {row.message}"
 
 
 def _kind_of(row: BadRow) -> str:

@@ -160,10 +160,8 @@ def unusable(path: Path, report: Report) -> BadData:
     """Why there is no row to send."""
     if report.rows == 0:
         return BadData(f"{path} has no rows.", "Write one JSON object a line into it.")
-    first, what = (
-        report.complaints.first,
-        "is fit to be sent" if report.decoded else "is JSON in UTF-8",
-    )
+    first = report.complaints.first
+    what = "is fit to be sent" if report.decoded else "is JSON in UTF-8"
     return BadData(
         f"{path}: none of its {report.rows:,} lines {what}.",
         "" if first is None else f"The first: {told(first, str(path))}",

@@ -1,4 +1,4 @@
-"""What is wrong with lines is told once for all that are bad alike."""
+"""The first bad lines are told by themselves, the others counted, and no fault is passed over."""
 
 from pipeline.codec import encode
 from pipeline.complaints import SHOWN, Complaints
@@ -6,62 +6,51 @@ from pipeline.entry import repeated
 from pipeline.rows import BadRow, Recipe, Row, parse_row
 
 RECIPE = Recipe("yandexgpt-lite", "b1g")
+EMPTY, WRONG, NO_JSON = {"prompt": ""}, {"prompt": 5}, b"{"
 
 
-def complaints(*lines: object) -> Complaints:
+def told(*lines: object) -> list[str]:
     found = Complaints()
     for number, line in enumerate(lines, 1):
         row = parse_row(number, line if isinstance(line, bytes) else encode(line), RECIPE)
         if isinstance(row, BadRow):
             found.take(row)
-    return found
+    return list(found.sentences("in.jsonl", " (hint)"))
 
 
-def told(*lines: object) -> list[str]:
-    return list(complaints(*lines).sentences("in.jsonl"))
-
-
-def test_a_line_alone_stands_with_its_number_behind_the_files_name() -> None:
+def test_a_line_stands_with_its_number_behind_the_files_name() -> None:
     assert told({"prompt": "a"}, {"prompt": "b", "temperature": 7}) == [
         'in.jsonl:2: "temperature" must be between 0 and 1, got 7'
     ]
 
 
-def test_lines_with_the_same_fault_are_one_sentence() -> None:
-    bad, good = {"prompt": ""}, {"prompt": "a"}
-    why = '"prompt" is empty: there is nothing to send'
-    assert told(bad, good, bad) == [f"in.jsonl: lines 1 and 3: {why}"]
-    assert told(bad, bad, good, bad) == [f"in.jsonl: lines 1, 2 and 4: {why}"]
-    assert told(*[bad] * 1_004) == [f"in.jsonl: lines 1, 2, 3 and 1,001 more: {why}"]
+def test_the_first_lines_are_told_by_themselves_and_the_others_counted() -> None:
+    assert len(told(*[EMPTY] * SHOWN)) == SHOWN
+    *shown, last = told(*[EMPTY] * 1_004)
+    assert [line.partition(": ")[0] for line in shown] == [f"in.jsonl:{n}" for n in range(1, 21)]
+    assert last == "… and 984 more bad lines (hint)"
 
 
-def test_where_only_what_was_got_differs_the_first_lines_words_stand_for_all() -> None:
-    why = '"prompt" must be a string, got 5'
-    assert told({"prompt": 5}, {"prompt": [1, 2]}) == [
-        f"in.jsonl: lines 1 and 2, the first of them: {why}"
-    ]
-    assert told({"prompt": 5}, {"prompt": 5}) == [f"in.jsonl: lines 1 and 2: {why}"]
-    assert len(told(b'{"prompt": "a', b"{", b"nothing")) == 1
-    assert len(told({"a": 1}, {"b (c)": 1})) == 1
+def test_where_another_fault_begins_is_told_once() -> None:
+    first = [EMPTY] * SHOWN
+    assert told(*first, WRONG, EMPTY, WRONG)[-1] == (
+        "… and 3 more bad lines (hint); other faults begin in line 21"
+    )
+    *_, last = told(*first, WRONG, EMPTY, NO_JSON, {"temperature": 1}, {"prompt": "a", "id": ""})
+    assert last.endswith("; other faults begin in lines 21, 23 and 24")
+
+
+def test_lines_that_differ_in_what_was_got_have_the_same_fault() -> None:
+    first = [WRONG, NO_JSON, *[EMPTY] * (SHOWN - 2)]
+    assert told(*first, {"prompt": [1, 2]}, b'{"prompt": "a')[-1] == (
+        "… and 2 more bad lines (hint)"
+    )
 
 
 def test_ids_that_come_again_are_one_fault() -> None:
     found = Complaints()
-    for number in range(2, 7):
+    for number in range(2, 30):
         row = parse_row(number, encode({"id": number % 2, "prompt": "a"}), RECIPE)
         assert isinstance(row, Row)
         found.take(repeated(row))
-    (sentence,) = found.sentences("in.jsonl")
-    assert sentence.startswith("in.jsonl: lines 2, 3, 4 and 2 more, the first of them: The id")
-
-
-def test_twenty_different_faults_are_shown_and_the_lines_of_others_counted() -> None:
-    first = [{"prompt": "a", "messages": []}] * 30
-    others = [{"messages": [{"role": "user", "text": "a"}] * n + [{}]} for n in range(25)]
-    shown = told(*first, *others, *others)
-    assert len(shown) == SHOWN + 1
-    assert len({line.partition(": ")[2] for line in shown}) == SHOWN + 1
-    assert shown[-1] == "… and 12 more bad lines"
-    found = complaints(*first, *others, *others)
-    assert list(found.sentences("in", " (hint)"))[-1] == "… and 12 more bad lines (hint)"
-    assert found.bad == 80
+    assert list(found.sentences("in.jsonl"))[-1] == "… and 8 more bad lines"

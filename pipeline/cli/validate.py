@@ -16,15 +16,14 @@ _EXAMPLES = """Read all of INPUT as run reads it, and tell every line that can't
   yagpt-batch validate data.jsonl --template 'Translate to {language}: {text}' --all
   zcat prompts.jsonl.gz | yagpt-batch validate -
 
-INPUT is what run takes, or - for standard input. Nothing is sent, and no credential is needed.
-Lines that are bad alike are told together; where there are more than 20 faults, the lines with
-the others are counted. With any, the exit code is 65.
+INPUT is what run takes, or - for standard input. Nothing is sent, and no credential is needed. The
+first 20 bad lines are shown and the others counted; with any, the exit code is 65.
 """
 
 
 @click.command(help=_EXAMPLES)
 @click.argument("input_path", metavar="INPUT", shell_complete=files)
-@click.option("--all", "show_all", is_flag=True, help="Show every bad line by itself.")
+@click.option("--all", "show_all", is_flag=True, help="Show every bad line, not the first 20.")
 @request_options
 @limit_option
 @saying_options

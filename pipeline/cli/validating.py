@@ -60,14 +60,9 @@ def execute(options: Mapping[str, Any]) -> int:
     name, as_json = name_of(path), options["as_json"]
     # Nobody is asked, and any folder will do.
     recipe = recipe_of(options, options["folder_id"] or FOLDER)
-    bad, every = (
-        _bad_rows(_rows_of(path, recipe, options["limit"]), tally, name, recipe),
-        options["show_all"],
-    )
-    if as_json:
-        answer(_as_json(bad, tally, None if every else SHOWN))
-    else:
-        answer(map(clean, _one_by_one(bad, name) if every else _by_fault(bad, name)))
+    most = None if options["show_all"] else SHOWN
+    bad = _bad_rows(_rows_of(path, recipe, options["limit"]), tally, name, recipe)
+    answer(_as_json(bad, tally, most) if as_json else map(clean, _as_text(bad, name, most)))
     if not tally.rows:
         raise BadData(f"{name} has no rows.", "Write one JSON object a line into it.")
     if not as_json:
@@ -113,15 +108,14 @@ def _bad_rows(
             yield row
 
 
-def _one_by_one(bad: Iterator[BadRow], name: Path) -> Iterator[str]:
-    return (told(row, str(name)) for row in bad)
-
-
-def _by_fault(bad: Iterator[BadRow], name: Path) -> Iterator[str]:
+def _as_text(bad: Iterator[BadRow], name: Path, most: int | None) -> Iterator[str]:
     complaints = Complaints()
     for row in bad:
         complaints.take(row)
-    yield from complaints.sentences(str(name), " (--all shows them)")
+        if most is None or complaints.bad <= most:
+            yield told(row, str(name))
+    if most is not None:
+        yield from complaints.others(" (--all shows them)")
 
 
 def _as_json(bad: Iterator[BadRow], tally: Tally, most: int | None) -> Iterator[str]:

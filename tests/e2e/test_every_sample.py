@@ -59,11 +59,9 @@ def test_the_bad_sample_gets_exactly_the_errors_that_are_written_beside_it(
     found = [{"line": line["line"], "code": line["error"]["code"]} for line in failed]
     assert sorted(found, key=lambda line: line["line"]) == expected
     assert {line["error"]["stage"] for line in failed} == {"input"}
-    shown = re.findall(r"bad\.jsonl:(\d+): |bad\.jsonl: lines (\d+) and (\d+)", done.err)
-    numbers = [int(number) for found in shown for number in found if number]
-    assert len(shown) == SHOWN
-    assert numbers == [line["line"] for line in expected][: len(numbers)]
-    assert f"… and {len(expected) - len(numbers)} more bad lines" in done.err
+    shown = re.findall(r"bad\.jsonl:(\d+): ", done.err)
+    assert shown == [str(line["line"]) for line in expected][:SHOWN]
+    assert f"… and {len(expected) - SHOWN} more bad lines" in done.err
 
 
 def test_a_line_that_is_no_json_comes_back_whole_in_the_errors_file(
