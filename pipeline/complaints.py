@@ -1,4 +1,4 @@
-"""What is wrong with the lines of an input: the first 20 by themselves, of the others a count. Pure.
+"""What is wrong with lines of an input: the first 20 by themselves, of the others a count. Pure.
 
 Where a fault that none of the first lines has comes later, it is told where it begins. Memory does
 not grow with the input.

@@ -10,15 +10,13 @@ while, what they brought recorded, the files closed. What differs is the reason.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 from pipeline import extent
 from pipeline.board import Broken, Complete, Counts, Ending, Outcome, Stopped
-from pipeline.clock import Clock, local_day_and_time
+from pipeline.clock import local_day_and_time
 from pipeline.completion import complete
 from pipeline.course import Course
 from pipeline.deadline import Deadline
@@ -30,7 +28,7 @@ from pipeline.forgiveness import Forgiveness
 from pipeline.hosts import Hosts
 from pipeline.intake import Intake
 from pipeline.outlook import Outlook
-from pipeline.pacing import Remember, paces
+from pipeline.pacing import paces
 from pipeline.paths import Paths
 from pipeline.poll_lanes import PollLanes
 from pipeline.preflight import Report, foretold, look
@@ -38,7 +36,7 @@ from pipeline.prices import PriceTable
 from pipeline.progress import View
 from pipeline.recorder import Recorder, Style
 from pipeline.recovery import Files, opened
-from pipeline.refill import Opener, Refill
+from pipeline.refill import Refill
 from pipeline.service import Service
 from pipeline.settings import Settings
 from pipeline.source import Source
@@ -46,33 +44,11 @@ from pipeline.spending import Spending
 from pipeline.steering import Steering, Wheels
 from pipeline.submit_lanes import SubmitLanes
 from pipeline.takeover import take_over
+from pipeline.tools import Tools
 from pipeline.twin_lane import TwinLane
 
 _log = logging.getLogger("yagpt-batch")
 _DRAIN_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a run is given from outside, so that a simulation can give something else.
-
-    `connect` is entered once the run's files are locked: the embedded emulator's is one of them.
-    `allowance` opens what the run shares with others; without it, it shares nothing. What the run
-    finds out about the quotas of submits, `remember` hears; what one that begins will roughly come
-    to, `foretell`. Other shells steer it by the file `control`.
-    `endpoint` is the base URL that was named, if one was.
-    """
-
-    connect: Callable[[], AbstractContextManager[Service]]
-    clock: Clock
-    prices: PriceTable
-    views: Sequence[View]
-    say: Callable[[str], None]
-    allowance: Opener | None = None
-    remember: Remember | None = None
-    foretell: Callable[[str], None] | None = None
-    control: Path | None = None
-    endpoint: str | None = None
 
 
 async def carry(

@@ -16,10 +16,9 @@ from functools import partial
 from typing import assert_never
 
 from pipeline import events
-from pipeline.bell import Bell
-from pipeline.course import LONGEST_NAP, NEVER, Course, superseded
+from pipeline.course import Course, superseded
 from pipeline.entry import Entry
-from pipeline.errors import RunError, StorageFailed
+from pipeline.errors import StorageFailed
 from pipeline.facts import End, Ended, Move, Sent
 from pipeline.forgiveness import Forgiveness, Judgement
 from pipeline.gate import Throttle
@@ -34,6 +33,7 @@ from pipeline.item import (
 from pipeline.meter import Meter
 from pipeline.outcomes import OperationId, Problem
 from pipeline.pace import Pace
+from pipeline.permission import Permission
 from pipeline.reach import Reach
 from pipeline.records import Failure
 from pipeline.request_ids import RequestIds
@@ -77,15 +77,14 @@ class SubmitLanes:
         self._course = course
         self._service = service
         self._pace = pace
-        self._reach = reach
+        self._permission = Permission(course, pace, reach, service.keeper)
         self._request_ids = RequestIds(run_id)
         self._number = course.counts.submits = last_number
         self._turn = asyncio.Lock()
-        self._proven = False
         self._tries_apart: dict[int, int] = {}
         self._forgiveness = forgiveness
         self.sending: set[asyncio.Task[None]] = set()
-        self.bell = Bell()
+        self.bell = self._permission.bell
         self.meter = Meter(pace)
 
     async def lane(self) -> None:
@@ -111,7 +110,7 @@ class SubmitLanes:
         if failure is not None:
             self._begin(entry, entry.state)
             return End(entry.row.line, failure)
-        await self._permission(entry.row)
+        await self._permission.wait(entry.row)
         return self._announce(entry, entry.row, entry.state)
 
     async def _next(self) -> Entry:
@@ -120,40 +119,6 @@ class SubmitLanes:
             self._course.end_if_complete()
             await intake.bell.wait()
         return entry
-
-    async def _permission(self, row: Row) -> None:
-        while True:
-            now = self._course.clock.now()
-            against = self._course.against(row, now)
-            if against is not None:
-                self._end_when_idle(against)
-            may_be = against is None and self._admitted()
-            opens_at = self._pace.opens_at(now) if may_be else NEVER
-            if opens_at <= now:
-                return
-            # A deadline passes by itself.
-            is_timed = opens_at < NEVER or self._course.deadline is not None
-            await self.bell.wait(min(opens_at - now, LONGEST_NAP) if is_timed else None)
-
-    def _admitted(self) -> bool:
-        counts = self._course.counts
-        # The first row goes alone: what refuses it may be what every row shares.
-        if counts.posting and not self._proven:
-            return False
-        in_flight, most = counts.running + counts.posting, self._course.max_in_flight
-        if self._course.pause is not None or (most is not None and in_flight >= most):
-            return False
-        keeper = self._service.keeper
-        return self._reach.admits(counts.posting) and keeper.admits("submits", counts.posting)
-
-    def _end_when_idle(self, reason: RunError) -> None:
-        """What is paid for is fetched first, and given to all who wait for it.
-
-        Answers may even leave room for more rows.
-        """
-        counts = self._course.counts
-        if not (counts.running or counts.posting or self._course.is_answering):
-            self._course.ending.set(reason)
 
     def _begin(self, entry: Entry, state: State | None) -> None:
         begin = entry.begin(state)
@@ -205,7 +170,7 @@ class SubmitLanes:
         sent_at = self._course.clock.now()
         self.meter.left(sent_at)
         outcome = await self._service.submit(row.body, request_id)
-        verdict = after_submit(outcome, own_model=row.own_model, proven=self._proven)
+        verdict = after_submit(outcome, own_model=row.own_model, proven=self._permission.proven)
         self._settle_pace(posting, verdict, sent_at)
         await self._heed(posting, verdict)
 
@@ -285,7 +250,7 @@ class SubmitLanes:
 
     async def _run(self, posting: _Posting, operation_id: OperationId) -> None:
         line = posting.row.line
-        self._proven = True
+        self._permission.proven = True
         now = self._course.clock.now()
         state = after(posting.state, Accepted(operation_id, now))
         facts = [Move(line, state), *superseded(line, posting.state)]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
+import sys
 import tempfile
 import tomllib
 import uuid
@@ -29,6 +30,11 @@ from pipeline.paths import Paths
 from pipeline.receipts import receipt
 from pipeline.rows import Recipe, Row, parse_row
 from tests.e2e.command import FOLDER
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 RECIPE = Recipe(model="yandexgpt-lite", folder=FOLDER)
 _TOKENS = ("input_tokens", "completion_tokens", "reasoning_tokens", "total_tokens")
@@ -179,19 +185,21 @@ def _one(db: sqlite3.Connection, query: str) -> Any:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(unpacked(path).split(b"\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def unpacked(path: Path) -> bytes:
+    """What a file holds, plain or compressed."""
     data = path.read_bytes()
     match path.suffix:
         case ".gz":
-            data = gzip.decompress(data)
+            return gzip.decompress(data)
         case ".zst":
-            from backports import zstd  # noqa: PLC0415 - Python 3.14 has it elsewhere
-
-            data = zstd.decompress(data)
+            return zstd.decompress(data)
         case _:
-            pass
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if line.strip():
-            yield number, line
+            return data
 
 
 def _check_one_line_each(asked: dict[int, bytes], lines: list[Any], failed: list[Any]) -> None:

@@ -30,10 +30,11 @@ from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.progress import Silent, View
 from pipeline.retry import Retry
-from pipeline.run import Tools, carry
+from pipeline.run import carry
 from pipeline.service import Account, Service
 from pipeline.settings import Settings
 from pipeline.source import Source
+from pipeline.tools import Tools
 
 EVENING = 1_790_000_000.0
 _TICK = 1e-6

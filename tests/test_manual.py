@@ -1,5 +1,6 @@
 """The manual page is what the program's help says, and groff takes none of it for its own."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -23,18 +24,25 @@ _HOSTILE = """\
 """
 
 
-def shown(page: str) -> str:
-    """What a reader sees of a page, as one line; with a warning there is none."""
-    if shutil.which("groff") is None:
-        pytest.skip("there is no groff here")
+def printed(*words: str, page: str = "", **environment: str) -> str:
+    """What a formatter of pages makes of one; it has nothing to warn of."""
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"there is no {words[0]} here")
     done = subprocess.run(
-        ["groff", "-man", "-ww", "-Tutf8", "-P-cbou", "-rLL=10000n"],  # noqa: S607 - as looked for
-        input=page.encode("ascii"),
+        words,
+        input=page,
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **environment},
         capture_output=True,
-        check=True,
+        encoding="utf-8",
+        check=False,
     )
-    assert done.stderr.decode() == ""
-    return done.stdout.decode()
+    assert done.stderr == ""
+    return done.stdout
+
+
+def shown(page: str) -> str:
+    """What a reader sees of a page, each paragraph as one line."""
+    return printed("groff", "-man", "-ww", "-Tutf8", "-P-cbou", "-rLL=10000n", page=page)
 
 
 def test_the_page_is_what_make_man_would_write() -> None:
@@ -60,29 +68,15 @@ def test_groff_has_nothing_to_warn_of_and_examples_stand_as_written() -> None:
     assert "echo 'eval \"$(yagpt-batch completion bash)\"' >> ~/.bashrc" in text
 
 
-@pytest.mark.skipif(shutil.which("mandoc") is None, reason="there is no mandoc here")
 def test_mandoc_has_nothing_to_warn_of() -> None:
-    done = subprocess.run(
-        ["mandoc", "-Tlint", "-Wwarning", PAGE],  # noqa: S607 - as looked for
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    said = printed("mandoc", "-Tlint", "-Wwarning", str(PAGE))
     # The page of a version has no date.
-    assert [line for line in done.stdout.splitlines() if "missing date" not in line] == []
+    assert [line for line in said.splitlines() if "missing date" not in line] == []
 
 
-@pytest.mark.skipif(shutil.which("man") is None, reason="there is no man here")
 def test_man_shows_the_page() -> None:
-    done = subprocess.run(
-        ["man", "-l", "--warnings", PAGE],  # noqa: S607 - as looked for
-        capture_output=True,
-        check=True,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "100"},
-    )
-    assert done.stderr == ""
-    assert "Send every row of INPUT and write every answer to OUTPUT." in done.stdout
+    text = printed("man", "-l", "--warnings", str(PAGE), MANWIDTH="100")
+    assert "Send every row of INPUT and write every answer to OUTPUT." in text
 
 
 def test_what_a_help_text_holds_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

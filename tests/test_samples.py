@@ -1,8 +1,6 @@
 """The samples are what their README says."""
 
-import gzip
 import re
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,7 @@ import pytest
 from pipeline.codec import decode
 from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
 from pipeline.template import Template
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from tests.oracle import unpacked
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 RECIPE = Recipe(model="yandexgpt-lite", folder="b1gexamplefolder0000")
@@ -30,14 +24,7 @@ OPTIONS = {
 
 
 def lines(path: Path) -> list[bytes]:
-    data = path.read_bytes()
-    match path.suffix:
-        case ".gz":
-            data = gzip.decompress(data)
-        case ".zst":
-            data = zstd.decompress(data)
-        case _:
-            pass
+    data = unpacked(path)
     assert data.endswith(b"\n")
     return data.split(b"\n")[:-1]
 

@@ -5,10 +5,11 @@ decided here, call by call. All calls are kept as they came.
 """
 
 import json
+import re
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from tests.e2e.command import FOLDER, UNLIMITED
 
 SUBMIT = "/foundationModels/v1/completionAsync"
 TOKENIZE = "/foundationModels/v1/tokenize"
+_NUMBER = re.compile(r"Строка (\d+):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,12 @@ class Seen:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def prompt(self) -> str:
+        """The user's words, of a submit."""
+        text: str = self.json["messages"][-1]["text"]
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +73,22 @@ class Say:
 
 Fault = HangUp | Silence | Late | Say
 BAD_GATEWAY = Say(502, b"<html><h1>502 Bad Gateway</h1></html>", {"content-type": "text/html"})
+RUDE = Say(400, b'{"error": {"grpcCode": 3, "message": "too rude a question"}}')
 
 
 def well(_number: int, _seen: Seen) -> Fault | None:
     """No fault."""
     return None
+
+
+def at_rows(faults: Mapping[int, Fault]) -> Callable[[int, Seen], Fault | None]:
+    """Faults for rows of `Shell.write_rows` by their numbers, however often they are sent."""
+
+    def fault(_: int, seen: Seen) -> Fault | None:
+        number = _NUMBER.match(seen.prompt)
+        return None if number is None else faults.get(int(number[1]))
+
+    return fault
 
 
 def as_it_is(body: bytes) -> bytes:
@@ -97,7 +116,12 @@ class Hostile:
     @property
     def options(self) -> tuple[str, ...]:
         """What makes `run` use it, without limits; a rate that follows sets one all the same."""
-        return ("--endpoint", self.url, "--folder-id", FOLDER, *UNLIMITED)
+        return ("--folder-id", FOLDER, *self.retry_options)
+
+    @property
+    def retry_options(self) -> tuple[str, ...]:
+        """As `options`, of a call that knows the folder from the run."""
+        return ("--endpoint", self.url, *UNLIMITED)
 
     @property
     def submits(self) -> list[Seen]:

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from tests.e2e.command import Shell
-from tests.e2e.hostile import BAD_GATEWAY, TOKENIZE, Fault, HangUp, Hostile, Say, Seen
+from tests.e2e.hostile import BAD_GATEWAY, TOKENIZE, Fault, HangUp, Hostile, Say, Seen, at_rows
 from tests.oracle import check, whole_lines
 
 NO_ID = Say(200, b'{"done": false}', taken=True)
@@ -14,11 +14,6 @@ LOST_PAGE = Say(502, BAD_GATEWAY.body, BAD_GATEWAY.headers, taken=True)
 EMPTY = Say(200, b"", taken=True)
 CONCURRENCY = 8
 FAULTS = {"hang-up": HangUp(), "200 without id": NO_ID, "502 page": LOST_PAGE, "empty": EMPTY}
-
-
-def prompt_of(seen: Seen) -> str:
-    text: str = seen.json["messages"][-1]["text"]
-    return text
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
@@ -35,7 +30,7 @@ def test_a_doubt_is_counted_and_its_row_sent_again_after_all_others(
     submits = service.submits
     assert len(submits) == 31
     # Lanes race one another to the service: last means among the last that were in flight.
-    assert prompt_of(submits[3]) in map(prompt_of, submits[-CONCURRENCY:])
+    assert submits[3].prompt in [seen.prompt for seen in submits[-CONCURRENCY:]]
     requests = {seen.headers["x-client-request-id"] for seen in submits}
     assert len(requests) == 31
     assert Counter(result["submits"] for result in story.results.values()) == {1: 29, 2: 1}
@@ -76,12 +71,12 @@ def test_a_held_doubt_outranks_a_failed_row(shell: Shell, service: Hostile) -> N
 @pytest.mark.promise("P5")
 def test_a_row_is_submitted_three_times_at_most(shell: Shell, service: Hostile) -> None:
     rows, output = shell.write_rows(8), shell.path("out.jsonl")
-    service.fault = lambda _, seen: HangUp() if "Строка 3:" in prompt_of(seen) else None
+    service.fault = at_rows({3: HangUp()})
     # Few at once, so that others are answered after it first failed: three failures in a row, with
     # no answer between, would be an outage, which costs no attempt.
     done = shell.call("run", rows, "-o", output, *service.options, "--concurrency", "2")
     assert done.code == 4, done.err
-    posts = Counter(map(prompt_of, service.submits))
+    posts = Counter(seen.prompt for seen in service.submits)
     assert sorted(posts.values()) == [1] * 7 + [3]
     story = check(rows, output, service.ledger())
     assert (story.doubts, story.paid_twice) == (3, 2)

@@ -2,15 +2,12 @@
 
 import gzip
 import json
-from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.command import UNLIMITED, Done, Shell
-from tests.e2e.hostile import Fault, Hostile, Say, Seen
+from tests.e2e.command import Done, Shell
+from tests.e2e.hostile import RUDE, Hostile, at_rows
 from tests.oracle import Story, check, whole_lines
-
-_RUDE = Say(400, b'{"error": {"grpcCode": 3, "message": "too rude a question"}}')
 
 
 class Growing:
@@ -74,11 +71,11 @@ def test_rows_are_picked_up_after_a_retry_and_none_before_run_is_called(growing:
     with growing.rows.open("a") as file:
         file.write('{"prompt": 5}\n')
     growing.count += 1
-    growing.service.fault = _refusing("2:")
+    growing.service.fault = at_rows({2: RUDE})
     growing.run(code=3)
     growing.service.fault = lambda *_: None
     growing.grow(3)
-    retry = ["retry", growing.output, "--endpoint", growing.service.url, *UNLIMITED]
+    retry = ["retry", growing.output, *growing.service.retry_options]
     assert growing.shell.call(*retry, "--stage", "submit").code == 3
     assert sorted(growing.check(limit=5).results) == [1, 2, 3, 4]
     text = growing.rows.read_text(encoding="utf-8").replace('{"prompt": 5}', '{"prompt": "fünf"}')
@@ -93,7 +90,7 @@ def test_rows_are_picked_up_after_a_retry_and_none_before_run_is_called(growing:
 @pytest.mark.promise("P6")
 def test_what_was_appended_to_a_run_with_failures_leaves_these_alone(growing: Growing) -> None:
     growing.grow(4)
-    growing.service.fault = _refusing("2:")
+    growing.service.fault = at_rows({2: RUDE})
     growing.run(code=3)
     growing.grow(2)
     growing.run(code=3)
@@ -111,10 +108,3 @@ def test_a_compressed_input_grows_by_another_member(shell: Shell, service: Hosti
             file.write(gzip.compress(rows.encode()))
         growing.run()
     assert growing.check().totals["rows"] == len(service.submits) == 4
-
-
-def _refusing(number: str) -> Callable[[int, Seen], Fault | None]:
-    def fault(_: int, seen: Seen) -> Fault | None:
-        return _RUDE if f"Строка {number}" in seen.json["messages"][-1]["text"] else None
-
-    return fault

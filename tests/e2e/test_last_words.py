@@ -6,16 +6,14 @@ import shlex
 import pytest
 
 from tests.e2e.command import UNLIMITED, Shell
-from tests.e2e.hostile import Fault, HangUp, Hostile, Say
+from tests.e2e.hostile import RUDE, Fault, HangUp, Hostile
 from tests.oracle import check
-
-_RUDE = Say(400, b'{"error": {"grpcCode": 3, "message": "too rude a question"}}')
 
 
 @pytest.mark.promise("P1")
 def test_what_comes_next_can_be_copied(shell: Shell, service: Hostile) -> None:
     rows, output = shell.write_rows(8), shell.path("the best answers.jsonl")
-    faults: dict[int, Fault] = {2: _RUDE, 5: HangUp()}
+    faults: dict[int, Fault] = {2: RUDE, 5: HangUp()}
     service.fault = lambda number, _: faults.get(number)
     call = ["run", rows, "-o", output.name, "--endpoint", service.url, "--on-doubt", "fail"]
     done = shell.call(*call, YAGPT_FOLDER_ID="b1gemulator0000000000", YAGPT_RATE="none")

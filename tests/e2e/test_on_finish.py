@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from tests.e2e.command import UNLIMITED, Shell, count_lines, until
-from tests.e2e.hostile import Hostile, Say, Silence
+from tests.e2e.hostile import RUDE, Hostile, Say, Silence
 from tests.oracle import check
 
 KEEP = "cat > told.json"
-_RUDE = Say(400, b'{"error": {"grpcCode": 3, "message": "too rude a question"}}')
 _WITH_A_BUG = """
 from pipeline.cli import execute, main
 async def carry(*_, **__):
@@ -76,8 +75,8 @@ def test_a_command_that_does_not_read_is_no_trouble(shell: Shell, service: Hosti
 
 def test_it_is_called_when_the_run_s_files_are_free(shell: Shell, service: Hostile) -> None:
     rows = shell.write_rows(3)
-    service.fault = lambda number, _: _RUDE if number == 2 else None
-    again = shlex.join(["retry", "out.jsonl", "--endpoint", service.url, *UNLIMITED])
+    service.fault = lambda number, _: RUDE if number == 2 else None
+    again = shlex.join(["retry", "out.jsonl", *service.retry_options])
     done = shell.call(
         *("run", rows, "-o", "out.jsonl", *service.options),
         *("--on-finish", f"{shlex.quote(shell.program)} {again}"),
@@ -151,7 +150,7 @@ def test_a_run_that_another_process_has_calls_nothing(shell: Shell, service: Hos
 
 
 def test_a_retry_calls_it_too(shell: Shell, service: Hostile) -> None:
-    service.fault = lambda number, _: _RUDE if number == 2 else None
+    service.fault = lambda number, _: RUDE if number == 2 else None
     call = ["run", shell.write_rows(3), "-o", "out.jsonl", *service.options]
     assert shell.call(*call).code == 3
     retry = ["retry", "out.jsonl", "--endpoint", service.url, *UNLIMITED, "--on-finish", KEEP]

@@ -14,12 +14,10 @@ from pipeline.form import fitting
 from pipeline.paths import Paths
 from pipeline.rows import Recipe
 from tests.e2e.command import FOLDER, UNLIMITED, Done, Shell, count_lines
-from tests.e2e.hostile import Fault, HangUp, Hostile, Late, Say, Seen, Silence
+from tests.e2e.hostile import RUDE, HangUp, Hostile, Late, Silence, at_rows
 from tests.oracle import Story, check, errors_of
 from tests.proof import strace
 from tests.scratch import as_version_1
-
-_RUDE = Say(400, b'{"error": {"grpcCode": 3, "message": "too rude a question"}}')
 
 
 class Failed:
@@ -30,16 +28,11 @@ class Failed:
         self.rows, self.output = shell.write_rows(10), shell.path("out.jsonl")
         with self.rows.open("a") as file:
             file.write('{"prompt": 7}\n{"prompt": "das Ende"}\n')
-        service.fault = self._fault
+        service.fault = at_rows({3: RUDE, 5: HangUp()})
         call = ["run", self.rows, "-o", self.output, *service.options, "--max-tokens", 50]
         done = shell.call(*call, "--on-doubt", "fail", "--system", "Кратко, 'bitte'.")
         assert done.code == 4, done.err
         service.fault = lambda *_: None
-
-    def _fault(self, _: int, seen: Seen) -> Fault | None:
-        prompt = seen.json["messages"][-1]["text"]
-        faults: dict[str, Fault] = {"3:": _RUDE, "5:": HangUp()}
-        return faults.get(prompt.partition("Строка ")[2][:2])
 
     @property
     def words(self) -> list[object]:
@@ -148,11 +141,11 @@ def test_what_goes_on_after_a_retry_asks_for_the_same_texts_and_the_same_json(
     schema: Json = {"type": "object", "properties": {"Ort, 'x'": {"type": "number"}}}
     rows, output = shell.write_rows(3), shell.path("out.jsonl")
     shell.path("schema.json").write_text(json.dumps(schema))
-    service.fault = lambda number, _: _RUDE if number == 2 else None
+    service.fault = lambda number, _: RUDE if number == 2 else None
     call = ["run", rows, "-o", output, *service.options, "--json-schema", "schema.json"]
     assert shell.call(*call, "--system", "@@home").code == 3
     service.fault = lambda *_: Late(1)
-    with shell.started("retry", output, "--endpoint", service.url, *UNLIMITED) as running:
+    with shell.started("retry", output, *service.retry_options) as running:
         running.until(lambda: "Put back" in running.err)
         running.signal(signal.SIGTERM)
         done = running.wait()
@@ -169,10 +162,10 @@ def test_what_goes_on_after_a_retry_asks_for_the_same_texts_and_the_same_json(
 
 def test_only_rows_that_the_run_expected_are_begun(shell: Shell, service: Hostile) -> None:
     rows, output = shell.write_rows(6), shell.path("out.jsonl")
-    service.fault = lambda number, _: _RUDE if number == 2 else None
+    service.fault = lambda number, _: RUDE if number == 2 else None
     assert shell.call("run", rows, "-o", output, *service.options, "--limit", 4).code == 3
     service.fault = lambda *_: None
-    assert shell.call("retry", output, "--endpoint", service.url, *UNLIMITED).code == 0
+    assert shell.call("retry", output, *service.retry_options).code == 0
     assert len(service.submits) == 5
     check(rows, output, limit=4)
 

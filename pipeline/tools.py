@@ -1,0 +1,36 @@
+"""What a run is given from outside, so that a simulation can give something else."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.clock import Clock
+from pipeline.pacing import Remember
+from pipeline.prices import PriceTable
+from pipeline.progress import View
+from pipeline.refill import Opener
+from pipeline.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Whatever a run does not make itself.
+
+    `connect` is entered once the run's files are locked: the embedded emulator's is one of them.
+    `allowance` opens what the run shares with others; without it, it shares nothing. What the run
+    finds out about the quotas of submits, `remember` hears; what one that begins will roughly come
+    to, `foretell`. Other shells steer it by the file `control`.
+    `endpoint` is the base URL that was named, if one was.
+    """
+
+    connect: Callable[[], AbstractContextManager[Service]]
+    clock: Clock
+    prices: PriceTable
+    views: Sequence[View]
+    say: Callable[[str], None]
+    allowance: Opener | None = None
+    remember: Remember | None = None
+    foretell: Callable[[str], None] | None = None
+    control: Path | None = None
+    endpoint: str | None = None
