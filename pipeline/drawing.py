@@ -1,8 +1,5 @@
 """The panel as tqdm draws it: a bar and the facts below it, in as many lines as they take."""
 
-import os
-from contextlib import suppress
-from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Never
 
@@ -13,7 +10,6 @@ from pipeline.panel import laid_out
 from pipeline.scene import Scene
 from pipeline.speech import Speech
 
-_COLUMNS, _ROWS = 80, 24
 _SHORTEST_BAR = 4
 WIPE = "\r\x1b[2K \x1b[J\r"
 """Removes the panel. The blank is for terminals that keep a screen which is wiped from its very
@@ -44,7 +40,7 @@ class Drawing(_Bar):
         self._size = (0, 0)
         self._is_last = False
         super().__init__(file=speech)
-        speech.route(partial(tqdm.write, file=speech), WIPE)
+        speech.route(self._tell, WIPE)
 
     def draw(self, scene: Scene) -> None:
         """Show this from now on."""
@@ -56,7 +52,7 @@ class Drawing(_Bar):
         """Draw all lines, and go back to where the first one begins; at the end, stay below."""
         if self._scene is None:
             return
-        size = _size(self._speech)
+        size = self._speech.size()
         if not self._picture or size != self._size:
             columns, rows = self._size = size
             # The last column stays free: some terminals go to the next line once it is filled.
@@ -76,6 +72,10 @@ class Drawing(_Bar):
         super().close()
         self._speech.route(None)
 
+    def _tell(self, line: str) -> None:
+        """Say it above the picture."""
+        tqdm.write(self._speech.folded(line), file=self._speech)
+
     def _lines(self, scene: Scene, width: int) -> list[str]:
         facts = laid_out(scene.told(local_day_and_time), width)
         lines = [*self._bar(scene, width), *facts]
@@ -90,11 +90,3 @@ class Drawing(_Bar):
             return laid_out([[f"{share}%", rows] if counts.total else [rows]], width)
         n, total = min(counts.finished, counts.total), counts.total
         return [self.format_meter(n, total, 0, width, ascii=self.ascii, bar_format=around)]
-
-
-def _size(speech: Speech) -> tuple[int, int]:
-    """Columns and rows; where a terminal does not know, what all once had."""
-    with suppress(OSError, ValueError, AttributeError):
-        size = os.get_terminal_size(speech.fileno())
-        return size.columns or _COLUMNS, size.lines or _ROWS
-    return _COLUMNS, _ROWS

@@ -79,10 +79,14 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a run will come to. `unfit` rows will fail and cost nothing."""
+    """What a run will come to. `unfit` rows will fail and cost nothing.
+
+    `same` rows ask what one of the others does, and are not sent.
+    """
 
     parts: Sequence[Part]
     unfit: int
+    same: int
     input_basis: Basis
     output_basis: Basis
     duration: Duration

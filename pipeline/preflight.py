@@ -14,10 +14,11 @@ from pipeline.glance import Glance
 from pipeline.outset import Outset
 from pipeline.prices import PriceTable
 from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
-from pipeline.sameness import digest_of
+from pipeline.sameness import Requests
 from pipeline.settings import Settings
 from pipeline.source import Line, Source
 from pipeline.template import Template
+from pipeline.wording import so_many
 
 ROWS = glance.MOST
 _UNDECODED = frozenset({"not_utf8", "not_json"})
@@ -46,8 +47,8 @@ class FirstIds:
 class Report:
     """What was found: rows looked at, whether these were all, and the bad ones.
 
-    Of a run that begins, `outset` has those to be sent, and `read` is where looking ended; `same`
-    rows ask what another does that is sent, `asked` has what those ask.
+    Of a run that begins, `outset` has those to be sent, and `read` is where looking ended;
+    `requests` has what those ask, where rows that ask the same are looked for.
     """
 
     rows: int = 0
@@ -57,8 +58,7 @@ class Report:
     complaints: Complaints = field(default_factory=Complaints)
     outset: Outset = field(default_factory=Outset)
     read: Cursor = field(default_factory=Cursor)
-    same: int = 0
-    asked: set[bytes] = field(default_factory=set)
+    requests: Requests = field(default_factory=Requests)
 
     @property
     def bad(self) -> int:
@@ -74,13 +74,8 @@ class Report:
 
     def meet(self, row: Row, *, dedupe: bool) -> None:
         """Count a fit row of a run that begins."""
-        digest = digest_of(row.body) if dedupe else None
-        if digest is not None and digest in self.asked:
-            self.same += 1
-            return
-        if digest is not None:
-            self.asked.add(digest)
-        self.outset.meet(row)
+        if not dedupe or self.requests.meet(row.body):
+            self.outset.meet(row)
 
     def sentences(self, path: Path, template: Template | None) -> Iterator[str]:
         """What to tell of the bad rows: first whether none is as rows are."""
@@ -88,6 +83,15 @@ class Report:
         if all_alike is not None:
             yield all_alike
         yield from self.complaints.sentences(str(path))
+
+    def no_twins(self, *, dedupe: bool) -> Iterator[str]:
+        """What to tell where --dedupe has nothing to look for."""
+        fit = self.rows - self.bad
+        if dedupe and fit and self.requests.is_without:
+            yield (
+                f"--dedupe leaves out none of the {so_many(fit, 'row')} looked at: only the same "
+                "request at temperature 0 is sent once (--temperature 0)."
+            )
 
 
 def rows_ahead(report: Report, source: Source, limit: int | None) -> int | None:
@@ -107,9 +111,10 @@ def foretold(report: Report, source: Source, settings: Settings, prices: PriceTa
     """What a run that begins will roughly come to; the report has a row that is fit."""
     ahead = rows_ahead(report, source, settings.limit)
     told = report.outset.sentence(ahead, prices, settings.rates, settings.poll_rates)
-    if not report.same:
+    same = report.requests.same
+    if not same:
         return told
-    return f"{told} Of {report.rows:,} rows looked at, {report.same:,} ask the same as another."
+    return f"{told} Of {report.rows:,} rows looked at, {same:,} ask the same as another."
 
 
 async def look(

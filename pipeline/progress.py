@@ -45,6 +45,7 @@ class Panel:
 
     def __init__(self) -> None:
         self._drawing: Drawing | None = None
+        SPEECH.route(self._tell)
 
     def show(self, scene: Scene) -> None:
         if self._drawing is None:
@@ -57,6 +58,11 @@ class Panel:
     def close(self) -> None:
         if self._drawing is not None:
             self._drawing.close()
+        SPEECH.route(None)
+
+    def _tell(self, line: str) -> None:
+        """Say what comes before the first picture."""
+        SPEECH.write(f"{SPEECH.folded(line)}\n")
 
 
 class Plain:

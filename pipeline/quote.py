@@ -18,7 +18,8 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 def sentences(forecast: Forecast, table: PriceTable, name: str, like: str) -> Iterator[str]:
     """What to tell; `name` and `like` are those of the input and of the earlier results."""
     unfit = f", {forecast.unfit:,} can't be" if forecast.unfit else ""
-    yield f"{name}: {so_many(forecast.rows, 'row')} can be sent{unfit}."
+    same = f", {forecast.same:,} more ask the same as one of them" if forecast.same else ""
+    yield f"{name}: {so_many(forecast.rows, 'row')} can be sent{same}{unfit}."
     confidence = f"{100 * forecast.confidence:g} %"
     yield f"Input: {_tokens(forecast.input, forecast)}, {_counted(forecast.input_basis)}."
     yield f"Output: {_tokens(forecast.output, forecast)}, {_told(forecast.output_basis, like)}."
@@ -114,6 +115,7 @@ def as_json(forecast: Forecast, table: PriceTable) -> dict[str, Json]:
     return {
         "rows": forecast.rows,
         "unfit": forecast.unfit,
+        "same": forecast.same,
         "confidence": forecast.confidence,
         "input_tokens": _based(forecast.input, forecast.input_basis, forecast),
         "output_tokens": _based(forecast.output, forecast.output_basis, forecast),

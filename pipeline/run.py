@@ -86,6 +86,8 @@ async def carry(
             report = await look(source, recipe, cursor, limit)
         for sentence in report.sentences(source.path, recipe.template):
             tools.say(sentence)
+        for sentence in report.no_twins(dedupe=begins and settings.dedupe):
+            tools.say(sentence)
         if begins and tools.foretell is not None and report.outset.rows:
             tools.foretell(foretold(report, source, settings, tools.prices))
         note, total = None, within(limit, noted)

@@ -5,6 +5,7 @@ that says so has it: without a temperature the service takes its own, which is a
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from msgspec import Struct
 from pipeline.codec import decode, encode
 
 _DIGEST_SIZE = 32
+_SHORT = 16
 
 
 def digest_of(body: bytes) -> bytes | None:
@@ -29,6 +31,34 @@ def digest_of(body: bytes) -> bytes | None:
         return None
     same = {**request, "completionOptions": {**options, "temperature": 0}}
     return blake2b(encode(same), digest_size=_DIGEST_SIZE).digest()
+
+
+@dataclass(slots=True)
+class Requests:
+    """What rows asked so far, in 16 bytes each: these are counted, and nothing is decided by them.
+
+    `same` rows asked what another had.
+    """
+
+    same: int = 0
+    _asked: set[bytes] = field(default_factory=set)
+
+    @property
+    def is_without(self) -> bool:
+        """Whether no row is such that another's answer could stand for its own."""
+        return not self._asked
+
+    def meet(self, body: bytes) -> bool:
+        """Whether a request is the first that asks this."""
+        digest = digest_of(body)
+        if digest is None:
+            return True
+        short = digest[:_SHORT]
+        if short in self._asked:
+            self.same += 1
+            return False
+        self._asked.add(short)
+        return True
 
 
 class Group(Struct, frozen=True):

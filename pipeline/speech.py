@@ -10,6 +10,10 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from pipeline.screen import wrapped
+
+_COLUMNS, _ROWS = 80, 24
+_INDENT = "  "
 NEW_LINE = "\n"
 
 
@@ -41,6 +45,18 @@ class Speech(io.TextIOBase):
                 self._quiet = True
                 _discard_the_rest()
         return len(text)
+
+    def size(self) -> tuple[int, int]:
+        """Columns and rows; where a terminal does not know, what all once had."""
+        with suppress(OSError, ValueError, AttributeError):
+            size = os.get_terminal_size(self.fileno())
+            return size.columns or _COLUMNS, size.lines or _ROWS
+        return _COLUMNS, _ROWS
+
+    def folded(self, line: str) -> str:
+        """A line as the terminal has room for it, wrapped between words."""
+        # The last column stays free: some terminals go to the next line once it is filled.
+        return "\n".join(wrapped(line, max(self.size()[0] - 1, 1), _INDENT))
 
     @property
     def encoding(self) -> str:  # type: ignore[override] # read only, as it is there

@@ -31,7 +31,7 @@ def forecast(
 ) -> Forecast:
     return Forecast(
         parts_of({model: rows}, {model: asked}, {model: said}, TABLE),
-        *(3, Basis("sample", 240), Basis(basis, 2000)),
+        *(3, 0, Basis("sample", 240), Basis(basis, 2000)),
         duration_of(rows, DEFAULT_RATES, DEFAULT_POLL_RATES),
         0.95,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.rows import Recipe, Row, parse_row
-from pipeline.sameness import Answer, Choose, Group, digest_of, due
+from pipeline.sameness import Answer, Choose, Group, Requests, digest_of, due
 
 RECIPE = Recipe("yandexgpt-lite", "b1g")
 AT_ZERO = Recipe("yandexgpt-lite", "b1g", temperature=0.0)
@@ -102,3 +102,15 @@ def test_twins_wait_are_answered_or_the_first_of_them_is_sent(
     group: Group, then: Answer | Choose | None
 ) -> None:
     assert due(group) == then
+
+
+def test_requests_are_counted_by_what_they_ask_at_temperature_0() -> None:
+    requests = Requests()
+    warm = b'{"completionOptions":{"temperature":0.3},"messages":[]}'
+    assert [requests.meet(warm), requests.meet(warm)] == [True, True]
+    assert (requests.same, requests.is_without) == (0, True)
+    cold = [
+        b'{"completionOptions":{"temperature":%s},"messages":[]}' % zero for zero in (b"0", b"0.0")
+    ]
+    assert [requests.meet(body) for body in (*cold, cold[0])] == [True, False, False]
+    assert (requests.same, requests.is_without) == (2, False)

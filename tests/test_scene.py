@@ -249,6 +249,30 @@ def test_what_is_said_stands_above_the_panel_whole(terminal: _Terminal) -> None:
     assert len([line for line in lines if "submitted" in line]) == 1
 
 
+def test_what_is_said_is_wrapped_at_words_from_before_the_first_picture_to_the_last(
+    terminal: _Terminal,
+) -> None:
+    terminal.size = os.terminal_size((30, 24))
+    said = "Ten words are too long for one line of thirty."
+    wrapped = ["Ten words are too long for", "  one line of thirty."]
+    panel = Panel()
+    say(said)
+    assert terminal.on(30).text.splitlines() == wrapped
+    panel.show(NIGHT)
+    say(said)
+    assert terminal.on(30).text.splitlines()[:4] == wrapped * 2
+    panel.close()
+    # A command that is shown at the end is to be copied.
+    say(said)
+    assert terminal.on(80).text.splitlines()[-1] == said
+
+
+def test_a_line_of_a_log_is_never_wrapped(terminal: _Terminal) -> None:
+    terminal.size = os.terminal_size((10, 24))
+    Plain().show(NIGHT)
+    assert terminal.getvalue().count("\n") == 1
+
+
 def test_where_there_are_no_dots_and_blocks_there_are_dashes_and_signs(
     terminal: _Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,7 +334,9 @@ def test_a_panel_is_for_terminals_that_can_draw_one(
     view: type,
 ) -> None:
     monkeypatch.setattr(type(SPEECH), "isatty", lambda _: is_terminal)
-    assert type(view_of(progress, {} if term is None else {"TERM": term})) is view
+    found = view_of(progress, {} if term is None else {"TERM": term})
+    found.close()
+    assert type(found) is view
 
 
 def test_a_line_says_when_it_was(terminal: _Terminal) -> None:

@@ -9,6 +9,7 @@ import click
 
 from pipeline.cli.config import show_settings
 from pipeline.cli.options import (
+    dedupe_option,
     host_options,
     limit_option,
     logging_option,
@@ -38,6 +39,7 @@ nobody can count: without --like or --canary the result is a range, from a token
 @click.argument("input_path", metavar="INPUT", shell_complete=files)
 @request_options
 @run_prices_option
+@dedupe_option
 @limit_option
 @option("--exact", is_flag=True, help="Have the tokenizer count every row, 50 a second.")
 @option("--offline", is_flag=True, help="Guess from characters: rough, and needs no credential.")

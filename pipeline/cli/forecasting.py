@@ -35,6 +35,8 @@ def execute(context: click.Context, request: Request) -> int:
     census, report = _census(request)
     for sentence in report.sentences(request.name, request.recipe.template):
         say(sentence)
+    for sentence in report.no_twins(dedupe=request.dedupe):
+        say(sentence)
     if not census.rows:
         raise unusable(request.name, report)
     table, rows = request.prices, census.by_model()
@@ -43,6 +45,7 @@ def execute(context: click.Context, request: Request) -> int:
     forecast = Forecast(
         parts_of(rows, inputs, outputs, table),
         report.bad,
+        report.requests.same,
         input_basis,
         output_basis,
         duration_of(census.rows, request.rates, request.poll_rates),

@@ -94,6 +94,9 @@ request_options = _together(
         help="Answers must be JSON that fits this JSON Schema, or {…} itself; results get data.",
     ),
 )
+dedupe_option = option(
+    "--dedupe", is_flag=True, help="Send the same request at temperature 0 once, for all."
+)
 limit_option = option(
     "--limit", type=click.IntRange(1), help="Take only the first N rows of the input."
 )

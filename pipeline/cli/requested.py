@@ -27,6 +27,7 @@ class Request:
 
     input: Path | None
     recipe: Recipe
+    dedupe: bool
     limit: int | None
     rates: tuple[Rate, ...]
     poll_rates: tuple[Rate, ...]
@@ -57,6 +58,7 @@ class Request:
         return cls(
             input=input_of(options),
             recipe=recipe_of(options, folder),
+            dedupe=options["dedupe"],
             limit=options["limit"],
             rates=_rates(options["rate"]),
             poll_rates=chosen_rates(options["poll_rate"], DEFAULT_POLL_RATES),
@@ -91,7 +93,7 @@ def _rates(given: tuple[Any, ...]) -> tuple[Rate, ...]:
 
 
 def rows_of(request: Request, report: Report) -> Iterator[tuple[Row, bytes]]:
-    """Every fit row with its line. Blocks."""
+    """Every row that would be sent with its line. Blocks."""
     with lines_of(request.input) as lines, Ids() as seen:
         for line in lines:
             if is_blank(line.data):
@@ -99,5 +101,5 @@ def rows_of(request: Request, report: Report) -> Iterator[tuple[Row, bytes]]:
             if request.limit is not None and line.next.rows > request.limit:
                 return
             row = look_at(line, request.recipe, report, seen)
-            if row is not None:
+            if row is not None and (not request.dedupe or report.requests.meet(row.body)):
                 yield row, line.data

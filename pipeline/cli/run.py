@@ -12,6 +12,7 @@ import click
 from pipeline.cli.config import show_settings
 from pipeline.cli.options import (
     course_options,
+    dedupe_option,
     finish_option,
     host_options,
     limit_option,
@@ -51,7 +52,7 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 @request_options
 @option("--keep", multiple=True, metavar="FIELD", help="Copy this input field into results.")
 @option("--raw", is_flag=True, help="Add the API's response to each result.")
-@option("--dedupe", is_flag=True, help="Send the same request at temperature 0 once, for all.")
+@dedupe_option
 @limit_option
 @no_totals_option
 @run_prices_option

@@ -56,6 +56,41 @@ def test_a_rows_own_settings_win_over_the_commands(shell: Shell) -> None:
     assert [part["output_tokens"]["most"] for part in found["by_model"]] == [7, 100]
 
 
+def test_rows_that_ask_the_same_are_counted_once(shell: Shell) -> None:
+    rows = shell.path("in.jsonl")
+    asked = [{"prompt": f"How much is {n % 7}?", "id": n} for n in range(50)]
+    warm = {"prompt": "How much is 1?", "temperature": 0.5}
+    rows.write_text("".join(json.dumps(row) + "\n" for row in [*asked, warm, warm, {}]))
+    cold = ("--temperature", 0, "--dedupe")
+    found = shell.call("estimate", rows, *_EMULATED, *cold).json
+    assert (found["rows"], found["same"], found["unfit"]) == (9, 43, 1)
+    done = shell.call("run", rows, "-o", "out.jsonl", *_EMULATED, *cold, *UNLIMITED).json
+    assert found["input_tokens"]["likely"] == done["usage"]["input_tokens"]
+    exact = shell.call("estimate", rows, *_EMULATED, *cold, "--exact").json
+    assert exact["input_tokens"]["likely"] == done["usage"]["input_tokens"]
+    told = shell.call("estimate", rows, "--offline", *cold).out
+    first = "9 rows can be sent, 43 more ask the same as one of them, 1 can't be."
+    assert told.splitlines()[0].endswith(first)
+    without = shell.call("estimate", rows, *_EMULATED, "--temperature", 0).json
+    assert (without["rows"], without["same"]) == (52, 0)
+
+
+def test_rows_of_which_none_is_left_out_are_told_as_such(shell: Shell) -> None:
+    rows = shell.write_rows(3)
+    told = (
+        "--dedupe leaves out none of the 3 rows looked at: only the same request at temperature 0 "
+        "is sent once (--temperature 0).\n"
+    )
+    guessed = shell.call("estimate", rows, "--offline", "--dedupe")
+    assert (guessed.code, guessed.err.startswith(told)) == (0, True)
+    ran = shell.call("run", rows, "-o", "out.jsonl", "--emulator", "--dedupe", "--json")
+    assert (ran.code, ran.err.startswith(told)) == (0, True)
+    again = shell.call("run", rows, "-o", "out.jsonl", "--emulator", "--dedupe", "--json")
+    assert (again.code, "leaves out none" in again.err) == (0, False)
+    cold = ("--dedupe", "--temperature", 0)
+    assert "leaves out none" not in shell.call("estimate", rows, "--offline", *cold).err
+
+
 def test_rows_that_are_not_fit_are_told_and_cost_nothing(shell: Shell) -> None:
     rows = shell.path("in.jsonl")
     rows.write_text('{"prompt": "a"}\nnot JSON\n{"prompt": ""}\n')
