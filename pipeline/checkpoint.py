@@ -257,6 +257,15 @@ class Checkpoint:
             found = {line: self._db.execute(query, (line,)).fetchone() for line in lines}
             return {line: _known(line, model, *row) for line, row in found.items() if row}
 
+    def bounds(self, lines: Iterable[int]) -> set[tuple[str | None, int, int | None]]:
+        """Own model and most tokens in and out of those of these rows that ever were sent."""
+        query = (
+            "SELECT model, input_bound, output_bound FROM rows WHERE line = ?"
+            " AND (submits > 0 OR operation_id IS NOT NULL)"
+        )
+        with self._failures("read"):
+            return {row for line in lines for row in self._db.execute(query, (line,))}
+
     def place(self, line: int) -> Span | None:
         """Where a finished row's line stands in its file; None for a row that has none."""
         with self._failures("read"):

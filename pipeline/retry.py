@@ -8,24 +8,38 @@ is to be renamed (`swap`). No line of a row is written before that is done.
 """
 
 from array import array
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 
 from pipeline import swap
+from pipeline.checkpoint import Checkpoint
+from pipeline.errors import BudgetReached
 from pipeline.evidence import Stood
 from pipeline.facts import Span
 from pipeline.matching import number_of
 from pipeline.output import Lines, seal
+from pipeline.prices import PriceTable
 from pipeline.recovery import Files
 from pipeline.repair import check_lines
 from pipeline.retrial import Choice, Failed, Reopening, Revision, told
 from pipeline.rows import Recipe
 from pipeline.same_input import check_input
 from pipeline.source import Source
+from pipeline.spending import Spending
+from pipeline.takeover import reserve
 
 _WRITTEN_TOGETHER = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent at most, in the currency of these prices."""
+
+    limit: Decimal
+    prices: PriceTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +49,15 @@ class Retry:
     choice: Choice
     recipe: Recipe
     say: Callable[[str], None]
+    budget: Budget | None = None
 
     def __call__(self, files: Files, now: float) -> None:
         """Put the chosen rows back, in a run that was opened and repaired.
 
         Raises:
             BadData: the input has changed where it may not have.
+            BudgetReached: the budget pays for none of the rows; they were not put back.
+            BadSettings: there is a budget, and no price.
             StorageFailed: the disk fails.
 
         """
@@ -49,6 +66,8 @@ class Retry:
             check_input(files.source, files.checkpoint)
             self.say("No failed row is left that was chosen.")
             return
+        if self.budget is not None:
+            self._check_budget(files.checkpoint, self.budget, chosen, now)
         revision = self._revision(files, chosen)
         unfit = self._put_back(files, chosen, revision, now)
         self.say(f"Put back: {'; '.join(told(chosen.values()))}.")
@@ -62,6 +81,24 @@ class Retry:
         # What is taken out must be what was written, whatever the file's time says.
         check_lines(errors, files.checkpoint, errors.size)
         return self.choice.chosen(line for _, line, _ in errors.lines_from(0))
+
+    def _check_budget(
+        self, checkpoint: Checkpoint, budget: Budget, chosen: Iterable[int], now: float
+    ) -> None:
+        model = self.recipe.model
+        spending = Spending(budget.prices, model, checkpoint.totals(model), budget.limit)
+        for row in checkpoint.pending():
+            reserve(spending, row)
+        bounds = checkpoint.bounds(chosen)
+        # What rows may cost that never were sent, their lines tell as they read now.
+        costs = [
+            spending.worst(own, most_in, most_out, now)
+            for own, most_in, most_out in bounds
+            if spending.has_price(own or model)
+        ]
+        against = spending.against(min(costs, default=Decimal(0)))
+        if against is not None:
+            raise BudgetReached(f"{against} No row was put back.", against.advice)
 
     def _revision(self, files: Files, chosen: dict[int, Failed]) -> Revision:
         source, checkpoint = files.source, files.checkpoint

@@ -30,7 +30,7 @@ async def take_over(checkpoint: Checkpoint, course: Course, model: str, now: flo
     unsettled: list[tuple[int, State]] = []
     for row in checkpoint.pending():
         counts.open += 1
-        _reserve(course.spending, row)
+        reserve(course.spending, row)
         form = own.get(row.line, course.intake.form)
         if row.state is None:
             course.intake.again(row.line, None, first=True)
@@ -46,7 +46,7 @@ async def _own_forms(checkpoint: Checkpoint, course: Course) -> dict[int, Form |
     return await course.intake.forms(list(running))
 
 
-def _reserve(spending: Spending, row: Pending) -> None:
+def reserve(spending: Spending, row: Pending) -> None:
     """Count what was sent, or lost, and nobody has told the usage of."""
     if spending.limit is None:
         return

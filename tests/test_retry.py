@@ -27,13 +27,13 @@ from pipeline.case import Report
 from pipeline.cli.retry import retry
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Config, Service
-from pipeline.errors import BadData, StorageFailed
+from pipeline.errors import BadData, BudgetReached, StorageFailed
 from pipeline.item import Policy
 from pipeline.matching import number_of
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.retrial import STAGES, Choice
-from pipeline.retry import Retry
+from pipeline.retry import Budget, Retry
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
 from tests.builders import Place, price_table, refusal
@@ -102,7 +102,9 @@ class Scene:
     ) -> Outcome:
         """Carry the run, as a retry of what is chosen."""
         said: list[str] = []
-        retry = None if choice is None else Retry(choice, settings.recipe, said.append)
+        limit = settings.budget
+        budget = None if limit is None else Budget(limit, PRICES)
+        retry = None if choice is None else Retry(choice, settings.recipe, said.append, budget)
         outcome, end = simulate(
             *(self.input, self.output, settings, self.model),
             start=self.now,
@@ -269,13 +271,31 @@ def test_attempts_begin_afresh_and_submits_are_counted_on(scene: Scene) -> None:
 def test_what_was_spent_on_failed_rows_leaves_no_room_in_a_budget(scene: Scene) -> None:
     spent = scene.run(Choice(codes=frozenset({"none"}))).totals.exposure(PRICES)
     assert spent is not None
-    least = replace(SETTINGS, budget=spent)
-    outcome = scene.run(ALL, least)
-    assert outcome.exit_code == 80
-    assert outcome.totals.exposure(PRICES) == spent
+    before = scene.output.read_bytes(), scene.paths.errors.read_bytes()
+    with pytest.raises(BudgetReached, match="No row was put back") as refused:
+        scene.run(ALL, replace(SETTINGS, budget=spent))
+    assert refused.value.exit_code == 80
+    assert (scene.output.read_bytes(), scene.paths.errors.read_bytes()) == before
+    assert scene.audit().findings == []
+    # For the cheapest row that was sent there is enough, for all of them there is not.
+    cheap = scene.run(ALL, replace(SETTINGS, budget=spent + Decimal("0.02")))
+    assert cheap.exit_code == 80
     assert scene.audit().findings == []
     assert scene.run(settings=replace(SETTINGS, budget=spent + Decimal(1))).exit_code == 3
     scene.check()
+
+
+@pytest.mark.promise("P15")
+def test_operations_under_way_leave_less_of_a_budget_for_rows_that_failed(scene: Scene) -> None:
+    scene.write(*_ROWS, '{"prompt":"слово 10"}')
+    scene.run(stop_after=2.0)
+    totals = scene.run(Choice(codes=frozenset({"none"})), stop_after=0.5).totals
+    spent = totals.exposure(PRICES)
+    assert spent is not None
+    # Without the one that is under way there would be enough.
+    tight = replace(SETTINGS, budget=spent + Decimal("0.02"))
+    with pytest.raises(BudgetReached, match="No row was put back"):
+        scene.run(ALL, tight)
 
 
 def test_every_stage_can_be_chosen() -> None:

@@ -22,7 +22,7 @@ from pipeline.facts import ENDPOINT
 from pipeline.paths import Paths
 from pipeline.reading import whole_lines
 from pipeline.retrial import Choice, Failed, told
-from pipeline.retry import Retry
+from pipeline.retry import Budget, Retry
 from pipeline.same_input import found_input
 from pipeline.signals import Signals
 from pipeline.snapshot import Snapshot, looked_at
@@ -83,7 +83,9 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
         # What was begun against one host must not go to another unasked.
         options = {**options, "endpoint": begun.endpoint}
     call = Call.of(_as_of_run(options, begun, source), os.environ)
-    retry = Retry(choice, call.settings.recipe, say)
+    limit = call.settings.budget
+    budget = None if limit is None else Budget(limit, call.prices)
+    retry = Retry(choice, call.settings.recipe, say, budget)
     signals = Signals()
     if options["verbose"]:
         for setting in show_settings(context):

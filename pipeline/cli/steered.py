@@ -168,6 +168,8 @@ def change(options: Mapping[str, Any]) -> int:
     now = standing.in_force
     if now is None or now.process != known.process:
         raise Busy(f"another process has taken {output} over meanwhile.", "Ask again.")
+    # All that it was told so far, and not the last of it alone.
+    texts = " ".join((now.changed or wanted).options(local_day_and_time))
     return asker.tell(
         standing,
         now.sentence(asker.prices.currency, local_day_and_time),

@@ -151,6 +151,11 @@ def test_rates_change_while_the_run_goes_on_and_a_strange_control_file_changes_n
             assert "submits 50 a second and 900 an hour; polls 40 a second; no budget" in said
             assert "For a later run: --rate 50/s --rate 900/h --poll-rate 40/s" in said
             assert told(shell, "status")["in_force"]["rates"] == ["50/s", "900/h"]
+            said = asked(shell, "change", "--max-in-flight", 7).out
+            assert "7 operations at once" in said
+            assert (
+                "For a later run: --rate 50/s --rate 900/h --poll-rate 40/s --max-in-flight 7\n"
+            ) in said
             refused = shell.call("change", output, "--budget", 5)
             assert refused.code == 65
             assert "runs without --budget" in refused.err
