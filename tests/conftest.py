@@ -1,5 +1,6 @@
 """What all tests stand on."""
 
+import gc
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,17 @@ def pytest_configure() -> None:
     # A busy machine must not fail what is right.
     settings.register_profile("untimed", deadline=None)
     settings.load_profile("untimed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Let the garbage collector look at what tests make, not at all that was imported for them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import json
 import shutil
 import sqlite3
 import sys
-import tempfile
 import tomllib
 import uuid
 from collections import Counter
@@ -25,11 +24,11 @@ from typing import Any
 
 from pipeline.account import Account, as_json
 from pipeline.audit import audit
-from pipeline.cli.pricing import price_table
 from pipeline.paths import Paths
 from pipeline.receipts import receipt
 from pipeline.rows import Recipe, Row, parse_row
 from tests.e2e.command import FOLDER
+from tests.scratch import in_memory, shipped_prices
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -172,7 +171,7 @@ def run_id(output: Path) -> uuid.UUID:
 def checkpoint_at(output: Path) -> Iterator[sqlite3.Connection]:
     """A copy of the checkpoint: opening the file itself could change it."""
     source = checkpoint_of(output)
-    with tempfile.TemporaryDirectory() as folder:
+    with in_memory() as folder:
         for path in (source, *(source.with_name(source.name + s) for s in ("-wal", "-journal"))):
             if path.exists():
                 shutil.copy(path, folder)
@@ -212,13 +211,13 @@ def _check_one_line_each(asked: dict[int, bytes], lines: list[Any], failed: list
 
 def _check_audit(rows: Path, output: Path) -> None:
     """The program's own proof, which is no part of this one, comes to the same end."""
-    report = audit(Paths(output), price_table(None), given_input=rows)
+    report = audit(Paths(output), shipped_prices(), given_input=rows)
     assert report.findings == [], "an audit finds what is not so"
 
 
 def _check_cost(totals: Any, output: Path) -> None:
     """`cost`, which sums the lines anew, comes to what the run says."""
-    found = as_json(Account([receipt(output).bill]), price_table(None))
+    found = as_json(Account([receipt(output).bill]), shipped_prices())
     assert {key: found.get(key) for key in totals} == totals
 
 

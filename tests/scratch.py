@@ -3,8 +3,12 @@
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from pipeline.cli.pricing import price_table
+from pipeline.prices import PriceTable
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what these tests are about
 
@@ -12,6 +16,12 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what these tes
 def in_memory() -> TemporaryDirectory[str]:
     """A folder without a disk, where the machine has such a thing."""
     return TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
+
+
+@cache
+def shipped_prices() -> PriceTable:
+    """Those of the package, read once: simulated runs are many, and each wants them."""
+    return price_table(None)
 
 
 _VERSION_1 = """

@@ -15,14 +15,13 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.pricing import price_table
 from pipeline.day import day_at
 from pipeline.errors import Exit
 from pipeline.prices import PriceTable
 from pipeline.settings import Settings
 from tests.proof.nights import Played
 from tests.proof.seeds import CORES, played
-from tests.scratch import in_memory
+from tests.scratch import in_memory, shipped_prices
 
 _MAX_TOKENS = 120
 _FIRST = Decimal("0.05")
@@ -79,7 +78,7 @@ def play(seed: int) -> Account:
 
     """
     with in_memory() as folder:
-        night = Thrifty(seed, Path(folder), price_table(None))
+        night = Thrifty(seed, Path(folder), shipped_prices())
         try:
             night.play()
         except Exception as error:

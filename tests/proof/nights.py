@@ -24,7 +24,6 @@ from typing import Any
 import click
 
 from pipeline.audit import audit
-from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.api import Api
@@ -40,7 +39,7 @@ from tests.proof.networks import Network
 from tests.proof.plans import HOUR, Night
 from tests.proof.retries import Again, mend, put_back
 from tests.proof.seeds import CORES, played
-from tests.scratch import in_memory
+from tests.scratch import in_memory, shipped_prices
 from tests.simulation import EVENING, simulate
 
 _MOST_LIVES = 300
@@ -134,7 +133,7 @@ class Played:
         # Of its own, so that what comes before a retry is the same night without one.
         self._later = random.Random(f"{seed}/later")  # noqa: S311 - as above
         self._retry: Again | None = None
-        self._prices = price_table(None)
+        self._prices = shipped_prices()
 
     def play(self) -> Story:
         self._write(self.night.rows)
