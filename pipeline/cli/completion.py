@@ -14,7 +14,7 @@ bash must be 4.4 or newer; in zsh the line stands after compinit. Then open a ne
 
 
 @click.command(help=_EXAMPLES)
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, /, shell: str) -> None:
     from click.shell_completion import ShellComplete, get_completion_class  # noqa: PLC0415
