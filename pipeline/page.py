@@ -5,7 +5,6 @@ Nothing here is markup; the template makes it, and escapes every word.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from pipeline.account import Account, sentences
 from pipeline.background import Background
@@ -13,13 +12,13 @@ from pipeline.chronicle import Chronicle
 from pipeline.codec import Json
 from pipeline.figures import BARS, Flow, least_seconds, per_bucket, so_far, took
 from pipeline.plots import Plot, Zone
-from pipeline.prices import PriceTable, money
+from pipeline.prices import PriceTable
 from pipeline.quote import span
 from pipeline.settings import DEFAULT_RATES
 from pipeline.shortlist import beginning
 from pipeline.tables import OUTCOMES, Table, by_finish, by_model, cited, failures
 from pipeline.totals import add, no_price
-from pipeline.wording import so_many
+from pipeline.wording import so_many, so_much
 
 _PERCENTS = (50, 90, 99)
 _UNSAID: tuple[Json, ...] = (None, False, [])
@@ -129,7 +128,11 @@ def _facts(report: Report) -> Iterator[Fact]:
     out = f"{sums.completion_tokens:,} out{reasoning}{unknown}"
     listed = ", ".join(account.lists(prices)) or prices.date
     yield Fact("Tokens in", f"{sums.input_tokens:,}", out)
-    yield Fact(f"Cost, {prices.currency}", _shown(cost), f"prices of {listed}")
+    yield Fact(
+        "Cost",
+        "unknown" if cost is None else so_much(cost, prices.currency),
+        f"prices of {listed}",
+    )
     yield _doubts(account, prices)
     yield from _ends(report)
 
@@ -138,7 +141,7 @@ def _doubts(account: Account, prices: PriceTable) -> Fact:
     doubts = account.doubts()
     if doubts is None:
         return Fact("Doubts", "unknown", "neither checkpoint nor totals tell")
-    at_worst = f"at worst {_shown(account.doubt_cost(prices))} {prices.currency}" if doubts else ""
+    at_worst = f"at worst {so_much(account.doubt_cost(prices), prices.currency)}" if doubts else ""
     return Fact("Doubts", f"{doubts:,}", at_worst)
 
 
@@ -236,7 +239,3 @@ def _below(account: Account, prices: PriceTable) -> Iterator[str]:
     unpriced = account.totals.unpriced(prices)
     if unpriced:
         yield no_price(unpriced)
-
-
-def _shown(amount: Decimal | None) -> str:
-    return "unknown" if amount is None else f"{Decimal(money(amount) or 0):,f}"
