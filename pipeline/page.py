@@ -61,6 +61,9 @@ class Page:
     remarks: Sequence[str]
 
 
+_DOCUMENTED = "the documented"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a page is made of."""
@@ -82,6 +85,7 @@ class Report:
         return Flow(
             accepted if known is None else known.submitted(accepted),
             *(self.chronicle.finished, DEFAULT_RATES if rates is None else rates, self.zone),
+            *([_DOCUMENTED] if rates is None else []),
         )
 
 
@@ -188,7 +192,7 @@ def _used(flow: Flow) -> str:
     if not flow.rates or not lasted:
         return told
     least = least_seconds(flow.rates, rows)
-    limits = " and ".join(rate.words for rate in flow.rates)
+    limits = f"{flow.whose} limits of {' and '.join(rate.words for rate in flow.rates)}"
     share = f", {100 * least / lasted:.1f} % of the time" if least <= lasted else ""
     return f"{told} At {limits} they take {span(least)} at least{share}."
 

@@ -73,6 +73,8 @@ def test_what_is_not_known_is_said_to_be_so(folder: Path) -> None:
     assert found.state == "1 row done; without its checkpoint it is not known how many there are."
     assert found.settings == []
     assert found.finishes.lines == [["not told", "1"]]
+    legends = [words for picture in found.throughput for _, words in picture.plot.legend]
+    assert "as fast as the documented limits allow" in legends
     assert found.throughput[1].caption == (
         "By the documented quota of 5,000 an hour 5,000 submits fit into a bar at most; "
         "no other one is known of this run."
@@ -167,7 +169,8 @@ def test_the_used_part_of_the_quota_is_told(folder: Path) -> None:
     known = replace(_BACKGROUND, rates=(Rate(5, 1.0),))
     (told, _) = of(folder, *lines, background=known).throughput
     assert told.caption.startswith(
-        "50 submits in 18 s. At 5 a second they take 9 s at least, 50.1 % of the time."
+        "50 submits in 18 s. At the last call's limits of 5 a second they take 9 s at least, "
+        "50.1 % of the time."
     )
 
 
