@@ -6,6 +6,7 @@ that it was asked of, which `process` names: the next one goes by its own option
 
 import shlex
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,7 @@ from msgspec.structs import asdict, replace
 from pipeline import codec
 from pipeline.prospect import Told
 from pipeline.rates import Rate
+from pipeline.wording import so_much
 
 _VERSION = 1
 _Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
@@ -163,11 +165,12 @@ class InForce(Struct, frozen=True):
 
     def _parts(self, currency: str, local: Told) -> list[str]:
         more = " and more where it is to be had" if self.auto else ""
+        budget = so_much(Decimal(self.budget or 0), currency)
         most = "any number of" if self.max_in_flight is None else f"{self.max_in_flight:,}"
         return [
             f"submits {_words(self.rates)}{more}",
             f"polls {_words(self.poll_rates)}",
-            "no budget" if self.budget is None else f"a budget of {self.budget} {currency}",
+            "no budget" if self.budget is None else f"a budget of {budget}",
             "no end set" if self.finish_by is None else f"to finish by {local(self.finish_by)}",
             f"{most} operations at once",
         ]

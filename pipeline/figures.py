@@ -25,13 +25,15 @@ _MINUTE, _HOUR = 60, 3600
 class Flow:
     """Rows over time: when they were submitted and finished, and how fast they may be submitted.
 
-    Of `rates` None is known; an empty one is no limit at all.
+    Of `rates` None is known; an empty one is no limit at all. They are drawn as if they had held
+    all the time; `whose` says which ones they are.
     """
 
     submitted: Buckets
     finished: Buckets
     rates: Sequence[Rate] | None
     zone: Zone
+    whose: str = "the last call's"
 
     @property
     def span(self) -> tuple[int, int] | None:
@@ -83,7 +85,7 @@ def per_bucket(flow: Flow) -> Plot | None:
     if rate is not None and is_near:
         ends = [(along.low, quota), (along.high, quota)]
         traces.append(line(along, up, ends, QUOTA, "quota"))
-        legend.append((QUOTA, f"at most {rate.words}"))
+        legend.append((QUOTA, f"at most {rate.words}: {flow.whose} limit"))
     name = f"Rows in each {words(width)}"
     return Plot(name, bars, traces, list(flow.zone.marks(along)), marks, legend)
 
@@ -125,7 +127,7 @@ def so_far(flow: Flow) -> Plot | None:
     if flow.rates and sent.total:
         ideal = _at_best(flow.rates, min(sent.counts), sent.total, along.high)
         traces.append(line(along, up, ideal, QUOTA, "quota"))
-        legend.append((QUOTA, "as fast as the quota allows"))
+        legend.append((QUOTA, f"as fast as {flow.whose} limits allow"))
     return Plot("Rows so far", [], traces, list(flow.zone.marks(along)), marks, legend)
 
 

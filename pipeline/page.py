@@ -5,7 +5,6 @@ Nothing here is markup; the template makes it, and escapes every word.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from pipeline.account import Account, sentences
 from pipeline.background import Background
@@ -13,13 +12,13 @@ from pipeline.chronicle import Chronicle
 from pipeline.codec import Json
 from pipeline.figures import BARS, Flow, least_seconds, per_bucket, so_far, took
 from pipeline.plots import Plot, Zone
-from pipeline.prices import PriceTable, money
+from pipeline.prices import PriceTable
 from pipeline.quote import span
 from pipeline.settings import DEFAULT_RATES
 from pipeline.shortlist import beginning
 from pipeline.tables import OUTCOMES, Table, by_finish, by_model, cited, failures
 from pipeline.totals import add, no_price
-from pipeline.wording import so_many
+from pipeline.wording import so_many, so_much
 
 _PERCENTS = (50, 90, 99)
 _UNSAID: tuple[Json, ...] = (None, False, [])
@@ -62,6 +61,9 @@ class Page:
     remarks: Sequence[str]
 
 
+_DOCUMENTED = "the documented"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a page is made of."""
@@ -83,6 +85,7 @@ class Report:
         return Flow(
             accepted if known is None else known.submitted(accepted),
             *(self.chronicle.finished, DEFAULT_RATES if rates is None else rates, self.zone),
+            *([_DOCUMENTED] if rates is None else []),
         )
 
 
@@ -129,7 +132,11 @@ def _facts(report: Report) -> Iterator[Fact]:
     out = f"{sums.completion_tokens:,} out{reasoning}{unknown}"
     listed = ", ".join(account.lists(prices)) or prices.date
     yield Fact("Tokens in", f"{sums.input_tokens:,}", out)
-    yield Fact(f"Cost, {prices.currency}", _shown(cost), f"prices of {listed}")
+    yield Fact(
+        "Cost",
+        "unknown" if cost is None else so_much(cost, prices.currency),
+        f"prices of {listed}",
+    )
     yield _doubts(account, prices)
     yield from _ends(report)
 
@@ -138,7 +145,7 @@ def _doubts(account: Account, prices: PriceTable) -> Fact:
     doubts = account.doubts()
     if doubts is None:
         return Fact("Doubts", "unknown", "neither checkpoint nor totals tell")
-    at_worst = f"at worst {_shown(account.doubt_cost(prices))} {prices.currency}" if doubts else ""
+    at_worst = f"at worst {so_much(account.doubt_cost(prices), prices.currency)}" if doubts else ""
     return Fact("Doubts", f"{doubts:,}", at_worst)
 
 
@@ -185,7 +192,7 @@ def _used(flow: Flow) -> str:
     if not flow.rates or not lasted:
         return told
     least = least_seconds(flow.rates, rows)
-    limits = " and ".join(rate.words for rate in flow.rates)
+    limits = f"{flow.whose} limits of {' and '.join(rate.words for rate in flow.rates)}"
     share = f", {100 * least / lasted:.1f} % of the time" if least <= lasted else ""
     return f"{told} At {limits} they take {span(least)} at least{share}."
 
@@ -236,7 +243,3 @@ def _below(account: Account, prices: PriceTable) -> Iterator[str]:
     unpriced = account.totals.unpriced(prices)
     if unpriced:
         yield no_price(unpriced)
-
-
-def _shown(amount: Decimal | None) -> str:
-    return "unknown" if amount is None else f"{Decimal(money(amount) or 0):,f}"

@@ -1,17 +1,15 @@
 """A forecast as people read it, and as one JSON object."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 
 from pipeline.codec import Json
 from pipeline.fit import Estimate
 from pipeline.forecast import Basis, Duration, Forecast, Part, Sum
 from pipeline.prices import PriceTable, money
-from pipeline.wording import so_many
+from pipeline.wording import so_many, so_much
 
 EXACT, SAMPLE, CHARACTERS = "exact", "sample", "characters"
 LIKE, CANARY, MAX_TOKENS = "like", "canary", "max_tokens"
-_KOPECK = Decimal("0.01")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -80,16 +78,11 @@ def range_of(amount: Sum, table: PriceTable) -> str:
     """A sum of money with its currency, and how far it may be off."""
     unit = table.currency
     if amount.likely is None:
-        return f"{_roubles(amount.least)} to {_roubles(amount.most)} {unit}"
-    likely = f"{_roubles(amount.likely)} {unit}"
+        return f"{so_much(amount.least)} to {so_much(amount.most, unit)}"
+    likely = so_much(amount.likely, unit)
     if amount.least == amount.most:
         return likely
-    return f"{likely}, between {_roubles(amount.least)} and {_roubles(amount.most)}"
-
-
-def _roubles(amount: Decimal) -> str:
-    """Kopecks are enough for people, but for sums that are next to nothing."""
-    return f"{amount.quantize(_KOPECK):,f}" if amount >= 1 else money(amount) or ""
+    return f"{likely}, between {so_much(amount.least)} and {so_much(amount.most, unit)}"
 
 
 def lasting(duration: Duration) -> str:

@@ -21,6 +21,7 @@ from pipeline.errors import BadSettings, BudgetReached
 from pipeline.outcomes import Usage
 from pipeline.prices import Price, PriceTable, money
 from pipeline.totals import Totals
+from pipeline.wording import so_much
 
 _ENOUGH = 50
 # What is learned is told anew after so many answers more; later after such a part of them.
@@ -49,7 +50,7 @@ class Spent(Struct, frozen=True):
         """What is spent, and what will be, if that can be told."""
         if self.amount is None:
             return ["cost unknown"]
-        spent = f"{_rounded(self.amount)} {self.currency} spent"
+        spent = f"{so_much(self.amount, self.currency)} spent"
         return [spent] if self.likely is None else [spent, f"in the end {self.projection}"]
 
     @property
@@ -57,8 +58,8 @@ class Spent(Struct, frozen=True):
         """Between what and what the total will be."""
         if self.low is None or self.high is None:
             return "unknown"
-        low, high = _rounded(self.low), _rounded(self.high)
-        return f"{low} {self.currency}" if low == high else f"{low} to {high} {self.currency}"
+        low, high = so_much(self.low), so_much(self.high, self.currency)
+        return high if high.startswith(f"{low} ") else f"{low} to {high}"
 
     def to_json(self) -> dict[str, Json]:
         values = {"low": self.low, "likely": self.likely, "high": self.high}
@@ -163,10 +164,12 @@ class Spending:
         """Why a request that can cost so much may not be made now; None if it may."""
         if self.limit is None or self.committed + worst <= self.limit:
             return None
-        currency = self.prices.currency
+        limit, committed, most = (
+            so_much(amount, self.prices.currency) for amount in (self.limit, self.committed, worst)
+        )
         return BudgetReached(
-            f"the budget of {money(self.limit)} {currency} is reached: {money(self.committed)} "
-            f"are spent, or can have been, and the next row can cost {money(worst)}.",
+            f"the budget of {limit} is reached: {committed} are spent, or can have been, and the "
+            f"next row can cost {most}.",
             "Run the same command with a larger --budget to go on.",
         )
 
@@ -255,8 +258,3 @@ def _unpriced(models: Sequence[str]) -> BadSettings:
         f"--budget can't be kept: no price is known for {', '.join(models)}.",
         "Give its price with --prices FILE; `yagpt-batch prices --toml` shows the form.",
     )
-
-
-def _rounded(amount: Decimal) -> str:
-    """To kopecks."""
-    return f"{amount:,.2f}"

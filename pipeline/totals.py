@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from pipeline.codec import Json
 from pipeline.day import Day
 from pipeline.prices import PriceTable, money
-from pipeline.wording import so_many
+from pipeline.wording import so_many, so_much
 
 
 class Sums(Struct, frozen=True):
@@ -161,11 +161,12 @@ class Totals:
 
 def in_money(totals: Totals, prices: PriceTable, cost: str = "cost") -> str:
     """What to tell of tokens, and of what they cost."""
-    usage, amount = add(totals.lines), money(totals.cost(prices))
+    usage, known = add(totals.lines), totals.cost(prices)
+    amount = "unknown" if known is None else so_much(known, prices.currency)
     unknown = f", unknown for {so_many(usage.unknown, 'row')}" if usage.unknown else ""
     return (
         f"{usage.input_tokens:,} tokens in, {usage.completion_tokens:,} out{unknown}, "
-        f"{cost} {amount or 'unknown'} {prices.currency} (prices of {prices.date})"
+        f"{cost} {amount} (prices of {prices.date})"
     )
 
 
@@ -181,7 +182,7 @@ def in_doubt(count: int, worst: Decimal | None, currency: str) -> str:
     """What to tell of doubts."""
     return (
         f"Submits whose acceptance can't be known: {count:,}; "
-        f"at worst they cost {money(worst) or 'an unknown sum of'} {currency}."
+        f"at worst they cost {so_much(worst, currency)}."
     )
 
 

@@ -1,6 +1,21 @@
-"""How numbers of things are written in English sentences."""
+"""How numbers of things, and sums of money, are written in English sentences."""
+
+from decimal import Decimal
+
+_KOPECKS, _DIGITS = 2, 2
 
 
 def so_many(count: int, thing: str) -> str:
     """``1 row``, ``2,000 rows``."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def so_much(amount: Decimal | None, currency: str = "") -> str:
+    """``1,234.50 RUB``: to kopecks, and of small sums two digits: ``0.0031 RUB``.
+
+    Without a currency the number alone, of several of which the last one has it.
+    """
+    if amount is None:
+        return f"an unknown sum of {currency}"
+    places = max(_KOPECKS, _DIGITS - 1 - amount.adjusted()) if amount else _KOPECKS
+    return f"{amount:,.{places}f} {currency}".rstrip()

@@ -76,7 +76,7 @@ def test_what_is_not_named_stays_and_what_differs_is_told_with_what_it_was() -> 
     )
     assert found.sentence("RUB", moment) == (
         "In force: submits 10 a second and 5,000 an hour; polls without a limit; "
-        "a budget of 100 RUB; no end set; 3 operations at once."
+        "a budget of 100.00 RUB; no end set; 3 operations at once."
     )
 
 

@@ -110,13 +110,13 @@ def test_the_quota_is_drawn_where_bars_come_near_it() -> None:
     near = per_bucket(flow([0] * 8, [5]))
     assert near is not None
     assert kinds(near) == [FINISHED, QUOTA]
-    assert near.legend[-1] == (QUOTA, "at most 10 a second")
+    assert near.legend[-1] == (QUOTA, "at most 10 a second: the last call's limit")
     far = per_bucket(flow([0] * 2, [5]))
     assert far is not None
     assert kinds(far) == [FINISHED]
     hours = per_bucket(flow([0] * 5000 + [20_000], [20_000]))
     assert hours is not None
-    assert hours.legend[-1] == (QUOTA, "at most 5,000 an hour")
+    assert hours.legend[-1] == (QUOTA, "at most 5,000 an hour: the last call's limit")
 
 
 def test_without_a_limit_none_is_drawn() -> None:

@@ -42,7 +42,7 @@ def test_rows_with_limits_have_a_range_of_costs() -> None:
     least, most = price.of(1807, 10), price.of(3473, 1000)
     assert (round(least, 2), round(most, 2)) == (Decimal("0.18"), Decimal("0.45"))
     assert sentence(found, 10) == (
-        "To send, 10 rows: roughly 1,800 to 3,500 tokens in; 0.1816 to 0.4474 RUB, "
+        "To send, 10 rows: roughly 1,800 to 3,500 tokens in; 0.18 to 0.45 RUB, "
         "by how long answers will be; 0 s and the last answers, bound by 10 a second."
     )
 
@@ -51,7 +51,7 @@ def test_one_row_without_a_limit_leaves_no_most() -> None:
     rows = [{"prompt": "П" * 1000}, {"prompt": "П" * 1000}]
     free = Recipe("yandexgpt-lite", "b1g")
     said = sentence(outset(*rows, recipe=free), 2)
-    assert "0.0363 RUB and more, for without --max-tokens answers have no limit" in said
+    assert "0.036 RUB and more, for without --max-tokens answers have no limit" in said
     mixed = outset({"prompt": "a", "max_tokens": 5}, rows[1], recipe=free)
     assert "RUB and more" in sentence(mixed, 2)
 

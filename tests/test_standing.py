@@ -188,7 +188,7 @@ def test_what_is_unknown_is_not_told_as_nothing() -> None:
     totals = Totals([tally], [DoubtTally("somebody's", 1, None, 1)])
     words = told(replace(HALF, totals=totals))
     assert "at worst they cost an unknown sum of RUB" in words
-    assert "unknown for 1 row, cost so far unknown RUB" in words
+    assert "unknown for 1 row, cost so far unknown (prices" in words
 
 
 @pytest.mark.promise("P12")

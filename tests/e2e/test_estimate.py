@@ -229,7 +229,7 @@ def test_a_run_that_begins_says_what_it_will_roughly_come_to_and_a_resume_does_n
     call = ["run", rows, "-o", "out.jsonl", "--emulator", "--max-tokens", 100]
     begun, resumed = shell.call(*call, "--limit", 2), shell.call(*call)
     assert begun.err.splitlines()[0].startswith(
-        "To send, 2 rows: roughly 39 to 49 tokens in; 0.004 to "
+        "To send, 2 rows: roughly 39 to 49 tokens in; 0.0040 to "
     )
     assert "bound by 10 a second." in begun.err.splitlines()[0]
     assert "To send" not in resumed.err

@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.wording import so_much
 from tests.e2e.browser import Tab, browser, program
 from tests.e2e.command import UNLIMITED, Done, Shell, count_lines
 from tests.e2e.hostile import Hostile
@@ -92,7 +94,7 @@ def test_a_browser_shows_all_of_it_and_asks_for_nothing_else(shell: Shell, tab: 
     shown = tab.value("document.body.innerText")
     totals = written[-1]["totals"]
     assert f"{totals['ok']:,} ok, {totals['failed']:,} failed" in shown
-    assert f"Cost, RUB\n{totals['cost']['amount']}\n" in shown
+    assert f"Cost\n{so_much(Decimal(totals['cost']['amount']), 'RUB')}\n" in shown
     for wanted in ("Это ответ эмулятора", "Отвечай кратко.", "по-русски"):
         assert wanted in shown, wanted
     # The answer quotes a prompt, which the page shows as it is, and does not carry out.
@@ -156,7 +158,7 @@ def test_the_page_says_what_cost_says(shell: Shell, service: Hostile) -> None:
     assert report(shell).out == "7 rows told in page.html\n"
     page = text(shell)
     assert "Finished, 7 of 7 rows done." in page
-    assert f"<b>{done.json['cost']['amount']}</b>" in page
+    assert f"<b>{so_much(Decimal(done.json['cost']['amount']), 'RUB')}</b>" in page
     assert f"<b>{done.json['usage']['input_tokens']:,}</b>" in page
     table = shell.call("cost", "out.jsonl").out.splitlines()
     cells = [line.split()[-1] for line in table[1:3]]

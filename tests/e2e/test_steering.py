@@ -97,7 +97,9 @@ def test_a_budget_that_is_raised_in_mid_run_lets_rows_go_that_waited_for_it(
             assert (in_force["budget"], in_force["max_in_flight"]) == ("500", 100)
             done = running.wait()
     assert done.code == 0, done.err
-    assert "Changed from outside: a budget of 500 RUB (before: a budget of 0.20 RUB)" in done.err
+    assert (
+        "Changed from outside: a budget of 500.00 RUB (before: a budget of 0.20 RUB)" in done.err
+    )
     assert lines(output) == list(range(1, 41))
 
 
