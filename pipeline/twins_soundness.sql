@@ -5,7 +5,14 @@ WHERE same_as IS NULL AND (
    typeof(request) <> 'integer'
    OR NOT EXISTS (
       SELECT 1 FROM requests
-      WHERE number = request AND typeof(requests.line) IN ('integer', 'null')
+      WHERE number = request AND (
+         requests.line IS NULL
+         -- A sender that is not there, or itself waits, would be waited for without end.
+         OR EXISTS (
+            SELECT 1 FROM rows
+            WHERE rows.line = requests.line AND (place IS NOT NULL OR state <> 'twin')
+         )
+      )
    )
    OR NOT EXISTS (
       SELECT 1 FROM rows WHERE rows.line = twins.line AND state = 'twin' AND place IS NULL

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from copy import deepcopy
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,8 +40,11 @@ _SETTINGS = Settings(
     concurrency=3,
     patience=600,
 )
+_DEDUPED = replace(_SETTINGS, recipe=replace(_SETTINGS.recipe, temperature=0.0), dedupe=True)
 _ROWS = 14
 _GONE = 2
+# Of a run that looks for rows that ask the same: which row each of the last ones repeats.
+_SAME = {9: 1, 10: 1, 11: 2, 12: 4, 13: 8, 14: 7}
 _FINISHED = {Exit.OK, Exit.SOME_FAILED, Exit.SOME_HELD}
 
 fuzzed = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -53,6 +56,7 @@ class Picture:
 
     files: dict[str, tuple[bytes, int]] = field(repr=False)
     model: Service = field(repr=False)
+    settings: Settings = field(repr=False)
 
     def lay_out(self, folder: Path) -> Path:
         """Put the files into a folder; return where the output is."""
@@ -62,8 +66,8 @@ class Picture:
         return folder / "results.jsonl"
 
 
-def _row(number: int) -> str:
-    row: dict[str, object] = {"prompt": f"row {number}.", "n": number}
+def _row(number: int, asked: int) -> str:
+    row: dict[str, object] = {"prompt": f"row {asked}.", "n": number}
     match number:
         case 3:
             row["prompt"] = 7
@@ -76,31 +80,41 @@ def _row(number: int) -> str:
     return json.dumps(row) + "\n"
 
 
-def _taken(folder: Path, model: Service) -> Picture:
+def _taken(folder: Path, model: Service, settings: Settings) -> Picture:
     files = {
         path.name: (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.iterdir()
         if not path.name.endswith("-shm")
     }
-    return Picture(files, deepcopy(model))
+    return Picture(files, deepcopy(model), settings)
 
 
 @cache
 def _pictures() -> list[Picture]:
+    return _pictures_of(_SETTINGS, {1, 9, 24})
+
+
+@cache
+def _pictures_with_twins() -> list[Picture]:
+    return _pictures_of(_DEDUPED, {1, 6, 16})
+
+
+def _pictures_of(settings: Settings, moments: set[int]) -> list[Picture]:
     """A run at several calls, as a kill would leave it, and as it was when it was stopped."""
+    same = _SAME if settings.dedupe else {}
     model = Service(Config(latency_median=3, latency_sigma=0.8))
     pictures: list[Picture] = []
     with TemporaryDirectory() as name:
         folder = Path(name)
         rows = folder / "prompts.jsonl"
-        rows.write_text("".join(map(_row, range(1, _ROWS + 1))))
+        rows.write_text("".join(_row(n, same.get(n, n)) for n in range(1, _ROWS + 1)))
         calls = 0
 
         async def meet(call: Sending) -> Reply:
             nonlocal calls
             calls += 1
-            if calls in {1, 9, 24}:
-                pictures.append(_taken(folder, model))
+            if calls in moments:
+                pictures.append(_taken(folder, model, settings))
             if call.is_submit and call.says("row 7."):
                 await call.onward()
                 raise NoAnswerError("reset")
@@ -109,13 +123,13 @@ def _pictures() -> list[Picture]:
             return await call.onward()
 
         output = folder / "results.jsonl"
-        simulate(rows, output, _SETTINGS, model, meet=meet, stop_after=1.5)
+        simulate(rows, output, settings, model, meet=meet, stop_after=1.5)
         gone = "UPDATE rows SET state = 'gone', at = NULL WHERE line = ?"
         with closing(sqlite3.connect(checkpoint_of(output))) as db, db:
             db.execute(gone, (_GONE,))
-        pictures.append(_taken(folder, model))
-        simulate(rows, output, _SETTINGS, model, meet=meet, start=EVENING + 2, stop_after=4)
-        pictures.append(_taken(folder, model))
+        pictures.append(_taken(folder, model, settings))
+        simulate(rows, output, settings, model, meet=meet, start=EVENING + 2, stop_after=4)
+        pictures.append(_taken(folder, model, settings))
     return pictures
 
 
@@ -146,10 +160,10 @@ def _submits(model: Service) -> Counter[int]:
     return Counter(int(text.removeprefix("row ").removesuffix(".")) for text in texts)
 
 
-def _carried_on(output: Path, model: Service) -> Outcome | RunError:
+def _carried_on(output: Path, model: Service, settings: Settings) -> Outcome | RunError:
     rows = output.with_name("prompts.jsonl")
     try:
-        outcome, _ = simulate(rows, output, _SETTINGS, model, start=EVENING + 60)
+        outcome, _ = simulate(rows, output, settings, model, start=EVENING + 60)
     except RunError as error:
         return error
     return outcome.end if isinstance(outcome.end, RunError) else outcome
@@ -172,13 +186,16 @@ def check(picture: Picture, damage: Callable[[Path], None]) -> None:
         intact = {line for line, own in hurt.ids.items() if before.ids.get(line) == own}
         model = deepcopy(picture.model)
         accepted = _submits(model)
-        end = _carried_on(output, model)
+        end = _carried_on(output, model, picture.settings)
         if isinstance(end, RunError):
             _check_sentence(end)
         else:
             assert end.exit_code in _FINISHED
             assert max(_lines(output).values()) == 1
         again = (_submits(model) - accepted).keys() & intact
+        if picture.settings.dedupe:
+            # Which of several rows sent what all of them ask, the service can't tell.
+            again -= set(_SAME.values())
         told = _seen(output)
         lost = max(told.replaced - before.replaced, 0)
         assert len(again - told.doubts) <= lost, "paid for again, its id on disk"
@@ -275,9 +292,13 @@ _COLUMNS = {
     "tally": ["outcome", "model", "finish", "day", "rows", "unknown", "input", "total"],
     "meta": ["key", "value"],
 }
+_COLUMNS_OF_TWINS = {
+    "twins": ["line", "request", "same_as"],
+    "requests": ["number", "digest", "line"],
+}
 _STATES = [
     *("waiting", "intended", "intended again", "intended anew", "running", "gone", "doubt"),
-    *("unfit", "ok", "failed", "held"),
+    *("unfit", "ok", "failed", "held", "twin"),
 ]
 _WORDS = [
     *_STATES,
@@ -304,10 +325,10 @@ def _edited(checkpoint: Path) -> Iterator[sqlite3.Connection]:
 
 
 @st.composite
-def edits(draw: st.DrawFn) -> tuple[str, list[object]]:
+def edits(draw: st.DrawFn, *tables: str) -> tuple[str, list[object]]:
     """A statement that changes, deletes or adds something, and what it puts there."""
-    table = draw(st.sampled_from([*_COLUMNS, "rows", "rows", "meta"]))
-    names = _COLUMNS[table]
+    table = draw(st.sampled_from(tables))
+    names = (_COLUMNS | _COLUMNS_OF_TWINS)[table]
     # Tables without a rowid are known by their first column.
     which = [names[0], "IN (SELECT", names[0], "FROM", table, "ORDER BY 1 LIMIT ? OFFSET ?)"]
     some: list[object] = [draw(st.sampled_from([1, 1, 1, 3, 99])), draw(st.integers(0, 13))]
@@ -357,14 +378,41 @@ def _add(draw: st.DrawFn, names: list[str]) -> _Change:
 @pytest.mark.promise("P17")
 @pytest.mark.timeout(400)
 @settings(fuzzed, max_examples=400)
-@given(pictures, st.lists(edits(), min_size=1, max_size=2))
+@given(pictures, st.lists(edits(*_COLUMNS, "rows", "rows", "meta"), min_size=1, max_size=2))
 def test_a_checkpoint_whose_tables_were_edited_goes_on_or_is_refused(
     picture: int, changes: list[tuple[str, list[object]]]
 ) -> None:
-    def damage(checkpoint: Path) -> None:
-        with _edited(checkpoint) as db:
-            for change, values in changes:
-                with suppress(sqlite3.IntegrityError):
-                    db.execute(change, values)
+    check(_pictures()[picture], partial(_edit, changes))
 
-    check(_pictures()[picture], damage)
+
+@pytest.mark.promise("P4")
+@pytest.mark.promise("P6")
+@pytest.mark.promise("P17")
+@pytest.mark.promise("P20")
+@fuzzed
+@given(
+    pictures,
+    st.lists(edits(*_COLUMNS_OF_TWINS, *_COLUMNS_OF_TWINS, "rows"), min_size=1, max_size=2),
+)
+def test_a_checkpoint_whose_tables_of_twins_were_edited_goes_on_or_is_refused(
+    picture: int, changes: list[tuple[str, list[object]]]
+) -> None:
+    check(_pictures_with_twins()[picture], partial(_edit, changes))
+
+
+def _edit(changes: list[tuple[str, list[object]]], checkpoint: Path) -> None:
+    with _edited(checkpoint) as db:
+        for change, values in changes:
+            with suppress(sqlite3.IntegrityError):
+                db.execute(change, values)
+
+
+def test_the_pictures_have_rows_that_wait_for_others_and_rows_that_have_their_answers() -> None:
+    found = Counter[str]()
+    for picture in _pictures_with_twins():
+        with in_memory() as name, checkpoint_at(picture.lay_out(Path(name))) as db:
+            sql = "SELECT iif(same_as IS NULL, 'open', 'answered') FROM twins"
+            found.update(word for (word,) in db.execute(sql))
+    assert len(_pictures_with_twins()) == 5
+    assert found["open"] > 5
+    assert found["answered"] > 0

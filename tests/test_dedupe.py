@@ -18,13 +18,16 @@ from pipeline.audit import audit
 from pipeline.carrier import NoAnswerError, Reply
 from pipeline.chronicle import Chronicle
 from pipeline.cli.pricing import price_table
+from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Config, Service
+from pipeline.emulator.schedules import Fault
 from pipeline.errors import BadData, Exit, StorageFailed
 from pipeline.facts import Ask, Cursor, Finish, Instead
 from pipeline.item import Policy, Twin
 from pipeline.paths import Paths
 from pipeline.preflight import foretold, look
+from pipeline.rates import Rate
 from pipeline.receipts import receipt
 from pipeline.recorder import Recorder
 from pipeline.retrial import Choice
@@ -390,6 +393,8 @@ def test_an_audit_finds_a_row_that_has_an_answer_which_is_not_its_own(
         "DELETE FROM twins WHERE line = 3",
         "UPDATE twins SET request = 'x' WHERE line = 3",
         "UPDATE requests SET line = 'x' WHERE number = 1",
+        "UPDATE requests SET line = 99 WHERE number = 1",
+        "UPDATE requests SET line = 3 WHERE number = 1",
         "UPDATE rows SET state = 'waiting' WHERE line = 3",
         "DELETE FROM requests",
     ],
@@ -419,6 +424,35 @@ def test_a_budget_that_is_spent_keeps_no_answer_from_those_who_wait_for_it(folde
     lines = whole_lines(rows.with_name("results.jsonl"))
     assert sum("same_as" in line for line in lines) == 599
     assert len(model.ledger.accepted) == 1
+
+
+@pytest.mark.parametrize("faults", [(), ("fails@1",)], ids=["well", "one fails"])
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [({"budget": Decimal("0.05")}, Exit.BUDGET), ({"finish_by": EVENING + 20}, Exit.DEADLINE)],
+    ids=["budget", "finish-by"],
+)
+@pytest.mark.promise("P1")
+@pytest.mark.promise("P20")
+def test_a_run_whose_end_comes_while_rows_wait_for_others_goes_on_with_all_of_them(
+    folder: Path, limit: dict[str, Any], code: Exit, faults: tuple[str, ...]
+) -> None:
+    rows = many(folder, 60, 20)
+    model, recipe = service(), replace(RECIPE, max_tokens=50)
+    model.suffer(Ailments(tuple(map(Fault.parse, faults)), 1, EVENING))
+    unlimited = replace(SETTINGS, recipe=recipe, rates=(Rate(1, 1.0),))
+    ended, end = carried(rows, model, replace(unlimited, **limit))
+    sent = len(model.ledger.submits)
+    assert (ended, 0 < sent < 20) == (code, True)
+    with checkpoint_at(rows.with_name("results.jsonl")) as db:
+        ((waiting,),) = db.execute("SELECT count(*) FROM twins WHERE same_as IS NULL").fetchall()
+    assert waiting > 20 - sent
+    ended, _ = carried(rows, model, unlimited, start=end + 1)
+    story = judged(rows, model, unlimited)
+    assert ended == (Exit.SOME_FAILED if faults else Exit.OK)
+    assert (len(story.results), len(story.failures)) == (60 - len(faults), len(faults))
+    assert len(model.ledger.submits) == 20 + len(faults)
+    assert len(same_as(story)) == 40 - len(faults)
 
 
 @pytest.mark.promise("P1")
