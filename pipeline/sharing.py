@@ -113,12 +113,13 @@ def openings(
 
 
 def _openings(limit: int, seconds: float, ends: Ends, held: int, now: float) -> Iterator[float]:
-    cooling = [(at, calls) for at, calls in ends if at > past(seconds, now)]
+    since, counts_for = past(seconds, now), held_for(seconds)
+    cooling = [(at, calls) for at, calls in ends if at > since]
     free = limit - held - sum(calls for _, calls in cooling)
     yield from repeat(now, free)
     for at, calls in cooling:
         free += calls
-        yield from repeat(at + held_for(seconds), min(calls, free))
+        yield from repeat(at + counts_for, min(calls, free))
 
 
 def granted(

@@ -11,7 +11,7 @@ While next to nothing is known, and for the last operations of a run, the chance
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
 from msgspec import Struct
@@ -101,6 +101,18 @@ def _end(sums: Sequence[float]) -> int:
     return max((n for n in range(1, deep + 1) if sums[n] - sums[n - 1] > _NOTHING), default=1)
 
 
+class Found(dict[int, float]):
+    """What `find` tells of a bin, from when it is asked for on: most bins have no queue."""
+
+    def __init__(self, find: Callable[[int], float]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, bin_: int) -> float:
+        self[bin_] = found = self._find(bin_)
+        return found
+
+
 class Timetable:
     """At which age to ask for operations of one model, by the bin in which each was last heard of.
 
@@ -111,36 +123,39 @@ class Timetable:
         self._latency = latency
         self._price: float | None = None
         self._version = 0
-        self._ages: list[float] = []
-        self._gaps: list[float] = []
+        self._ages: Found | None = None
+        self._gaps: Found | None = None
 
-    def ages(self) -> list[float]:
+    def ages(self) -> Found:
         """The age to ask at, by the bin in which an operation was last heard of."""
         self._forget_if_old()
-        self._ages = self._ages or self._renewed()
+        if self._ages is None:
+            self._ages = self._renewed()
         return self._ages
 
-    def gaps(self) -> list[float]:
+    def gaps(self) -> Found:
         """The same where nobody else needs the quota: how long after it was heard of, by bin."""
         self._forget_if_old()
-        self._gaps = self._gaps or [self._gap(n) for n in range(BINS)]
+        if self._gaps is None:
+            self._gaps = Found(self._gap)
         return self._gaps
 
     def _forget_if_old(self) -> None:
         if self._version != self._latency.version:
             self._version = self._latency.version
-            self._ages, self._gaps = [], []
+            self._ages = self._gaps = None
 
-    def _renewed(self) -> list[float]:
+    def _renewed(self) -> Found:
         if self._latency.known < _ENOUGH_KNOWN:
-            return [self._by_chance(n, _CHANCE_AT_FIRST) for n in range(BINS)]
+            return Found(lambda bin_: self._by_chance(bin_, _CHANCE_AT_FIRST))
         plan = self._plan()
-        return [
-            self._kept_within(n, EDGES[plan.following[n]])
-            if n < plan.end
-            else self._by_chance(n, _CHANCE_BEYOND)
-            for n in range(BINS)
-        ]
+        return Found(
+            lambda bin_: (
+                self._kept_within(bin_, EDGES[plan.following[bin_]])
+                if bin_ < plan.end
+                else self._by_chance(bin_, _CHANCE_BEYOND)
+            )
+        )
 
     def _plan(self) -> Plan:
         """The plan at the price at which an operation takes so many questions.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.latency import BINS, EDGES, Latency
 from pipeline.polling import RETENTION
-from pipeline.timetable import LATEST, Timetable, best_plan, latest
+from pipeline.timetable import LATEST, Found, Timetable, best_plan, latest
 from tests.test_latency import latencies, learned, lognormal
 
 DAY = 86400.0
@@ -77,13 +77,15 @@ def test_between_two_peaks_nobody_asks() -> None:
 # The timetable.
 
 
+def of_all_bins(found: Found) -> list[float]:
+    return [found[bin_] for bin_ in range(BINS)]
+
+
 @given(latencies())
 def test_whatever_was_learned_an_operation_is_asked_again_not_at_once_and_in_time(
     latency: Latency,
 ) -> None:
-    ages = Timetable(latency).ages()
-    assert len(ages) == BINS
-    for heard_in, age in enumerate(ages):
+    for heard_in, age in enumerate(of_all_bins(Timetable(latency).ages())):
         assert math.isfinite(age)
         assert age <= LATEST[heard_in]
         # Those heard of later in the same bin are not to be asked at once again.
@@ -95,7 +97,7 @@ def test_whatever_was_learned_an_operation_is_asked_again_not_at_once_and_in_tim
 def test_beyond_all_that_is_known_an_operation_is_asked_when_its_age_has_grown_fourfold(
     latency: Latency,
 ) -> None:
-    for heard_at, age in zip(EDGES, Timetable(latency).ages(), strict=False):
+    for heard_at, age in zip(EDGES, of_all_bins(Timetable(latency).ages()), strict=False):
         assert age <= max(4 * heard_at, 1.5 * latency.reach, 1.0)
 
 
@@ -115,8 +117,7 @@ def test_those_found_running_spare_the_younger_ones_questions_that_tell_nothing(
 def test_the_last_are_asked_once_a_second_at_most_and_each_time_they_age_by_a_twentieth(
     latency: Latency,
 ) -> None:
-    gaps = Timetable(latency).gaps()
-    assert len(gaps) == BINS
+    gaps = of_all_bins(Timetable(latency).gaps())
     assert 1.0 <= gaps[0] <= max(latency.reach, 1.0)
     for heard_at, gap in zip(EDGES[1:], gaps[1:], strict=False):
         assert 1.0 <= gap <= max(heard_at / 20, 1.0) + 1e-6

@@ -408,17 +408,25 @@ def test_a_secret_stands_in_no_file_no_word_and_no_argument_list(
     faults = "revoked:submits@8", "500:submits@12-13", "401:polls@5-6"
     with serving(authorized_key, *faults) as emulator:
         given = offered(shell, source, authorized_key_file, emulator)
+        if source == "token-command":
+            given["YC_TOKEN_COMMAND"] += f"; cat /proc/$$/cmdline >> '{shell.path('asked')}'"
         shell.write_rows(30)
         call = run(shell, emulator, "--folder-id", FOLDER, "-vv", "--log-file", "log", "--raw")
         arguments = set[bytes]()
         with shell.started(*call, **{"YC_API_KEY": None, **given}) as running:
-            while not running.has_ended:
-                arguments |= commands_of(running.pid)
+
+            def look() -> bool:
+                arguments.update(commands_of(running.pid))
                 if "does not accept it" in running.err and source == "token-command":
                     shell.path("token").write_text(SECOND)
+                return running.has_ended
+
+            until(look, 60)
             done = running.wait()
     assert done.code == 0, done.err
     assert arguments
+    # A command lives for a moment: it tells itself as what it was called.
+    assert shell.path("asked").exists() == (source == "token-command")
     own = {authorized_key_file.name, "token", "in.jsonl"}
     files = [path for path in shell.folder.rglob("*") if path.is_file()]
     seen = [path.read_bytes() for path in files if path.name not in own]
@@ -430,10 +438,14 @@ def test_a_secret_stands_in_no_file_no_word_and_no_argument_list(
 def commands_of(pid: int) -> set[bytes]:
     """The argument lists of a process and of all that it has started."""
     found = set[bytes]()
-    for path in Path("/proc").glob("[0-9]*"):
+    # What a process starts has a higher number than its own.
+    for number in (int(name) for name in os.listdir("/proc") if name.isdigit()):  # noqa: PTH208
+        if number < pid:
+            continue
+        path = Path(f"/proc/{number}")
         try:
             parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if pid in {parent, int(path.name)}:
+            if pid in {parent, number}:
                 found.add((path / "cmdline").read_bytes())
         except (OSError, ValueError, IndexError):
             continue

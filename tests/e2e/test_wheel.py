@@ -21,11 +21,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     options = ["--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run([sys.executable, "-m", "build", *options], check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "venv", with_pip=True)
+    venv.create(folder / "venv")
     python = folder / "venv" / "bin" / "python"
     subprocess.run(
         [
-            *(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *(sys.executable, "-m", "pip", "--python", python, "install", "--no-compile"),
+            *("--quiet", "--disable-pip-version-check"),
             *("--constraint", ROOT / "requirements.lock", wheel),
         ],
         check=True,
