@@ -13,7 +13,7 @@ from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
 from pipeline.prospect import Eta, Pause
 from pipeline.spending import Spent
-from pipeline.totals import Totals, in_doubt, in_money
+from pipeline.totals import Totals, beside, in_doubt, in_money
 
 Told = Callable[[float], str]
 """A moment as text."""
@@ -184,6 +184,7 @@ def sentences(
     yield from (_outage(outage, standing, local) for outage in standing.outages)
     yield from _doubts(standing, prices)
     yield in_money(standing.totals, prices, "cost so far")
+    yield from beside(standing.totals, prices)
     if standing.spending is not None and standing.spending.likely is not None:
         yield f"In the end: {standing.spending.projection}."
 

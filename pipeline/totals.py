@@ -1,6 +1,6 @@
 """The totals of a run: a fold over sums that were stored with the rows that they sum."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -168,6 +168,26 @@ def in_money(totals: Totals, prices: PriceTable, cost: str = "cost") -> str:
         f"{usage.input_tokens:,} tokens in, {usage.completion_tokens:,} out{unknown}, "
         f"{cost} {amount} (prices of {prices.date})"
     )
+
+
+def beside(totals: Totals, prices: PriceTable) -> Iterator[str]:
+    """What to tell of operations that no line's cost holds, and that a budget counts all the same.
+
+    They, and doubts, are all by which the sum that a budget goes by is more than the cost.
+    """
+    replaced = [tally for tally in totals.tallies if tally.outcome == "replaced"]
+    known = add(replaced).rows - add(replaced).unknown
+    unknown = sum(part.count for part in totals.unknowns)
+    told = []
+    if known:
+        cost = sum_of(tally.cost(prices) for tally in replaced)
+        told.append(f"{so_many(known, 'superseded operation')}, {so_much(cost, prices.currency)}")
+    if unknown:
+        most = sum_of(part.most(prices) for part in totals.unknowns)
+        worst = so_much(most, prices.currency)
+        told.append(f"{so_many(unknown, 'operation')} of unknown usage, at worst {worst}")
+    if told:
+        yield f"Not in that cost, but in what --budget counts: {'; '.join(told)}."
 
 
 def no_price(models: Sequence[str]) -> str:

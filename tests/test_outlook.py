@@ -1,6 +1,7 @@
 """What a watching person and `status` are told while a run goes on, under virtual time."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from pipeline.board import Counts
 from pipeline.clock import local_day_and_time, stamp
 from pipeline.emulator.model import Config, Service
-from pipeline.facts import ETA, Fact, Note
+from pipeline.facts import COSTS, ETA, Fact, Note
 from pipeline.paths import Paths
 from pipeline.progress import JsonLines
 from pipeline.prospect import ANSWERS, SERVICE, Eta, words
@@ -114,6 +115,30 @@ def test_it_is_noted_once_a_minute_at_most(
     moments = [json.loads(value)["at"] for value in noted if value]
     assert 5 < len(moments) < 2 * 60 + 20
     assert min(b - a for a, b in pairwise(moments)) >= 59.9
+
+
+def test_what_answers_cost_is_noted_as_it_is_learned_and_when_the_process_ends(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[int] = []
+    from pipeline.recorder import Recorder  # noqa: PLC0415
+
+    post = Recorder.post
+
+    def posted(recorder: Recorder, *facts: Fact) -> None:
+        costs = (fact for fact in facts if isinstance(fact, Note) and fact.name == COSTS)
+        noted.extend(json.loads(fact.value or "{}")["count"] for fact in costs)
+        post(recorder, *facts)
+
+    monkeypatch.setattr(Recorder, "post", posted)
+    fast, output = replace(_settings(), rates=()), tmp_path / "out.jsonl"
+    model = Service(Config(latency_median=1.0, submit_rates=(), poll_rates=()))
+    outcome, _ = simulate(rows, output, fast, model, stop_after=3.0)
+    answered = outcome.totals.rows("ok")
+    assert 50 < answered < 250
+    assert noted[:3] == [5, 10, 15]
+    assert noted[-1] == answered
+    assert max(b - a for a, b in pairwise(noted)) <= max(answered // 20, 5)
 
 
 def test_while_the_service_is_away_there_is_no_end(rows: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pipeline.facts import Begin, Cursor, Doubt, Fact, Finish, Move, Replaced, S
 from pipeline.item import Doubtful, Forgiven, Gone, Running, Waiting, after
 from pipeline.outcomes import Usage
 from pipeline.prices import Price, PriceList, PriceTable
-from pipeline.totals import DoubtTally, Sums, Tally, Totals, no_price
+from pipeline.totals import DoubtTally, Sums, Tally, Totals, beside, no_price
 from tests.builders import fields
 
 _PRICES = {"lite": Price(Decimal("0.1"), Decimal("0.2")), "pro": Price(Decimal(1), Decimal(2))}
@@ -64,6 +64,24 @@ def facts(line: int, row: Row) -> list[Fact]:
 
 def shown(totals: Totals) -> dict[str, Json]:
     return totals.to_json(PRICES)
+
+
+def test_what_a_budget_counts_beside_the_cost_is_told() -> None:
+    lines = Tally("ok", "lite", "final", Sums(2, 0, 2000, 1000, 0, 3000), "2026-03-05")
+    again = Tally("replaced", "lite", None, Sums(3, 1, 1000, 0, 0, 1000), "2026-03-05")
+    unknown = DoubtTally("lite", 1000, 500, 2)
+    totals = Totals([lines, again], [], [unknown])
+    assert list(beside(totals, PRICES)) == [
+        "Not in that cost, but in what --budget counts: 2 superseded operations, 0.10 RUB; "
+        "2 operations of unknown usage, at worst 0.40 RUB."
+    ]
+    cost, exposure = totals.cost(PRICES), totals.exposure(PRICES)
+    assert cost is not None
+    assert exposure is not None
+    assert exposure - cost == Decimal("0.5")
+    assert list(beside(Totals([lines], []), PRICES)) == []
+    (told,) = beside(Totals([], [], [DoubtTally("new", 1, None, 1)]), PRICES)
+    assert told.endswith("counts: 1 operation of unknown usage, at worst an unknown sum of RUB.")
 
 
 usages = st.builds(Usage, *[st.integers(0, 10**9)] * 4)

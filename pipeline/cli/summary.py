@@ -22,7 +22,7 @@ from pipeline.quote import span
 from pipeline.reading import whole_lines
 from pipeline.retrial import STAGES, Alike, alike, read_failed
 from pipeline.speech import clean
-from pipeline.totals import in_doubt, in_money
+from pipeline.totals import beside, in_doubt, in_money
 from pipeline.wording import so_many
 
 # More error lines than that are not read: an end is not to take time for each row that failed.
@@ -97,6 +97,7 @@ class Summary(Struct, frozen=True):
             counted.append(f"{outcome.left:,} not finished")
         yield f"{', '.join(counted)}: {self.paths.output}"
         yield in_money(totals, self.prices)
+        yield from beside(totals, self.prices)
         yield f"Took {span(outcome.seconds)}: {outcome.use.words}"
         if any(n for _, n in self._troubles()):
             told = "; ".join(map(str, self.failures or ()))
