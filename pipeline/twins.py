@@ -7,11 +7,15 @@ whoever looks from outside.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.codec import encode
-from pipeline.database import Database
 from pipeline.facts import Finish
 from pipeline.sameness import Group
+
+if TYPE_CHECKING:
+    # For whoever looks from outside it would be 10 ms in vain.
+    from pipeline.database import Database
 
 # Beside a row: whose answer it has or waits for, and what it asks.
 COLUMNS = (
@@ -39,7 +43,7 @@ _ODD = (
 class Twins:
     """The tables of a run that sends the same request once; any other has none of them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: "Database") -> None:
         self._database = database
         self._db = database.connection
         self._failures = database.failures
