@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.moved import input_option
 from pipeline.cli.pricing import price_table, prices_option
 from pipeline.errors import Exit
 from pipeline.wording import so_many
@@ -32,12 +33,7 @@ a file, unless its time tells, nor a changed number of a row that is done.
 @click.command(help=_EXAMPLES)
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--quick", is_flag=True, help="Do not read the files whole.")
-@click.option(
-    "--input",
-    "given_input",
-    type=click.Path(path_type=Path),
-    help="The input, where it is not where it was.",
-)
+@input_option()
 @prices_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def audit(

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.moved import input_option
+
 _EXAMPLES = """Write the results of OUTPUT's run to FILE, in the order of the input.
 
 \b
@@ -40,12 +42,7 @@ spreadsheet program that opens CSV.
 )
 @click.option("--ok-only", is_flag=True, help="Leave out rows that failed or are held in doubt.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
-@click.option(
-    "--input",
-    "given_input",
-    type=click.Path(path_type=Path),
-    help="The input, where it is not where it was; read for --keep only.",
-)
+@input_option("; read for --keep only")
 def export(
     *,
     output: Path,

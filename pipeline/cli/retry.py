@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.moved import input_option
 from pipeline.cli.options import (
     course_options,
     finish_option,
@@ -45,12 +46,7 @@ command is printed. Other options are those of run.
 @click.option(
     "--dry-run", is_flag=True, help="Say how many rows of which stage and code; no more."
 )
-@click.option(
-    "--input",
-    "given_input",
-    type=click.Path(path_type=Path),
-    help="The input, where it is not where it was.",
-)
+@input_option()
 @no_totals_option
 @run_prices_option
 @real_host_options
