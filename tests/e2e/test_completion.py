@@ -108,7 +108,7 @@ def test_the_script_is_one_that_the_shell_can_read(shell: Shell, name: str) -> N
 def test_a_shell_that_is_not_known_is_bad_usage(shell: Shell) -> None:
     done = shell.call("completion", "tcsh")
     assert done.code == 2
-    assert "'zsh'" in done.err
+    assert "'tcsh' is none of bash, zsh, fish." in done.err
 
 
 class Terminal:
