@@ -10,8 +10,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from pipeline.screen import wrapped
-
 _COLUMNS, _ROWS = 80, 24
 _INDENT = "  "
 NEW_LINE = "\n"
@@ -55,6 +53,8 @@ class Speech(io.TextIOBase):
 
     def folded(self, line: str) -> str:
         """A line as the terminal has room for it, wrapped between words."""
+        from pipeline.screen import wrapped  # noqa: PLC0415 - help has nothing to wrap
+
         # The last column stays free: some terminals go to the next line once it is filled.
         return "\n".join(wrapped(line, max(self.size()[0] - 1, 1), _INDENT))
 
