@@ -13,14 +13,19 @@ from types import FrameType
 from pipeline.clock import Clock
 from pipeline.speech import hush_from_signal, say_from_signal
 
-# GNU timeout sends each of its signals twice, to the process and to its group. No hand is so fast,
-# nor is who answers to what the first one has said.
-_TOGETHER = 0.002
+# GNU timeout sends each of its signals twice, to the process and to its group, and so do programs
+# that pass on what the terminal has sent to all. No hand is so fast, but a program may be.
+_TOGETHER = 0.05
+_MOMENT = 0.25
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Listens from its creation on; `on_first` hears of the first, if need be afterwards."""
+    """Listens from its creation on; `on_first` hears of the first, if need be afterwards.
+
+    One that comes together with the first may be the same one: a moment later it ends the process
+    all the same, but by then most requests in flight have been answered.
+    """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
@@ -36,15 +41,20 @@ class Signals:
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         now = self._clock.now()
-        if self._first is not None:
-            if now - self._first_at < _TOGETHER:
-                return
-            hush_from_signal()
-            die_by(number)
-        self._first, self._first_at = number, now
-        say_from_signal("Stopping: waiting for requests in flight (again to leave at once).")
-        if self._on_first is not None:
-            self._on_first(number)
+        if self._first is None:
+            self._first, self._first_at = number, now
+            say_from_signal("Stopping: waiting for requests in flight (again to leave at once).")
+            if self._on_first is not None:
+                self._on_first(number)
+        elif now - self._first_at >= _TOGETHER:
+            _leave(number)
+        else:
+            signal.signal(signal.SIGALRM, lambda *_: _leave(number))
+            signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+
+    def rest(self) -> None:
+        """All is recorded: nothing is waited for that a signal was to cut short."""
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 class Told(BaseException):
@@ -75,6 +85,11 @@ def _listen(heard: Callable[[int, FrameType | None], None]) -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, heard)
+
+
+def _leave(number: int) -> None:
+    hush_from_signal()
+    die_by(number)
 
 
 def die_by(number: int) -> None:

@@ -105,7 +105,7 @@ def test_escaped_lone_surrogates_survive_a_restart(path: Path) -> None:
 
 
 def test_a_store_that_can_t_be_opened_says_where(tmp_path: Path) -> None:
-    with pytest.raises(StorageFailed, match="can't open .*missing/store: the folder .*missing "):
+    with pytest.raises(StorageFailed, match=r"can't open .*missing/store: the folder .*missing "):
         Store(tmp_path / "missing" / "store")
 
 

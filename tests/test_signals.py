@@ -7,28 +7,62 @@ import pytest
 
 from pipeline import signals
 from pipeline.clock import Clock
+from pipeline.signals import Signals
+
+_HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-    hangup = signal.getsignal(signal.SIGHUP)
+    before = [(number, signal.getsignal(number)) for number in _HEARD]
     yield
-    for number, what in (*before, (signal.SIGHUP, hangup)):
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    for number, what in before:
         signal.signal(number, what)
 
 
-@pytest.mark.promise("P10")
-@pytest.mark.parametrize(("apart", "deaths"), [(0.0, 0), (0.001, 0), (0.003, 1), (30.0, 1)])
-def test_signals_that_come_together_are_one(
-    monkeypatch: pytest.MonkeyPatch, apart: float, deaths: int
-) -> None:
-    """GNU timeout sends each of its signals twice; that must not make doubts."""
-    now, died, heard = [0.0], list[int](), list[int]()
-    monkeypatch.setattr(signals, "die_by", died.append)
-    signals.Signals(Clock(lambda: now[0], 0.0)).tell(heard.append)
+@pytest.fixture
+def died(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    found = list[int]()
+    monkeypatch.setattr(signals, "die_by", found.append)
+    return found
+
+
+def terminated_twice(apart: float) -> Signals:
+    """Signals of which two came, so many seconds apart."""
+    now, heard = [0.0], list[int]()
+    listening = Signals(Clock(lambda: now[0], 0.0))
+    listening.tell(heard.append)
     signal.raise_signal(signal.SIGTERM)
     now[0] += apart
     signal.raise_signal(signal.SIGTERM)
-    assert heard[:1] == [signal.SIGTERM]
-    assert died == [signal.SIGTERM] * deaths
+    assert heard == [signal.SIGTERM]
+    return listening
+
+
+@pytest.mark.promise("P10")
+@pytest.mark.parametrize("apart", [0.051, 30.0])
+def test_a_second_signal_leaves_at_once(died: list[int], apart: float) -> None:
+    terminated_twice(apart)
+    assert died == [signal.SIGTERM]
+
+
+@pytest.mark.promise("P10")
+@pytest.mark.parametrize("apart", [0.0, 0.049])
+def test_one_that_comes_with_the_first_leaves_a_moment_later(
+    died: list[int], apart: float
+) -> None:
+    """GNU timeout sends each of its signals twice; that should not make doubts."""
+    terminated_twice(apart)
+    assert died == []
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
+    assert 0 < left <= 0.25
+    signal.raise_signal(signal.SIGALRM)
+    assert died == [signal.SIGTERM]
+
+
+@pytest.mark.promise("P10")
+def test_a_run_that_is_over_by_then_ends_in_order(died: list[int]) -> None:
+    terminated_twice(0.0).rest()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert died == []

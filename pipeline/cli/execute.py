@@ -56,6 +56,7 @@ def execute(call: Call, signals: Signals, resume: Sequence[str]) -> int:
     except Exception:
         follow(of_a_bug(call.paths, resume))
         raise
+    signals.rest()
     summary = Summary.of(call.paths, call.prices, outcome, resume)
     _conclude(call, summary)
     follow(summary.to_json())
