@@ -197,5 +197,6 @@ def _still_runs(sums: Sequence[float], lived: float, age: float) -> float:
 def _at(sums: Sequence[float], age: float) -> float:
     """The cumulative hazard at an age."""
     place = position(age)
-    bin_ = min(int(place), BINS - 1)
-    return sums[bin_] + (place - bin_) * (sums[bin_ + 1] - sums[bin_])
+    bin_ = int(place) if place < BINS else BINS - 1
+    here = sums[bin_]
+    return here + (place - bin_) * (sums[bin_ + 1] - here)
