@@ -188,8 +188,10 @@ class Database:
                 raise self._damaged(found)
 
     def _check_columns(self) -> None:
-        odd = self.connection.execute(_text("soundness.sql")).fetchone()
-        if odd is None and self._version() == TWINS_VERSION:
+        keeps_twins = self._version() == TWINS_VERSION
+        query = _text("soundness.sql")
+        odd = self.connection.execute(query, {"keeps_twins": keeps_twins}).fetchone()
+        if odd is None and keeps_twins:
             odd = self.connection.execute(_text("twins_soundness.sql")).fetchone()
         if odd is not None:
             raise self._damaged(f"it holds what no run writes: {odd[0]}")

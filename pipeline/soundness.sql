@@ -19,6 +19,8 @@ WHERE place IS NULL AND (
    OR typeof(input_bound) <> 'integer'
    OR typeof(output_bound) NOT IN ('integer', 'null')
    OR typeof(state) <> 'text' OR state IN ('ok', 'failed', 'held')
+   -- Nobody would ever end its wait.
+   OR state = 'twin' AND NOT :keeps_twins
    OR typeof(at) NOT IN ('real', 'null')
    OR typeof(submits) <> 'integer' OR submits NOT BETWEEN 0 AND 0x7fffffff
    OR typeof(spent) <> 'integer' OR spent NOT BETWEEN 0 AND submits

@@ -412,6 +412,7 @@ _ODD = [
     "UPDATE rows SET spent = -9 WHERE line = 1",
     "UPDATE rows SET at = 'x' WHERE line = 1",
     "UPDATE rows SET operation_id = x'ff' WHERE line = 1",
+    "UPDATE rows SET state = 'twin' WHERE line = 1",
     "UPDATE rows SET place = 0 WHERE line = 1",
     "UPDATE rows SET place = NULL WHERE line = 3",
     "UPDATE doubts SET input_bound = NULL",

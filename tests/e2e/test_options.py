@@ -44,7 +44,7 @@ def test_plain_progress_ends_with_what_was_reached(shell: Shell, service: Hostil
     done = shell.call("run", shell.write_rows(5), "-o", "out.jsonl", *service.options)
     assert "0/5 rows" in done.err
     facts = "5/5 rows · 5 submitted · 0 in flight · 5 ok · 0 failed"
-    assert re.fullmatch(rf"[-\d]+ [\d:]+ {facts} · 0\.\d\d RUB spent", done.err.splitlines()[-1])
+    assert re.fullmatch(rf"[-\d]+ [\d:]+ {facts} · 0\.0\d\d RUB spent", done.err.splitlines()[-1])
     assert done.out.startswith("5 rows ok")
 
 

@@ -101,7 +101,7 @@ def test_a_run_whose_model_has_no_price_says_so_at_its_end(shell: Shell, service
     done = shell.call(*call, "--prices", "dear.toml")
     assert done.code == 0
     assert "No price is known for yandexgpt-lite: what was used is counted" in done.err
-    assert "cost unknown RUB" in done.out
+    assert "cost unknown (prices of 2020-01-01)" in done.out
     assert "No price is known" not in shell.call(*call).err
 
 

@@ -256,8 +256,8 @@ def test_a_page_that_was_there_is_replaced_whole_or_not_at_all(shell: Shell) -> 
     done = shell.call("report", "out.jsonl", "-o", "none/page.html")
     assert (done.code, done.err) == (
         74,
-        "yagpt-batch: can't write none/page.html: No such file or directory. "
-        "Make space, or name another file with -o.\n",
+        "yagpt-batch: can't write none/page.html: the folder none does not exist. "
+        "Make the folder none, or name a file in another one.\n",
     )
 
 

@@ -89,7 +89,7 @@ def test_rows_are_chosen_by_stage_and_code(failed: Failed) -> None:
     assert "Nothing to retry" in done.err
     wrong = failed.call("--stage", "submits")
     assert wrong.code == 2
-    assert "'operation'" in wrong.err
+    assert "operation, answer" in wrong.err
 
 
 def test_a_retry_of_a_run_without_failures_has_nothing_to_do(
