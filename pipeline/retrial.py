@@ -46,6 +46,15 @@ class Choice:
         found = (read_failed(line) for line in lines)
         return {one.line: one for one in found if one is not None and self._takes(one)}
 
+    def of(self, failed: Mapping[int, Failed]) -> dict[int, Failed]:
+        """Those of failed rows that are meant."""
+        return {line: one for line, one in failed.items() if self._takes(one)}
+
+    @property
+    def names_any(self) -> bool:
+        """Whether some are named, and not just all that failed."""
+        return bool(self.stages or self.codes)
+
     def _takes(self, failed: Failed) -> bool:
         return (not self.stages or failed.stage in self.stages) and (
             not self.codes or failed.code in self.codes
