@@ -211,5 +211,6 @@ def _other(name: str, line: int) -> BadData:
     return BadData(
         f"{name}:{line}: the line is not what it was when this run began it.",
         "Only rows that are retried, and that the service never accepted, may have been mended: "
-        "each in its own line. Put the others back as they were.",
+        "each in its own line. Put the others back as they were, or retry them too: --stage input "
+        "for lines that could not be read as rows, --stage submit for refused ones.",
     )
