@@ -107,7 +107,7 @@ def opened(
         stack.callback(files.close)
         swap.complete(paths.errors, paths.rewritten, checkpoint)
         if not mended:
-            check_input(source, checkpoint)
+            check_input(source, checkpoint, paths)
         repair(checkpoint, "output", output)
         if paths.errors.exists() or _committed(checkpoint, "errors"):
             repair(checkpoint, "errors", files.errors())

@@ -46,6 +46,15 @@ class Choice:
         found = (read_failed(line) for line in lines)
         return {one.line: one for one in found if one is not None and self._takes(one)}
 
+    def of(self, failed: Mapping[int, Failed]) -> dict[int, Failed]:
+        """Those of failed rows that are meant."""
+        return {line: one for line, one in failed.items() if self._takes(one)}
+
+    @property
+    def names_any(self) -> bool:
+        """Whether some are named, and not just all that failed."""
+        return bool(self.stages or self.codes)
+
     def _takes(self, failed: Failed) -> bool:
         return (not self.stages or failed.stage in self.stages) and (
             not self.codes or failed.code in self.codes
@@ -202,5 +211,6 @@ def _other(name: str, line: int) -> BadData:
     return BadData(
         f"{name}:{line}: the line is not what it was when this run began it.",
         "Only rows that are retried, and that the service never accepted, may have been mended: "
-        "each in its own line. Put the others back as they were.",
+        "each in its own line. Put the others back as they were, or retry them too: --stage input "
+        "for lines that could not be read as rows, --stage submit for refused ones.",
     )

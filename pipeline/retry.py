@@ -63,7 +63,7 @@ class Retry:
         """
         chosen = self._chosen(files)
         if not chosen:
-            check_input(files.source, files.checkpoint)
+            check_input(files.source, files.checkpoint, files.paths)
             self.say("No failed row is left that was chosen.")
             return
         if self.budget is not None:
@@ -106,7 +106,7 @@ class Retry:
         unsent = [row.line for row in known if row is not None and row.submits == 0]
         revision = Revision(str(source.path), self.recipe, frozenset(unsent), seal)
         if source.signature() == checkpoint.signature("input"):
-            check_input(source, checkpoint)
+            check_input(source, checkpoint, files.paths)
             spans = checkpoint.spans(unsent)
             fetched = source.fetch(spans.values())
             revision.read(

@@ -1,8 +1,11 @@
 """Whether the input is where it was, and still says of the rows begun what it said."""
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from pipeline import codec
 from pipeline.checkpoint import Checkpoint
@@ -10,7 +13,12 @@ from pipeline.errors import RESTORE, BadData
 from pipeline.facts import Span
 from pipeline.output import seal
 from pipeline.paths import Paths
+from pipeline.reading import line_at
+from pipeline.retrial import Failed, read_failed
 from pipeline.source import Source
+
+# What may stand behind a line: one that was the end of its file may have got CR and LF since.
+_ENDS = (b"", b"\n", b"\r")
 
 
 def note_input(checkpoint: Checkpoint, source: Source, paths: Paths) -> None:
@@ -36,7 +44,7 @@ def found_input(places: Sequence[Path]) -> Path:
     return found
 
 
-def check_input(source: Source, checkpoint: Checkpoint) -> None:
+def check_input(source: Source, checkpoint: Checkpoint, paths: Paths) -> None:
     """Refuse an input whose rows begun are not what they were; more rows are welcome."""
     now, before = source.signature(), checkpoint.signature("input")
     if now != before:
@@ -44,7 +52,7 @@ def check_input(source: Source, checkpoint: Checkpoint) -> None:
             raise BadData(
                 f"{source.path}:{line}: the line is not what it was when this run began it "
                 f"(byte {span.offset:,}).",
-                _for_changed(checkpoint, line),
+                _for_changed(checkpoint, line, paths),
             )
         checkpoint.record([], {"input": now})
         return
@@ -55,16 +63,32 @@ def check_input(source: Source, checkpoint: Checkpoint) -> None:
             raise BadData(f"{source.path}:{last[0]}: the line was changed.", RESTORE)
 
 
-def _for_changed(checkpoint: Checkpoint, line: int) -> str:
+def _for_changed(checkpoint: Checkpoint, line: int, paths: Paths) -> str:
     advice = "Put the input back as it was, or start afresh with --fresh."
-    known = checkpoint.known(line, "")
-    if known is None or known.submits or checkpoint.place(line) is None:
+    known, place = checkpoint.known(line, ""), checkpoint.place(line)
+    if known is None or known.submits or place is None:
         return advice
-    return f"If you have mended it, send it with yagpt-batch retry. {advice}"
+    failed = _failed(paths.errors, place)
+    stage = "" if failed is None else f" --stage {failed.stage}"
+    call = f"yagpt-batch retry {shlex.quote(str(paths.output))}{stage}"
+    return f"If you have mended it, send it with `{call}`. {advice}"
+
+
+def _failed(errors: Path, place: Span) -> Failed | None:
+    """What an error line tells; None where it can't be read."""
+    try:
+        fd = os.open(errors, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return read_failed(line_at(fd, place.offset, place.size))
+    finally:
+        os.close(fd)
 
 
 def _mismatches(source: Source, checkpoint: Checkpoint) -> Iterator[tuple[int, Span]]:
-    spans = (span for _, span in checkpoint.begun())
+    # One byte more of each: a line that was only made longer begins as it did.
+    spans = (replace(span, size=span.size + 1) for _, span in checkpoint.begun())
     for (line, span), data in zip(checkpoint.begun(), source.fetch(spans), strict=False):
-        if seal(data) != span.seal:
+        if seal(data[: span.size]) != span.seal or data[span.size :] not in _ENDS:
             yield line, span

@@ -32,6 +32,7 @@ def told(*arguments: str) -> list[str]:
     [
         (("rum",), 'there is no command "rum". Did you mean run?'),
         (("qqqq",), 'there is no command "qqqq".'),
+        (("RUM",), 'there is no command "RUM". Did you mean run?'),
         (("--verison",), "there is no option --verison. Did you mean --version?"),
         ((*RUN, "--max-token", "5"), "there is no option --max-token. Did you mean --max-tokens?"),
         ((*RUN, "--temperature", "3"), "--temperature: 3.0 is not in the range 0<=x<=1."),

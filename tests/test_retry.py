@@ -360,8 +360,9 @@ def test_any_other_line_that_was_changed_is_refused_and_nothing_is_changed(
 @pytest.mark.promise("P6")
 def test_a_mended_row_that_is_not_chosen_is_refused(scene: Scene) -> None:
     scene.write(*_ROWS[:2], '{"prompt":"слово 3"}', *_ROWS[3:])
-    with pytest.raises(BadData, match=r"in.jsonl:3: "):
+    with pytest.raises(BadData, match=r"in.jsonl:3: ") as raised:
         scene.run(Choice(stages=frozenset({"doubt"})))
+    assert "or retry them too: --stage input" in raised.value.told
 
 
 @pytest.mark.promise("P6")

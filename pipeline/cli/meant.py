@@ -6,5 +6,6 @@ from collections.abc import Iterable
 
 def meant(given: str, known: Iterable[str]) -> str:
     """A question that names what comes nearest, if anything comes near."""
-    close = difflib.get_close_matches(given, list(known), n=1)
-    return f". Did you mean {close[0]}?" if close else "."
+    folded = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(given.casefold(), folded, n=1)
+    return f". Did you mean {folded[close[0]]}?" if close else "."

@@ -31,8 +31,9 @@ the settings that it was begun with. What was paid for them stays paid for and c
 begin afresh. A row that the service never accepted may be mended in the input first, in its own
 line; an input failure whose line is as it was fails again.
 
-No row is begun that the run had not expected. After an end of any kind run goes on, too; the
-command is printed. Other options are those of run.
+A run that is not finished goes on, with rows that it had not begun; no row is begun that it had
+not expected. Where --stage or --code name no row that failed, nothing is sent. After an end of any
+kind run goes on, too; the command is printed. Other options are those of run.
 """
 
 
@@ -44,7 +45,9 @@ command is printed. Other options are those of run.
 )
 @click.option("--code", multiple=True, help="Only rows that failed with this code.")
 @click.option(
-    "--dry-run", is_flag=True, help="Say how many rows of which stage and code; no more."
+    "--dry-run",
+    is_flag=True,
+    help="Say how many rows of which stage and code; no more. As JSON with --json.",
 )
 @input_option()
 @no_totals_option

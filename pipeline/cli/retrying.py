@@ -15,20 +15,20 @@ from pipeline.cli import execute as running
 from pipeline.cli.answer import answer
 from pipeline.cli.call import Call
 from pipeline.cli.config import show_settings
+from pipeline.cli.proposal import Proposal
 from pipeline.cli.texts import typed
 from pipeline.codec import Json, encode
 from pipeline.errors import Busy, Exit
 from pipeline.facts import ENDPOINT
 from pipeline.paths import Paths
 from pipeline.reading import whole_lines
-from pipeline.retrial import Choice, Failed, told
+from pipeline.retrial import Choice
 from pipeline.retry import Budget, Retry
 from pipeline.same_input import found_input
 from pipeline.signals import Signals
 from pipeline.snapshot import Snapshot, looked_at
-from pipeline.speech import say
+from pipeline.speech import clean, say
 from pipeline.swap import standing
-from pipeline.wording import so_many
 
 _TEXTS = frozenset({"system", "template"})
 _ITS_OWN = frozenset({"output", "stage", "code", "dry_run", "given_input"})
@@ -39,7 +39,8 @@ class Begun:
     """A run as its checkpoint knows it.
 
     `settings` are those that make it this run, by option; `inputs` where its input may be; `rows`
-    how many it was to have, as far as it knew; `endpoint` the base URL that it was told of last.
+    how many it was to have, as far as it knew, `not_begun` of them never taken up; `endpoint` the
+    base URL that it was told of last.
     """
 
     settings: Mapping[str, Json]
@@ -47,17 +48,20 @@ class Begun:
     errors: Path
     rows: int
     pending: int
+    not_begun: int
     endpoint: str | None
 
     @classmethod
     def seen(cls, paths: Paths, snapshot: Snapshot) -> "Begun":
         is_swapping = snapshot.is_swapping()
+        expected, begun = snapshot.expected() or 0, snapshot.cursor().rows
         return cls(
             settings=snapshot.settings(),
             inputs=tuple(snapshot.input_paths(paths.output)),
             errors=standing(paths.errors, paths.rewritten) if is_swapping else paths.errors,
-            rows=max(snapshot.expected() or 0, snapshot.cursor().rows),
+            rows=max(expected, begun),
             pending=sum(snapshot.states().values()),
+            not_begun=max(expected - begun, 0),
             endpoint=snapshot.meta(ENDPOINT),
         )
 
@@ -67,14 +71,16 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     paths = Paths(options["output"])
     begun = looked_at(paths.checkpoint, lambda snapshot: Begun.seen(paths, snapshot))
     choice = Choice(frozenset(options["stage"]), frozenset(options["code"]))
-    chosen = choice.chosen(whole_lines(begun.errors))
+    failed = Choice().chosen(whole_lines(begun.errors))
+    proposal = Proposal(choice, failed, begun.pending, begun.not_begun)
     if options["dry_run"]:
-        answer(_would(chosen, begun.pending))
+        as_json = options["as_json"]
+        answer([encode(proposal.to_json())] if as_json else map(clean, proposal.sentences()))
         return Exit.OK
-    if not chosen and not begun.pending:
+    if proposal.is_empty:
         if is_running(paths.output):
             raise Busy(f"another process is running {paths.output}.", "Wait for it to end.")
-        say("Nothing to retry: no row that was chosen has failed or is held in doubt.")
+        say(proposal.refusal())
         return Exit.OK
     given = options["given_input"]
     source = found_input(begun.inputs if given is None else [given])
@@ -92,14 +98,6 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
             say(setting)
     resume = list(_continuing(context, begun, source))
     return running.execute(replace(call, retry=retry), signals, resume)
-
-
-def _would(chosen: Mapping[int, Failed], pending: int) -> list[str]:
-    rows = so_many(len(chosen), "row")
-    sentence = f"A retry would send {rows} again; nothing was sent."
-    if pending:
-        sentence += f" It would also go on with {so_many(pending, 'row')} not finished."
-    return [*told(chosen.values()), sentence]
 
 
 def _as_of_run(options: Mapping[str, Any], begun: Begun, source: Path) -> dict[str, Any]:

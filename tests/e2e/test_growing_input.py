@@ -108,3 +108,26 @@ def test_a_compressed_input_grows_by_another_member(shell: Shell, service: Hosti
             file.write(gzip.compress(rows.encode()))
         growing.run()
     assert growing.check().totals["rows"] == len(service.submits) == 4
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("name", ["in.jsonl", "in.jsonl.gz"])
+def test_a_line_that_was_mended_and_is_longer_is_named_with_the_retry_that_sends_it(
+    shell: Shell, service: Hostile, name: str
+) -> None:
+    growing = Growing(shell, service, name)
+    lines = [json.dumps({"prompt": str(n)}) for n in range(6)]
+
+    def write(*rows: str) -> None:
+        text = "".join(f"{row}\n" for row in rows).encode()
+        growing.rows.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+
+    write(*lines[:3], '{"prompt": "x"', *lines[3:])
+    growing.run(code=3)
+    write(*lines[:3], '{"prompt": "x"}', *lines[3:])
+    told = growing.run(code=65).err
+    assert f"{name}:4: the line is not what it was" in told
+    call = told.partition("send it with `yagpt-batch ")[2].partition("`")[0]
+    assert call == f"retry {growing.output} --stage input"
+    assert shell.call(*call.split(), *service.retry_options).code == 0
+    assert len(growing.check().results) == 7

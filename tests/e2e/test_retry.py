@@ -89,7 +89,33 @@ def test_rows_are_chosen_by_stage_and_code(failed: Failed) -> None:
     assert "Nothing to retry" in done.err
     wrong = failed.call("--stage", "submits")
     assert wrong.code == 2
-    assert "operation, answer" in wrong.err
+    assert "submit, operation," in wrong.err
+
+
+def test_rows_never_begun_are_counted_and_a_choice_that_none_meets_sends_none_of_them(
+    shell: Shell, service: Hostile
+) -> None:
+    rows, output = shell.write_rows(9), shell.path("out.jsonl")
+    service.fault = at_rows({2: RUDE, 5: Silence()})
+    call = ["run", rows, "-o", output, *service.options, "--concurrency", 1]
+    with shell.started(*call) as running:
+        running.until(lambda: len(service.submits) == 5 and count_lines(output) == 3)
+        running.kill()
+    service.relent()
+    retry = ["retry", output, *service.retry_options]
+    dry = shell.call(*retry, "--dry-run")
+    *_, others = dry.out.splitlines()
+    told = shell.call(*retry, "--dry-run", "--json").json
+    assert told["failures"] == [{"stage": "submit", "code": "INVALID_ARGUMENT", "rows": 1}]
+    assert (told["rows"], told["pending"] + told["not_begun"]) == (1, 5)
+    assert others.startswith("It would also go on with ")
+    posts = len(service.submits)
+    wrong = shell.call(*retry, "--code", "invalid_argument")
+    assert (wrong.code, wrong.out) == (0, "")
+    assert "There are: submit INVALID_ARGUMENT: 1 row. Did you mean INVALID_ARGUMENT?" in wrong.err
+    assert len(service.submits) == posts
+    assert shell.call(*retry).code == 0
+    check(rows, output)
 
 
 def test_a_retry_of_a_run_without_failures_has_nothing_to_do(
