@@ -155,6 +155,7 @@ def test_programs_get_all_of_it_as_values() -> None:
         },
         "bound_by": "5000/h",
         "used": 0.994,
+        "denied": 0,
         "note": "between 04:40 and 05:40, bound by 5,000 an hour (99.4 % used)",
     }
 
