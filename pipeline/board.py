@@ -89,6 +89,11 @@ class Counts:
         return self.ok + self.failed + self.held
 
     @property
+    def to_pay(self) -> int | None:
+        """Rows without a line that get an answer of their own; None while it is not known."""
+        return None if self.total is None else max(self.total - self.finished - self.twins, 0)
+
+    @property
     def submitted(self) -> int:
         """Rows that need no POST any more: they are waited for, or have their line."""
         return self.finished + self.running

@@ -102,7 +102,7 @@ class Course:
             late = self.deadline.against(now, self.agenda.latencies(), local_day_and_time)
             if late is not None:
                 return late
-        return self.spending.against(self._worst(row, now))
+        return self.spending.against(self._worst(row, now), self.counts.to_pay)
 
     def unpriced(self, row: Row) -> Failure | None:
         """Why a row can't be submitted at all: there is a budget, and no price for its model."""

@@ -26,7 +26,7 @@ from pipeline.prospect import (
 )
 from pipeline.scene import Scene
 from pipeline.settings import Settings
-from pipeline.spending import Spent
+from pipeline.spent import Spent
 
 _FIRST_TOLD_AFTER = 5.0
 _TOLD_APART, _LONGEST_APART = 60.0, 900.0
@@ -116,7 +116,8 @@ class Outlook:
     def last_scene(self) -> Scene:
         """The same when no call is made any more: no end is in sight, it is there."""
         course = self.course
-        return Scene(course.counts, course.clock.now(), self._oldest(), None, self.spent())
+        spent = self.spent().unprojected()
+        return Scene(course.counts, course.clock.now(), self._oldest(), None, spent)
 
     def _oldest(self) -> float | None:
         """When the oldest operation that is waited for was accepted."""
@@ -131,10 +132,7 @@ class Outlook:
 
     def spent(self) -> Spent:
         """What the run has spent and will have, as seen now."""
-        counts = self.course.counts
-        with_line = counts.finished + counts.twins
-        left = None if counts.total is None else max(counts.total - with_line, 0)
-        return self.course.spending.seen(left)
+        return self.course.spending.seen(self.course.counts.to_pay)
 
     def _to_submit(self) -> int | None:
         """Rows that need a POST yet: those not begun, and those to be submitted again."""

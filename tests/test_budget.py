@@ -27,7 +27,7 @@ from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.scene import Scene
 from pipeline.settings import Settings
-from pipeline.spending import Spent
+from pipeline.spent import Spent
 from tests.builders import NOW
 from tests.oracle import check
 from tests.simulation import EVENING, Sending, simulate
@@ -105,6 +105,21 @@ def test_what_is_in_flight_or_in_doubt_counts_through_restarts(folder: Path) -> 
         assert billed(model) <= Decimal("0.6")
     assert codes == [143, 143, 143, 143, 80]
     assert doubts[-1] > 3
+
+
+@pytest.mark.parametrize("budget", ["0.02", "0.6"])
+def test_the_amount_that_is_named_at_the_end_is_enough(folder: Path, budget: str) -> None:
+    prompts, output = rows(folder, 200), folder / "results.jsonl"
+    model = Service(Config(latency_median=5))
+    first, now = simulate(prompts, output, settings(budget), model)
+    assert first.exit_code == 80
+    assert isinstance(first.end, BudgetReached)
+    (enough,) = re.findall(r"go on: ([\d.]+) RUB", first.end.advice)
+    likely = "likely to be enough" in first.end.advice
+    assert likely == (first.totals.rows() >= 50)
+    outcome, _ = simulate(prompts, output, settings(enough), model, start=now)
+    assert outcome.exit_code == 0
+    assert billed(model) <= Decimal(enough)
 
 
 @pytest.mark.promise("P15")

@@ -21,7 +21,7 @@ from pipeline.prospect import Eta, duration
 from pipeline.rates import Rate
 from pipeline.scene import Scene
 from pipeline.speech import SPEECH, hush_from_signal, say, say_from_signal
-from pipeline.spending import Spent
+from pipeline.spent import Spent
 from tests.scratch import table
 from tests.screen import Screen
 
