@@ -16,7 +16,7 @@ from functools import partial
 
 from pipeline import extent
 from pipeline.board import Broken, Complete, Counts, Ending, Outcome, Stopped
-from pipeline.clock import local_day_and_time
+from pipeline.clock import local_with_zone
 from pipeline.completion import complete
 from pipeline.course import Course
 from pipeline.deadline import Deadline
@@ -220,8 +220,8 @@ class Run:
         deadline, fits = self._course.deadline, self._outlook.rows_in_time()
         if deadline is None:
             return
-        is_known = bool(self._course.agenda.latencies())
-        told = deadline.foretold(fits, latency_known=is_known, local=local_day_and_time)
+        is_known, now = bool(self._course.agenda.latencies()), self._tools.clock.now()
+        told = deadline.foretold(now, fits, latency_known=is_known, local=local_with_zone)
         if told:
             self._tools.say(told)
 

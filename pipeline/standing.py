@@ -276,5 +276,6 @@ def _doubts(standing: Standing, prices: PriceTable) -> Iterator[str]:
     if totals.doubt_count:
         yield in_doubt(totals.doubt_count, totals.doubt_cost(prices), prices.currency)
     if standing.spent:
-        spent = (f"{rows:,} spent {n}" for n, rows in sorted(standing.spent.items()))
-        yield f"Attempts of the rows in doubt: {', '.join(spent)}."
+        for n, rows in sorted(standing.spent.items()):
+            have = "row in doubt has" if rows == 1 else "rows in doubt have"
+            yield f"{rows:,} {have} spent {n} of {'its' if rows == 1 else 'their'} attempts."

@@ -295,17 +295,21 @@ def test_a_deadline_that_is_far_away_changes_nothing(folder: Path) -> None:
     assert outcome.exit_code == 0
     (told,) = [words for words in said if "--finish-by" in words]
     assert told.startswith("All 50 rows to submit can be submitted by --finish-by ")
+    assert re.search(r" [:0-9]+ \(UTC[-+]\d\d:\d\d\) at these rates;", told)
     assert told.endswith(" at these rates; how long answers take is not known yet.")
 
 
 def test_what_is_told_of_a_deadline_at_the_start_is_what_is_known() -> None:
-    def told(fits: tuple[int, int] | None, *, known: bool = True) -> str:
-        return Deadline(NOW).foretold(fits, latency_known=known, local=lambda _: "07:30")
+    def told(fits: tuple[int, int] | None, *, known: bool = True, now: float = NOW - HOUR) -> str:
+        return Deadline(NOW).foretold(now, fits, latency_known=known, local=lambda _: "07:30")
 
     back = "can be back by --finish-by 07:30 at these rates"
     assert told((5, 2000)) == f"Of 2,000 rows to submit, about 5 {back}; the others wait."
     assert told((2000, 2000)) == f"All 2,000 rows to submit {back}."
     assert told((1, 1)) == f"The only row to submit {back}."
     assert told((1, 1), known=False).endswith("how long answers take is not known yet.")
-    assert told((0, 0)) == ""
+    assert told((0, 0)) == told((0, 0), now=NOW) == ""
+    assert told((0, 9)) == "None of 9 rows to submit can be back by --finish-by 07:30."
+    for fits in (0, 9), None:
+        assert told(fits, now=NOW) == "--finish-by 07:30 is past: no row is submitted."
     assert told(None).startswith("Rows are submitted as long as their answers are likely to be")
