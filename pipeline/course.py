@@ -210,8 +210,9 @@ class Course:
         match end.end:
             case Failure(stage="doubt"):
                 self.counts.held += 1
-            case Failure():
+            case Failure(stage):
                 self.counts.failed += 1
+                self.counts.unfit -= stage == "input" and self.counts.unfit > 0
             case _:
                 self.counts.ok += 1
         self.counts.add(end.usage)

@@ -139,7 +139,8 @@ class Outlook:
         counts = self.course.counts
         if counts.total is None:
             return None
-        fresh = 0 if self.course.intake.exhausted else counts.total - counts.finished - counts.open
+        begun = counts.finished + counts.open + counts.unfit
+        fresh = 0 if self.course.intake.exhausted else counts.total - begun
         # A row between its answer and its line looks like one to be submitted again, for a moment:
         # those that are stay so from one look to the next.
         self._begun.append(counts.open - counts.twins - counts.running - counts.posting)

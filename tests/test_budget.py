@@ -299,6 +299,33 @@ def test_a_deadline_that_is_far_away_changes_nothing(folder: Path) -> None:
     assert told.endswith(" at these rates; how long answers take is not known yet.")
 
 
+def test_rows_that_are_not_fit_to_be_sent_are_none_that_can_be_in_time(folder: Path) -> None:
+    prompts, output, said = rows(folder, 50), folder / "results.jsonl", list[str]()
+    text = prompts.read_text()
+    prompts.write_text("no JSON\n" + text + "{}\n" * 2)
+    paced = settings(finish_by=EVENING + HOUR)
+    view = Shown()
+    outcome, _ = simulate(*(prompts, output, paced, Service(Config())), say=said.append, view=view)
+    assert (outcome.totals.rows("ok"), outcome.totals.rows("failed")) == (50, 3)
+    assert any(words.startswith("All 50 rows to submit can be") for words in said)
+    assert view.to_pay[0] == 50
+    assert view.to_pay[-1] == 0
+
+
+class Shown:
+    """Keeps how many rows were to be paid for."""
+
+    interval = 0.5
+
+    def __init__(self) -> None:
+        self.to_pay: list[int | None] = []
+
+    def show(self, scene: Scene) -> None:
+        self.to_pay.append(scene.counts.to_pay)
+
+    def close(self) -> None: ...
+
+
 def test_what_is_told_of_a_deadline_at_the_start_is_what_is_known() -> None:
     def told(fits: tuple[int, int] | None, *, known: bool = True, now: float = NOW - HOUR) -> str:
         return Deadline(NOW).foretold(now, fits, latency_known=known, local=lambda _: "07:30")
