@@ -8,6 +8,7 @@ from pipeline.bill import Bill, Known, Part, Said
 from pipeline.codec import Json
 from pipeline.prices import PriceTable, money
 from pipeline.totals import Sums, Tally, Totals, add, in_doubt, sum_of, usage_object
+from pipeline.wording import so_many, so_much
 
 _ORDER = ("ok", "failed", "held")
 _DIGITS = Decimal("0.000001")
@@ -52,7 +53,8 @@ class Account:
         known = [bill.aside for bill in self.bills if isinstance(bill.aside, Known)]
         replaced = [tally for aside in known for tally in aside.replaced]
         doubts = [doubt for aside in known for doubt in aside.doubts]
-        return Totals([*(part.tally for part in self.parts), *replaced], doubts)
+        unknowns = [unknown for aside in known for unknown in aside.unknowns]
+        return Totals([*(part.tally for part in self.parts), *replaced], doubts, unknowns)
 
     def groups(self) -> list[Group]:
         found: dict[tuple[bool, str, int, str], list[Tally]] = {}
@@ -220,6 +222,11 @@ def sentences(account: Account, prices: PriceTable) -> Iterator[str]:
     if replaced is not None and replaced.unknown:
         lost = f"{replaced.unknown:,}"
         yield f"Operations paid for and superseded, whose usage is not known: {lost}."
+    unknowns = account.totals.unknowns
+    if unknowns:
+        count = so_many(sum(part.count for part in unknowns), "operation")
+        worst = so_much(sum_of(part.most(prices) for part in unknowns), prices.currency)
+        yield f"In no cost above, but what {count} of unknown usage cost at worst: {worst}."
 
 
 def records(account: Account, prices: PriceTable) -> Iterator[list[str]]:

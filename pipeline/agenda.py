@@ -64,6 +64,8 @@ class Agenda:
         self._shares: dict[str | None, _Share] = {}
         self._later: _Queue = []
         self._due: _Queue = []
+        # By line those that wait and were denied when they were last asked for.
+        self._denied: dict[int, Asking] = {}
         self._found: list[_Front] | None = None
         self._found_for = False
         self._sieve = Sieve()
@@ -79,6 +81,8 @@ class Agenda:
         born, line = asking.born_at, asking.line
         if at is None and asking.heard_age >= _EXPIRY_BEGINS and not self.are_last:
             at = born + latest(asking.heard_age)
+        if asking.denied_at is not None:
+            self._denied[line] = asking
         if at is not None:
             heapq.heappush(self._later, (at, line, asking))
             if self._oldest_later is not None:
@@ -103,14 +107,22 @@ class Agenda:
         if self._oldest_later is not None and asking.born_at <= self._oldest_later:
             self._oldest_later = None
 
+    def denied(self) -> list[Asking]:
+        """Those that wait and were denied when they were last asked for."""
+        return list(self._denied.values())
+
     def flights(self, now: float, at_most: int) -> list[Flight]:
-        """All that wait, told by a sample of about so many of them, spread over all queues."""
+        """All that wait and are not denied, told by a sample of about so many of them.
+
+        It is spread over all queues; of one that is denied no age tells when it is over.
+        """
         queues = [queue for share in self._shares.values() for queue in share.queues.values()]
         step = max(self._count // at_most, 1)
         return [
             self._flight(asking, now, len(queue) / len(range(0, len(queue), step)))
             for queue in (*queues, self._later, self._due)
             for _, _, asking in queue[::step]
+            if asking.denied_at is None
         ]
 
     def _flight(self, asking: Asking, now: float, count: float) -> Flight:
@@ -195,6 +207,7 @@ class Agenda:
         _, _, asking = heapq.heappop(queue)
         self._found = None
         self._count -= 1
+        self._denied.pop(asking.line, None)
         if queue is self._later:
             self._heed_gone(asking)
         if not queue and queue is not self._due and queue is not self._later:

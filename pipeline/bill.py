@@ -43,6 +43,7 @@ class Known:
     recipe: Recipe
     doubts: Sequence[DoubtTally]
     replaced: Sequence[Tally]
+    unknowns: Sequence[DoubtTally] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class Ending:
 class Counts:
     """Rows by where they stand, now. `total` is None while the input has not been counted.
 
+    `unfit` of those not begun are known not to be fit to be sent.
     `open` are those without a line; `twins` of them have another row sent for them.
     `submits` are all POSTs that were announced, also of earlier processes, refused and taken back
     ones too; tokens are those of all lines so far.
@@ -74,6 +75,7 @@ class Counts:
     running: int = 0
     doubts: int = 0
     twins: int = 0
+    unfit: int = 0
     submits: int = 0
     input_tokens: int = 0
     completion_tokens: int = 0
@@ -87,6 +89,13 @@ class Counts:
     @property
     def finished(self) -> int:
         return self.ok + self.failed + self.held
+
+    @property
+    def to_pay(self) -> int | None:
+        """Rows without a line that get an answer of their own; None while it is not known."""
+        if self.total is None:
+            return None
+        return max(self.total - self.finished - self.twins - self.unfit, 0)
 
     @property
     def submitted(self) -> int:

@@ -102,7 +102,7 @@ class Course:
             late = self.deadline.against(now, self.agenda.latencies(), local_day_and_time)
             if late is not None:
                 return late
-        return self.spending.against(self._worst(row, now))
+        return self.spending.against(self._worst(row, now), self.counts.to_pay)
 
     def unpriced(self, row: Row) -> Failure | None:
         """Why a row can't be submitted at all: there is a budget, and no price for its model."""
@@ -210,8 +210,9 @@ class Course:
         match end.end:
             case Failure(stage="doubt"):
                 self.counts.held += 1
-            case Failure():
+            case Failure(stage):
                 self.counts.failed += 1
+                self.counts.unfit -= stage == "input" and self.counts.unfit > 0
             case _:
                 self.counts.ok += 1
         self.counts.add(end.usage)

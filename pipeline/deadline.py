@@ -9,6 +9,7 @@ from pipeline.errors import DeadlineReached
 from pipeline.latency import Latency
 from pipeline.prospect import Told
 from pipeline.window import Window
+from pipeline.wording import so_many
 
 _TYPICAL = 0.5
 
@@ -51,12 +52,16 @@ class Deadline(Struct, frozen=True):
                 many = middle - 1
         return few
 
-    def foretold(self, fits: tuple[int, int] | None, *, latency_known: bool, local: Told) -> str:
+    def foretold(
+        self, now: float, fits: tuple[int, int] | None, *, latency_known: bool, local: Told
+    ) -> str:
         """What to tell of it at the start; empty where no row is to be submitted.
 
         `fits`: how many rows are in time, of how many; None where these are not counted yet.
         """
         at = f"--finish-by {local(self.at)}"
+        if self.at <= now and (fits is None or fits[1]):
+            return f"{at} is past: no row is submitted."
         match fits:
             case None:
                 return (
@@ -64,6 +69,8 @@ class Deadline(Struct, frozen=True):
                 )
             case (_, 0):
                 return ""
+            case (0, many):
+                return f"None of {so_many(many, 'row')} to submit can be back by {at}."
             case (few, many) if few < many:
                 return (
                     f"Of {many:,} rows to submit, about {few:,} can be back by {at} at these "

@@ -13,7 +13,7 @@ sixty samples with weights, so what they cost does not grow with the run.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from msgspec import Struct
@@ -26,6 +26,7 @@ from pipeline.margin import held_for
 from pipeline.prospect import (
     ANSWERS,
     CONCURRENCY,
+    DENIED,
     IN_FLIGHT,
     OTHERS,
     POLLS,
@@ -59,7 +60,8 @@ class Situation:
 
     `to_submit` rows need a POST yet, none of which leaves before `opens_at`; `running` operations
     are waited for. `flights` is a sample of these; `coming`, by share, what is known of those to
-    come. `away`: a host is that is needed. `throttled`: by a 429.
+    come. `away`: a host is that is needed. `throttled`: by a 429. Beside the running there are the
+    `denied`, the last of which are over by `denied_until`, None where that is not known.
     """
 
     now: float
@@ -73,6 +75,8 @@ class Situation:
     away: bool = False
     throttled: bool = False
     achieved: Achieved | None = None
+    denied: int = 0
+    denied_until: float | None = None
 
 
 class _Submits(Struct, frozen=True):
@@ -110,6 +114,20 @@ def hindrance(
 
 def estimate(seen: Situation) -> Eta:
     """When a run ends, and what binds."""
+    others = _of_others(seen)
+    if not seen.denied:
+        return others
+    eta = replace(others, waiting=seen.running + seen.denied, denied=seen.denied)
+    until = seen.denied_until
+    if seen.to_submit or seen.running or seen.away:
+        if eta.likely is None or eta.latest is None or until is None or until <= eta.likely:
+            return eta
+        until = max(until, eta.latest)
+    return replace(eta, bound_by=DENIED, used=None, earliest=None, likely=None, latest=until)
+
+
+def _of_others(seen: Situation) -> Eta:
+    """The same without those that the service denies."""
     if seen.away:
         return Eta(seen.now, seen.running, SERVICE)
     if not seen.to_submit and not seen.running:

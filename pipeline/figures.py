@@ -11,6 +11,7 @@ from pipeline.quote import span
 from pipeline.rates import Rate
 from pipeline.spread import Bin, Spread
 from pipeline.window import Window
+from pipeline.wording import so_many
 
 SUBMITTED, FINISHED, QUOTA = "submitted", "finished", "quota"
 BARS = 60
@@ -170,7 +171,14 @@ def took(latency: Spread) -> Plot | None:
     along = Axis(0, len(bins))
     up, marks = heights(max(found.count for found in bins))
     bars = [
-        bar(along, up, place, place + 1, found.count, f"{_range(found)}: {found.count:,} answers")
+        bar(
+            along,
+            up,
+            place,
+            place + 1,
+            found.count,
+            f"{_range(found)}: {so_many(found.count, 'answer')}",
+        )
         for place, found in enumerate(bins)
         if found.count
     ]

@@ -11,7 +11,7 @@ from msgspec import Struct
 from pipeline.board import Counts
 from pipeline.prospect import Eta
 from pipeline.scene import Scene
-from pipeline.spending import Spent
+from pipeline.spent import Spent
 
 # Of an amount: prices are of a thousand tokens, and sums of shares have no end.
 _PLACES = 6

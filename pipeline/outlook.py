@@ -1,9 +1,10 @@
 """What a run is seen to come to: gathers where it stands, and tells who looks from outside."""
 
-import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from pipeline.bell import Bell
 from pipeline.clock import local_day_and_time
 from pipeline.codec import encode
 from pipeline.course import Course
@@ -12,13 +13,25 @@ from pipeline.eta import SAMPLES, Situation, estimate, hindrance
 from pipeline.facts import ETA, Note
 from pipeline.hosts import Hosts
 from pipeline.pace import Pace
-from pipeline.prospect import BUDGET, FINISH_BY, IN_FLIGHT, PAUSED, Eta, is_soon, words
+from pipeline.polling import Asking
+from pipeline.prospect import (
+    BUDGET,
+    DENIED,
+    FINISH_BY,
+    IN_FLIGHT,
+    PAUSED,
+    Eta,
+    is_soon,
+    words,
+)
 from pipeline.scene import Scene
 from pipeline.settings import Settings
-from pipeline.spending import Spent
+from pipeline.spent import Spent
 
 _FIRST_TOLD_AFTER = 5.0
 _TOLD_APART, _LONGEST_APART = 60.0, 900.0
+# An end that is near is looked at more often: what is told of it must not grow old.
+_NEAR, _NEAR_APART = 180.0, 5.0
 # The note is made anew so many times until the end, but for the bounds above.
 _TIMES = 50
 _LONG_WINDOW = 60.0
@@ -37,6 +50,7 @@ class Outlook:
     _tempo: Tempo = field(default_factory=Tempo)
     _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     _last: Eta | None = None
+    _bell: Bell = field(default_factory=Bell)
 
     def eta(self) -> Eta | None:
         """When the run ends, as seen now; None while it is not known how many rows there are."""
@@ -50,7 +64,8 @@ class Outlook:
             return None
         left, limited_by = self._within_limits(left)
         flights = agenda.flights(now, SAMPLES)
-        running = self.course.counts.running + self.course.counts.posting
+        denied = self._denied()
+        running = self.course.counts.running + self.course.counts.posting - len(denied)
         if self._last is not None and running and not left and not flights:
             # The last ones are just being asked for.
             return self._last
@@ -69,6 +84,8 @@ class Outlook:
                 away=self._is_away(left),
                 throttled=gate > now,
                 achieved=self._tempo.achieved(),
+                denied=len(denied),
+                denied_until=_until(denied),
             )
         )
         self._last = replace(seen, bound_by=limited_by, used=None) if limited_by else seen
@@ -99,7 +116,8 @@ class Outlook:
     def last_scene(self) -> Scene:
         """The same when no call is made any more: no end is in sight, it is there."""
         course = self.course
-        return Scene(course.counts, course.clock.now(), self._oldest(), None, self.spent())
+        spent = self.spent().unprojected()
+        return Scene(course.counts, course.clock.now(), self._oldest(), None, spent)
 
     def _oldest(self) -> float | None:
         """When the oldest operation that is waited for was accepted."""
@@ -107,19 +125,22 @@ class Outlook:
         waits = self.course.agenda.oldest()
         return min([*asked, *([] if waits is None else [waits])], default=None)
 
+    def _denied(self) -> list[Asking]:
+        """The operations that the service denied when they were last asked for."""
+        asked = (asking for asking in self.course.asked.values() if asking.denied_at is not None)
+        return [*asked, *self.course.agenda.denied()]
+
     def spent(self) -> Spent:
         """What the run has spent and will have, as seen now."""
-        counts = self.course.counts
-        with_line = counts.finished + counts.twins
-        left = None if counts.total is None else max(counts.total - with_line, 0)
-        return self.course.spending.seen(left)
+        return self.course.spending.seen(self.course.counts.to_pay)
 
     def _to_submit(self) -> int | None:
         """Rows that need a POST yet: those not begun, and those to be submitted again."""
         counts = self.course.counts
         if counts.total is None:
             return None
-        fresh = 0 if self.course.intake.exhausted else counts.total - counts.finished - counts.open
+        begun = counts.finished + counts.open + counts.unfit
+        fresh = 0 if self.course.intake.exhausted else counts.total - begun
         # A row between its answer and its line looks like one to be submitted again, for a moment:
         # those that are stay so from one look to the next.
         self._begun.append(counts.open - counts.twins - counts.running - counts.posting)
@@ -159,11 +180,15 @@ class Outlook:
         """How fast it went so far tells nothing any more."""
         self._tempo = Tempo()
 
+    def renew(self) -> None:
+        """What the end depends on has changed: whoever looks from outside is told at once."""
+        self._bell.ring()
+
     async def watch(self) -> None:
         """Note in the checkpoint what is seen, once a minute at most; for ever."""
         told = ""
         self.course.recorder.post(Note(ETA, None))
-        await asyncio.sleep(_FIRST_TOLD_AFTER)
+        await self._bell.wait(_FIRST_TOLD_AFTER)
         while True:
             eta = self.eta()
             said = "" if eta is None else words(eta, local_day_and_time)
@@ -173,10 +198,26 @@ class Outlook:
                 value = encode(asdict(eta)).decode() if eta is not None and is_known else None
                 self.course.recorder.post(Note(ETA, value))
                 told = said
-            await asyncio.sleep(_pause(eta))
+            await self._bell.wait(_pause(eta))
 
 
 def _pause(eta: Eta | None) -> float:
     """Until the note is made anew: an end that is days away need not be told each minute."""
+    if eta is not None and _is_near(eta):
+        return _NEAR_APART
     left = 0.0 if eta is None or eta.likely is None else eta.likely - eta.at
     return min(max(left / _TIMES, _TOLD_APART), _LONGEST_APART)
+
+
+def _is_near(eta: Eta) -> bool:
+    """Whether what is told may be wrong within a minute: it ends, or an answer comes after all."""
+    if eta.bound_by == DENIED:
+        return True
+    return eta.earliest is not None and eta.earliest - eta.at < _NEAR
+
+
+def _until(denied: Sequence[Asking]) -> float | None:
+    """When the last of these have their lines at the latest; None where one has no such moment."""
+    moments = [asking.denied_until for asking in denied]
+    known = [moment for moment in moments if moment is not None]
+    return max(known) if known and len(known) == len(moments) else None

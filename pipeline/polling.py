@@ -68,6 +68,16 @@ class Asking(Struct, frozen=True, gc=False):
         return accepted_at if self.heard_at is None else min(accepted_at, self.heard_at)
 
     @property
+    def denied_until(self) -> float | None:
+        """When the row has its line at the latest if nothing but denials comes; else None.
+
+        An operation past retention has no such moment: its row is submitted again.
+        """
+        if self.denied_at is None or self.denied_at - self.accepted_at >= RETENTION:
+            return None
+        return self.denied_at + _DENIED_FOR + _DENIALS_APART
+
+    @property
     def heard_age(self) -> float:
         """At which age it was last said to run; 0 if never."""
         return 0.0 if self.heard_at is None else self.heard_at - self.born_at

@@ -13,6 +13,7 @@ ANSWERS, IN_FLIGHT, CONCURRENCY = "answers", "max-in-flight", "concurrency"
 SERVICE, QUOTA, POLLS = "service", "quota", "polls"
 SHARE, OTHERS = "other runs", "others"
 BUDGET, FINISH_BY, PAUSED = "budget", "finish-by", "paused"
+DENIED = "denied"
 
 _WORDS = {
     ANSWERS: "bound by how long answers take",
@@ -49,7 +50,9 @@ class Eta:
     `submitted`: when the last row is, if any is to be. `earliest`, `likely`, `latest`: when the
     last answer is in, with chances of 10, 50 and 90 %. `bound_by`: a rate as options write it, or
     the name of something else that binds; `used`: how much of that rate is, 0 to 1. `waiting`:
-    operations in flight. While there is a `pause` nobody knows when the run ends.
+    operations in flight, `denied` of them by the service when they were last asked for. While
+    there is a `pause` nobody knows when the run ends; where denied operations bind there is at
+    most a `latest`.
     """
 
     at: float
@@ -61,6 +64,7 @@ class Eta:
     likely: float | None = None
     latest: float | None = None
     pause: Pause | None = field(default=None, kw_only=True)
+    denied: int = field(default=0, kw_only=True)
 
 
 def words(eta: Eta, local: Told) -> str:
@@ -79,21 +83,25 @@ def phrases(eta: Eta, local: Told) -> list[str]:
     if eta.pause is not None:
         return _paused(eta, eta.pause, local)
     when = _when(eta, partial(_clock, eta, local))
-    is_end = bool(when) and eta.likely is not None
+    is_end = bool(when) and _is_end_told(eta)
     return [part for part in (f"ends {when}" if is_end else when, _why(eta)) if part]
+
+
+def _is_end_told(eta: Eta) -> bool:
+    return eta.likely is not None or (eta.bound_by == DENIED and eta.latest is not None)
 
 
 def sentence(eta: Eta, local: Told) -> str:
     """The same for whoever looks from outside; where the end is not known it says so."""
     told = words(eta, local)
-    if told and eta.pause is None and eta.likely is None:
+    if told and eta.pause is None and not _is_end_told(eta):
         return f"The end is not known yet: {told}."
     return f"End in sight: {told}." if told else ""
 
 
 def is_soon(eta: Eta) -> bool:
     """Whether the end is less than a minute away."""
-    return eta.latest is not None and eta.latest - eta.at < _SOON
+    return eta.likely is not None and eta.latest is not None and eta.latest - eta.at < _SOON
 
 
 def _paused(eta: Eta, pause: Pause, local: Told) -> list[str]:
@@ -117,6 +125,8 @@ def _clock(eta: Eta, local: Told, moment: float) -> str:
 
 
 def _when(eta: Eta, told: Told) -> str:
+    if eta.bound_by == DENIED and eta.latest is not None:
+        return f"by {told(eta.latest)} at the latest"
     if eta.likely is None or eta.earliest is None or eta.latest is None:
         if eta.submitted is None:
             return ""
@@ -130,6 +140,14 @@ def _when(eta: Eta, told: Told) -> str:
 
 
 def _why(eta: Eta) -> str:
+    why = _bound(eta)
+    if not eta.denied or eta.bound_by == DENIED:
+        return why
+    are = "1 operation is" if eta.denied == 1 else f"{eta.denied:,} operations are"
+    return ", ".join(part for part in (why, f"{are} denied by the service") if part)
+
+
+def _bound(eta: Eta) -> str:
     match eta.bound_by:
         case None:
             return ""
@@ -140,6 +158,9 @@ def _why(eta: Eta) -> str:
         case "answers" if eta.submitted is None:
             last = "answer" if eta.waiting == 1 else f"{eta.waiting:,} answers"
             return f"waiting for the last {last}"
+        case "denied":
+            which = "an operation" if eta.denied == 1 else f"{eta.denied:,} operations"
+            return f"waiting for {which} that the service denies"
         case name:
             return _WORDS[name]
 
@@ -150,6 +171,7 @@ def as_json(eta: Eta | None, utc: Told) -> dict[str, Json]:
     def told(moment: float | None) -> Json:
         return None if moment is None else utc(moment)
 
+    denied = None if eta is None else eta.denied
     eta = eta or Eta(0.0)
     moments = (eta.submitted, eta.earliest, eta.likely, eta.latest)
     names = ("all_submitted", "earliest", "likely", "latest")
@@ -157,4 +179,5 @@ def as_json(eta: Eta | None, utc: Told) -> dict[str, Json]:
         "eta": dict(zip(names, map(told, moments), strict=True)),
         "bound_by": None if eta.bound_by is None else str(eta.bound_by),
         "used": None if eta.used is None else round(eta.used, 4),
+        "denied": denied,
     }

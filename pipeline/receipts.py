@@ -97,7 +97,7 @@ def _known(checkpoint: Path, remarks: list[str]) -> Known | None:
         recipe = Ways.of(snapshot.settings()).recipe
         totals = snapshot.totals(recipe.model)
         replaced = [tally for tally in totals.tallies if tally.outcome == "replaced"]
-        return Known(recipe, totals.doubts, replaced)
+        return Known(recipe, totals.doubts, replaced, totals.unknowns)
 
     try:
         return looked_at(checkpoint, see)

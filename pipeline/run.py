@@ -16,7 +16,7 @@ from functools import partial
 
 from pipeline import extent
 from pipeline.board import Broken, Complete, Counts, Ending, Outcome, Stopped
-from pipeline.clock import local_day_and_time
+from pipeline.clock import local_with_zone
 from pipeline.completion import complete
 from pipeline.course import Course
 from pipeline.deadline import Deadline
@@ -97,7 +97,7 @@ async def carry(
         with tools.connect() as service:
             run = Run(files, service, settings, tools, ending)
             try:
-                return await run.carry(total, note)
+                return await run.carry(total, report.bad, note)
             finally:
                 run.join()
 
@@ -144,15 +144,17 @@ class Run:
         self._course.recorder.join()
         self._refill.leave()
 
-    async def carry(self, total: int | None, extent_note: str | None) -> Outcome:
+    async def carry(self, total: int | None, unfit: int, extent_note: str | None) -> Outcome:
         """Carry every row to its line, or as far as the reason to end allows.
 
-        There are `total` rows, if that is known; `extent_note`: what is to be noted of that.
+        There are `total` rows, if that is known, and `unfit` ones among those not begun at least;
+        `extent_note`: what is to be noted of that.
         """
         begun = self._tools.clock.now()
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(self._guarded(self._course.recorder.run))
             expect(self._course, total)
+            self._course.counts.unfit = unfit
             if extent_note is not None:
                 self._course.recorder.post(Note(COUNTED, extent_note))
             self._course.recorder.post(Note(ENDPOINT, self._tools.endpoint))
@@ -220,8 +222,8 @@ class Run:
         deadline, fits = self._course.deadline, self._outlook.rows_in_time()
         if deadline is None:
             return
-        is_known = bool(self._course.agenda.latencies())
-        told = deadline.foretold(fits, latency_known=is_known, local=local_day_and_time)
+        is_known, now = bool(self._course.agenda.latencies()), self._tools.clock.now()
+        told = deadline.foretold(now, fits, latency_known=is_known, local=local_with_zone)
         if told:
             self._tools.say(told)
 

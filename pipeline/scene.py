@@ -8,7 +8,7 @@ from msgspec import Struct
 from pipeline.board import Counts
 from pipeline.codec import Json
 from pipeline.prospect import Eta, Told, as_json, duration, phrases, words
-from pipeline.spending import Spent
+from pipeline.spent import Spent
 
 
 class Scene(Struct, frozen=True):

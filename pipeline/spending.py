@@ -11,15 +11,16 @@ without usage. So what the service bills is never more than what counts here.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
-from msgspec import Struct, convert
+from msgspec import convert
 
-from pipeline.codec import Json, decode, encode
+from pipeline.codec import decode, encode
 from pipeline.day import Day, day_at
 from pipeline.errors import BadSettings, BudgetReached
 from pipeline.outcomes import Usage
-from pipeline.prices import Price, PriceTable, money
+from pipeline.prices import Price, PriceTable
+from pipeline.spent import Spent
 from pipeline.totals import Totals
 from pipeline.wording import so_much
 
@@ -31,51 +32,20 @@ _Worst = tuple[str, int, int | None, Day | None]
 _REMEMBERED = 4096
 # Of a normal distribution: 95 % are within.
 _SPREAD = 1.96
-
-
-class Spent(Struct, frozen=True):
-    """What the finished rows cost, and what all rows will; as seen at one moment.
-
-    `amount` None: a price is not known. `low`, `likely`, `high`: the total at the end, with 95 %
-    between the outer two; None before enough answers are in to tell.
-    """
-
-    amount: Decimal | None
-    currency: str
-    low: Decimal | None = None
-    likely: Decimal | None = None
-    high: Decimal | None = None
-
-    def phrases(self) -> list[str]:
-        """What is spent, and what will be, if that can be told."""
-        if self.amount is None:
-            return ["cost unknown"]
-        spent = f"{so_much(self.amount, self.currency)} spent"
-        return [spent] if self.likely is None else [spent, f"in the end {self.projection}"]
-
-    @property
-    def projection(self) -> str:
-        """Between what and what the total will be."""
-        if self.low is None or self.high is None:
-            return "unknown"
-        low, high = so_much(self.low), so_much(self.high, self.currency)
-        return high if high.startswith(f"{low} ") else f"{low} to {high}"
-
-    def to_json(self) -> dict[str, Json]:
-        values = {"low": self.low, "likely": self.likely, "high": self.high}
-        projected: Json = None
-        if self.likely is not None:
-            projected = {name: money(value) for name, value in values.items()}
-        return {"spent": money(self.amount), "currency": self.currency, "projected": projected}
+_KOPECK = Decimal("0.01")
 
 
 @dataclass(slots=True)
 class _Answers:
-    """What answers cost each: how many there were, the sum, and the sum of squares."""
+    """What answers cost each: how many there were, the sum, and the sum of squares.
+
+    `worst`: the most that one of the rows set aside for can cost; 0 while there was no limit.
+    """
 
     count: int = 0
     sum: float = 0.0
     squares: float = 0.0
+    worst: float = 0.0
 
     def add(self, cost: float) -> None:
         self.count += 1
@@ -160,8 +130,11 @@ class Spending:
     def has_price(self, model: str) -> bool:
         return self._price(model, None) is not None
 
-    def against(self, worst: Decimal) -> BudgetReached | None:
-        """Why a request that can cost so much may not be made now; None if it may."""
+    def against(self, worst: Decimal, left: int | None = None) -> BudgetReached | None:
+        """Why a request that can cost so much may not be made now; None if it may.
+
+        `left` rows have no line yet, if that is known: the advice then says what they take.
+        """
         if self.limit is None or self.committed + worst <= self.limit:
             return None
         limit, committed, most = (
@@ -170,13 +143,39 @@ class Spending:
         return BudgetReached(
             f"the budget of {limit} is reached: {committed} are spent, or can have been, and the "
             f"next row can cost {most}.",
-            "Run the same command with a larger --budget to go on.",
+            f"Run the same command with a larger --budget to go on{self._enough(worst, left)}.",
         )
+
+    def _enough(self, worst: Decimal, left: int | None) -> str:
+        """How much larger; what is kept in doubt is in it, as it is in all that counts."""
+        if not left:
+            return ""
+        most = max(worst, Decimal(self._answers.worst))
+        more = self._answers.of(left)
+        the_rows = "the only row" if left == 1 else f"the {left:,} rows"
+        if more is None:
+            each = so_much(most, self.prices.currency)
+            enough = self._rounded_up(self._settled + most * left)
+            return f": {enough} is enough if none of {the_rows} left can cost more than {each}"
+        expected = Decimal(more[0] + more[1]) + most
+        enough = self._rounded_up(self._settled + min(expected, most * left))
+        return (
+            f": {enough} is likely to be enough for {the_rows} left, by what answers cost so far"
+        )
+
+    def _rounded_up(self, amount: Decimal) -> str:
+        return so_much(amount.quantize(_KOPECK, ROUND_CEILING), self.prices.currency)
+
+    @property
+    def _settled(self) -> Decimal:
+        """What counts without what is under way."""
+        return self._exposed - sum(self._reserved.values(), Decimal(0))
 
     def reserve(self, line: int, worst: Decimal) -> None:
         """A row's POST is about to be made."""
         if self.limit is not None:
             self._reserved[line] = worst
+            self._answers.worst = max(self._answers.worst, float(worst))
             self._exposed += worst
 
     def rows(self) -> int | None:
@@ -184,9 +183,10 @@ class Spending:
         each = self._answers.mean
         if self.limit is None or not each:
             return None
-        set_aside = sum(self._reserved.values(), Decimal(0))
-        expected = float(self._exposed - set_aside) + each * len(self._reserved)
-        return max(int((float(self.limit) - expected) / each), 0)
+        expected = float(self._settled) + each * len(self._reserved)
+        # For the last one its worst case must be left.
+        beyond = max(self._answers.worst - each, 0.0)
+        return max(int((float(self.limit) - expected - beyond) / each), 0)
 
     def release(self, line: int) -> None:
         """It was certainly not accepted."""
@@ -226,11 +226,10 @@ class Spending:
             return spent
         likely, off = self._known + Decimal(more[0]), Decimal(more[1])
         low, high = max(likely - off, self._known), likely + off
-        if self.limit is not None:
-            # Rows that the budget does not let through cost nothing; what is spent is spent.
-            most = max(self.limit, self._known)
-            low, likely, high = (min(amount, most) for amount in (low, likely, high))
-        return Spent(self._known, spent.currency, low, likely, high)
+        rows = self.rows()
+        is_short = rows is not None and left is not None and rows + len(self._reserved) < left
+        budget = self.limit if is_short else None
+        return Spent(self._known, spent.currency, low, likely, high, budget)
 
     def learned(self) -> str:
         """What `recall` takes, as text: what answers cost each."""

@@ -12,7 +12,7 @@ from pipeline.departure import Departure, Left
 from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
 from pipeline.prospect import Eta, Pause
-from pipeline.spending import Spent
+from pipeline.spent import Spent
 from pipeline.totals import Totals, beside, in_doubt, in_money
 
 Told = Callable[[float], str]
@@ -185,8 +185,8 @@ def sentences(
     yield from _doubts(standing, prices)
     yield in_money(standing.totals, prices, "cost so far")
     yield from beside(standing.totals, prices)
-    if standing.spending is not None and standing.spending.likely is not None:
-        yield f"In the end: {standing.spending.projection}."
+    if standing.spending is not None and (told := standing.spending.sentence()):
+        yield told
 
 
 def _headline(standing: Standing) -> str:
@@ -276,5 +276,6 @@ def _doubts(standing: Standing, prices: PriceTable) -> Iterator[str]:
     if totals.doubt_count:
         yield in_doubt(totals.doubt_count, totals.doubt_cost(prices), prices.currency)
     if standing.spent:
-        spent = (f"{rows:,} spent {n}" for n, rows in sorted(standing.spent.items()))
-        yield f"Attempts of the rows in doubt: {', '.join(spent)}."
+        for n, rows in sorted(standing.spent.items()):
+            have = "row in doubt has" if rows == 1 else "rows in doubt have"
+            yield f"{rows:,} {have} spent {n} of {'its' if rows == 1 else 'their'} attempts."

@@ -109,6 +109,8 @@ class Steering:
         self._pause(before)
         self._note()
         self.wheels.course.on_change()
+        # Nobody who looks from outside is to read what was before.
+        self.wheels.outlook.renew()
 
     async def _change(self, before: InForce) -> None:
         now, course = self._now, self.wheels.course

@@ -58,8 +58,11 @@ class Window:
         return max(self.quota.limit - taken_then, 0)
 
     def used(self, now: float) -> float:
-        """The share of the limit that is taken by calls under way and by those that ended."""
-        return self.taken(now) / self.quota.limit
+        """The share of the limit that is taken by calls under way and by those that ended.
+
+        More may be taken than a limit that is lower than it was: that is all of it.
+        """
+        return min(self.taken(now) / self.quota.limit, 1.0)
 
     def place_at(self, ahead: int, now: float) -> float:
         """When the call that `ahead` others go before may start, `ahead` being below the limit.

@@ -72,6 +72,19 @@ def test_of_those_due_the_oldest_comes_first_and_none_comes_early(
     assert len(agenda) == 0
 
 
+def test_operations_that_were_denied_are_known_until_they_are_asked_for_again() -> None:
+    agenda, denied = Agenda(), replace(asking(1), denied_at=BORN + 5)
+    agenda.put(asking(2), None)
+    agenda.put(denied, BORN + 65)
+    assert agenda.denied() == [denied]
+    assert [flight.count for flight in agenda.flights(BORN + 10, 64)] == [1]
+    assert agenda.pop(BORN + 65) == denied
+    assert agenda.denied() == []
+    assert 600 <= (denied.denied_until or 0) - BORN - 5 <= 660
+    assert replace(denied, denied_at=BORN + RETENTION).denied_until is None
+    assert asking(2).denied_until is None
+
+
 def test_an_agenda_with_nothing_due_has_nothing_to_hand_out() -> None:
     agenda = Agenda()
     assert agenda.due_at(1.0) is None

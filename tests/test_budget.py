@@ -27,7 +27,7 @@ from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.scene import Scene
 from pipeline.settings import Settings
-from pipeline.spending import Spent
+from pipeline.spent import Spent
 from tests.builders import NOW
 from tests.oracle import check
 from tests.simulation import EVENING, Sending, simulate
@@ -105,6 +105,21 @@ def test_what_is_in_flight_or_in_doubt_counts_through_restarts(folder: Path) -> 
         assert billed(model) <= Decimal("0.6")
     assert codes == [143, 143, 143, 143, 80]
     assert doubts[-1] > 3
+
+
+@pytest.mark.parametrize("budget", ["0.02", "0.6"])
+def test_the_amount_that_is_named_at_the_end_is_enough(folder: Path, budget: str) -> None:
+    prompts, output = rows(folder, 200), folder / "results.jsonl"
+    model = Service(Config(latency_median=5))
+    first, now = simulate(prompts, output, settings(budget), model)
+    assert first.exit_code == 80
+    assert isinstance(first.end, BudgetReached)
+    (enough,) = re.findall(r"go on: ([\d.]+) RUB", first.end.advice)
+    likely = "likely to be enough" in first.end.advice
+    assert likely == (first.totals.rows() >= 50)
+    outcome, _ = simulate(prompts, output, settings(enough), model, start=now)
+    assert outcome.exit_code == 0
+    assert billed(model) <= Decimal(enough)
 
 
 @pytest.mark.promise("P15")
@@ -280,17 +295,48 @@ def test_a_deadline_that_is_far_away_changes_nothing(folder: Path) -> None:
     assert outcome.exit_code == 0
     (told,) = [words for words in said if "--finish-by" in words]
     assert told.startswith("All 50 rows to submit can be submitted by --finish-by ")
+    assert re.search(r" [:0-9]+ \(UTC[-+]\d\d:\d\d\) at these rates;", told)
     assert told.endswith(" at these rates; how long answers take is not known yet.")
 
 
+def test_rows_that_are_not_fit_to_be_sent_are_none_that_can_be_in_time(folder: Path) -> None:
+    prompts, output, said = rows(folder, 50), folder / "results.jsonl", list[str]()
+    text = prompts.read_text()
+    prompts.write_text("no JSON\n" + text + "{}\n" * 2)
+    paced = settings(finish_by=EVENING + HOUR)
+    view = Shown()
+    outcome, _ = simulate(*(prompts, output, paced, Service(Config())), say=said.append, view=view)
+    assert (outcome.totals.rows("ok"), outcome.totals.rows("failed")) == (50, 3)
+    assert any(words.startswith("All 50 rows to submit can be") for words in said)
+    assert view.to_pay[0] == 50
+    assert view.to_pay[-1] == 0
+
+
+class Shown:
+    """Keeps how many rows were to be paid for."""
+
+    interval = 0.5
+
+    def __init__(self) -> None:
+        self.to_pay: list[int | None] = []
+
+    def show(self, scene: Scene) -> None:
+        self.to_pay.append(scene.counts.to_pay)
+
+    def close(self) -> None: ...
+
+
 def test_what_is_told_of_a_deadline_at_the_start_is_what_is_known() -> None:
-    def told(fits: tuple[int, int] | None, *, known: bool = True) -> str:
-        return Deadline(NOW).foretold(fits, latency_known=known, local=lambda _: "07:30")
+    def told(fits: tuple[int, int] | None, *, known: bool = True, now: float = NOW - HOUR) -> str:
+        return Deadline(NOW).foretold(now, fits, latency_known=known, local=lambda _: "07:30")
 
     back = "can be back by --finish-by 07:30 at these rates"
     assert told((5, 2000)) == f"Of 2,000 rows to submit, about 5 {back}; the others wait."
     assert told((2000, 2000)) == f"All 2,000 rows to submit {back}."
     assert told((1, 1)) == f"The only row to submit {back}."
     assert told((1, 1), known=False).endswith("how long answers take is not known yet.")
-    assert told((0, 0)) == ""
+    assert told((0, 0)) == told((0, 0), now=NOW) == ""
+    assert told((0, 9)) == "None of 9 rows to submit can be back by --finish-by 07:30."
+    for fits in (0, 9), None:
+        assert told(fits, now=NOW) == "--finish-by 07:30 is past: no row is submitted."
     assert told(None).startswith("Rows are submitted as long as their answers are likely to be")

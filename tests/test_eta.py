@@ -351,6 +351,40 @@ def test_a_run_that_is_over_waits_for_nothing() -> None:
     assert words(estimate(situation(running=0, flights=[])), local) == ""
 
 
+def test_operations_that_the_service_denies_are_promised_no_end() -> None:
+    until = NOW + 560
+    only = estimate(situation(running=0, flights=[], denied=2, denied_until=until))
+    assert (only.earliest, only.likely, only.latest) == (None, None, until)
+    told = "by 14:22 at the latest, waiting for 2 operations that the service denies"
+    assert words(only, local) == told
+    assert phrases(only, local) == [
+        "ends by 14:22 at the latest",
+        "waiting for 2 operations that the service denies",
+    ]
+    assert sentence(only, local) == f"End in sight: {told}."
+    assert not is_soon(replace(only, at=until - 5))
+    one = estimate(situation(running=0, flights=[], denied=1))
+    assert sentence(one, local) == (
+        "The end is not known yet: waiting for an operation that the service denies."
+    )
+
+
+def test_denied_operations_bind_only_where_the_others_are_over_sooner() -> None:
+    alone = estimate(situation())
+    assert alone.likely is not None
+    assert alone.latest is not None
+    sooner = estimate(situation(denied=1, denied_until=alone.likely - 1))
+    assert sooner == replace(alone, denied=1, waiting=11)
+    assert words(sooner, local).endswith(
+        "the last 11 answers, 1 operation is denied by the service"
+    )
+    for until in alone.likely + 1, alone.latest + 500:
+        later = estimate(situation(denied=1, denied_until=until))
+        assert later.latest == max(until, alone.latest)
+        assert later.likely is None
+        assert "at the latest, waiting for an operation" in words(later, local)
+
+
 # Words and values.
 
 BETWEEN = Eta(
@@ -412,8 +446,10 @@ def test_values_are_moments_and_names() -> None:
         },
         "bound_by": "5000/h",
         "used": 0.994,
+        "denied": 0,
     }
     nothing = as_json(None, stamp)
+    assert nothing["denied"] is None
     assert nothing["bound_by"] is None
     assert nothing["eta"] == dict.fromkeys(("all_submitted", "earliest", "likely", "latest"))
 

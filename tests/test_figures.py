@@ -146,6 +146,7 @@ def test_latencies_are_bars_with_few_words_below() -> None:
     plot = took(latency)
     assert plot is not None
     assert plot.bars[0].told == "2 s to under 4 s: 2 answers"
+    assert plot.bars[-1].told.endswith(": 1 answer")
     assert 2 <= len(plot.along) <= 6
 
 

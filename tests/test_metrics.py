@@ -17,7 +17,7 @@ from pipeline.gauges import PREFIX, Told, families, text_of
 from pipeline.metrics import Metrics
 from pipeline.prospect import Eta
 from pipeline.scene import Scene
-from pipeline.spending import Spent
+from pipeline.spent import Spent
 from tests.e2e.command import Shell, until
 from tests.e2e.hostile import serving
 from tests.scratch import table

@@ -9,11 +9,13 @@ import pytest
 
 from pipeline.board import Counts
 from pipeline.clock import local_day_and_time, stamp
+from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.model import Config, Service
+from pipeline.emulator.schedules import Fault
 from pipeline.facts import COSTS, ETA, Fact, Note
 from pipeline.paths import Paths
 from pipeline.progress import JsonLines
-from pipeline.prospect import ANSWERS, SERVICE, Eta, words
+from pipeline.prospect import ANSWERS, DENIED, SERVICE, Eta, is_soon, words
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.scene import Scene
@@ -113,8 +115,9 @@ def test_it_is_noted_once_a_minute_at_most(
     monkeypatch.setattr(Recorder, "post", posted)
     simulate(rows, tmp_path / "out.jsonl", _settings(), _model(), view=Watching(20.0))
     moments = [json.loads(value)["at"] for value in noted if value]
-    assert 5 < len(moments) < 2 * 60 + 20
-    assert min(b - a for a, b in pairwise(moments)) >= 59.9
+    assert 5 < len(moments) < 2 * 60 + 60
+    far = [moment for moment in moments if moment < EVENING + 2 * HOUR - 180]
+    assert min(b - a for a, b in pairwise(far)) >= 59.9
 
 
 def test_what_answers_cost_is_noted_as_it_is_learned_and_when_the_process_ends(
@@ -153,6 +156,38 @@ def test_while_the_service_is_away_there_is_no_end(rows: Path, tmp_path: Path) -
     away = [eta for eta in view.etas if EVENING + 60 < eta.at < EVENING + 400]
     assert {(eta.bound_by, eta.likely) for eta in away} == {(SERVICE, None)}
     assert "waiting for the service" in view.notes
+
+
+def test_an_end_that_is_near_is_noted_every_few_seconds(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+    from pipeline.recorder import Recorder  # noqa: PLC0415
+
+    post = Recorder.post
+
+    def posted(recorder: Recorder, *facts: Fact) -> None:
+        noted.extend(f.value for f in facts if isinstance(f, Note) and f.name == ETA and f.value)
+        post(recorder, *facts)
+
+    monkeypatch.setattr(Recorder, "post", posted)
+    fast = replace(_settings(), rates=(Rate(10, 1.0),))
+    config = Config(latency_median=20.0, latency_sigma=0.5, submit_rates=(), poll_rates=())
+    model = Service(config)
+    model.suffer(Ailments((Fault.parse("forgotten@100"),), 1, EVENING))
+    view = Watching(1.0)
+    _, end = simulate(rows, tmp_path / "out.jsonl", fast, model, view=view)
+    etas = [json.loads(text) for text in noted]
+    denied = [eta for eta in etas if eta["bound_by"] == DENIED]
+    assert end > EVENING + 600
+    assert {(eta["denied"], eta["likely"]) for eta in denied} == {(1, None)}
+    assert all(end - 61 < eta["latest"] - 1 for eta in denied)
+    last = [eta for eta in view.etas if EVENING + 120 < eta.at < end - 60]
+    assert len(last) > 400
+    assert all(eta.bound_by == DENIED and end <= (eta.latest or 0) <= end + 120 for eta in last)
+    near = [eta for eta in etas if eta["at"] < min(eta["at"] for eta in denied)]
+    assert all(b["at"] - a["at"] < 5.1 for a, b in pairwise(near[-4:]))
+    assert not any(is_soon(eta) for eta in last)
 
 
 def test_machines_get_the_end_as_values(capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,6 +145,16 @@ def test_places_come_free_one_by_one_as_they_were_taken() -> None:
         window.end(opens)
 
 
+def test_of_a_limit_that_was_lowered_no_more_than_all_is_used() -> None:
+    pace, fewer = Pace([Rate(10, 60.0)]), Rate(4, 60.0)
+    for _ in range(6):
+        pace.begin()
+        pace.end(1.0)
+    assert [window.used(2.0) for window in pace.windows] == [0.6]
+    pace.change([fewer], 2.0, open_ended=False, earlier=[])
+    assert [window.used(2.0) for window in pace.windows] == [1.0]
+
+
 def test_while_open_calls_take_every_place_only_an_end_can_tell() -> None:
     window = Window(Rate(2, 10.0))
     window.begin()

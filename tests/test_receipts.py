@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from pipeline import source
-from pipeline.account import Account, as_json, with_outputs
-from pipeline.bill import NO_MODEL, Known, Said
+from pipeline.account import Account, as_json, sentences, with_outputs
+from pipeline.bill import NO_MODEL, Bill, Known, Said
 from pipeline.errors import BadData
 from pipeline.receipts import chosen, receipt
+from pipeline.rows import Recipe
+from pipeline.totals import DoubtTally
 from tests.builders import MODEL, Place, begin_all, fail, fields, finish, place, price_table
 from tests.lines import TOTALS, answer, failed
 from tests.test_audit import story
@@ -121,6 +123,18 @@ def test_each_file_is_read_once_whatever_is_named(folder: Path) -> None:
         write(folder / name, answer())
     given = [folder / name for name in [*names, "a.jsonl"]] + [folder / "." / "b.jsonl"]
     assert [path.name for path in chosen(given)] == ["a.jsonl", "b.jsonl", "c.errors.jsonl"]
+
+
+def test_what_operations_of_unknown_usage_cost_at_worst_is_told() -> None:
+    day = "2027-01-15"
+    unknowns = [DoubtTally(MODEL, 1000, 1000, 2, day), DoubtTally(MODEL, 2000, 0, 1, day)]
+    known = Known(Recipe(MODEL, "b1g"), [], [], unknowns)
+    *_, told = sentences(Account([Bill("out.jsonl", [], known)]), PRICES)
+    assert told == (
+        "In no cost above, but what 3 operations of unknown usage cost at worst: 0.60 RUB."
+    )
+    of_nothing = Account([Bill("out.jsonl", [], Known(known.recipe, [], []))])
+    assert not any("at worst" in sentence for sentence in sentences(of_nothing, PRICES))
 
 
 def test_several_outputs_are_one_account_and_each_its_own(folder: Path) -> None:

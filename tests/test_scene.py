@@ -21,7 +21,7 @@ from pipeline.prospect import Eta, duration
 from pipeline.rates import Rate
 from pipeline.scene import Scene
 from pipeline.speech import SPEECH, hush_from_signal, say, say_from_signal
-from pipeline.spending import Spent
+from pipeline.spent import Spent
 from tests.scratch import table
 from tests.screen import Screen
 
@@ -155,6 +155,7 @@ def test_programs_get_all_of_it_as_values() -> None:
         },
         "bound_by": "5000/h",
         "used": 0.994,
+        "denied": 0,
         "note": "between 04:40 and 05:40, bound by 5,000 an hour (99.4 % used)",
     }
 

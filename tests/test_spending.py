@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline.errors import BadSettings, BudgetReached
 from pipeline.outcomes import Usage
 from pipeline.prices import Price, PriceList, PriceTable
-from pipeline.spending import Spending, Spent
+from pipeline.spending import Spending
+from pipeline.spent import Spent
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
 from tests.builders import NOW
 
@@ -154,9 +155,60 @@ def test_the_end_is_told_once_50_answers_are_in() -> None:
     assert money.seen(10) == Spent(Decimal(50), "RUB", Decimal(60), Decimal(60), Decimal(60))
     assert money.seen(10).phrases() == ["50.00 RUB spent", "in the end 60.00 RUB"]
     assert money.seen(0) == money.seen(None) == Spent(Decimal(50), "RUB")
-    # Lowered while the run goes on, below what is spent.
-    money.limit = Decimal(40)
-    assert money.seen(10).phrases() == ["50.00 RUB spent", "in the end 50.00 RUB"]
+    assert money.seen(10).unprojected() == Spent(Decimal(50), "RUB")
+
+
+def half_done(limit: str, most: int = 3) -> Spending:
+    """50 rows are answered at 1 RUB each; any could have cost `most`."""
+    money = spending(limit)
+    for line in range(50):
+        money.reserve(line, Decimal(most))
+        money.settle(line, None, usage(1000), TODAY)
+    return money
+
+
+def test_what_all_rows_would_cost_is_told_with_the_budget_that_ends_the_run_before() -> None:
+    # The last row's worst case must fit, too: 50 + 9 + 3.
+    assert half_done("62").seen(10).phrases() == ["50.00 RUB spent", "in the end 60.00 RUB"]
+    assert half_done("62").seen(10).sentence() == "In the end: 60.00 RUB."
+    short = half_done("61.9").seen(10)
+    assert short.phrases() == [
+        "50.00 RUB spent",
+        "all rows 60.00 RUB",
+        "the budget of 61.90 RUB ends it before",
+    ]
+    assert (
+        short.sentence()
+        == "All rows would cost 60.00 RUB; the budget of 61.90 RUB ends it before."
+    )
+    # Rows under way are set aside for with more than they are likely to cost.
+    money = half_done("62")
+    money.reserve(51, Decimal(3))
+    assert money.seen(10).budget is None
+    # Who looks from outside has what was noted, and knows of none under way.
+    heir = spending("61.9", Totals([Tally("ok", "lite", "final", Sums(50, 0, 50_000), TODAY)], []))
+    heir.recall(half_done("61.9").learned())
+    assert heir.seen(10) == short
+
+
+def test_whoever_is_at_the_end_of_a_budget_is_told_how_much_is_enough() -> None:
+    reached = half_done("50").against(Decimal(3), 10)
+    assert reached is not None
+    assert reached.advice == (
+        "Run the same command with a larger --budget to go on: 63.00 RUB is likely to be enough "
+        "for the 10 rows left, by what answers cost so far."
+    )
+    money = spending("1")
+    money.reserve(1, Decimal(1))
+    money.keep(1)
+    reached = money.against(Decimal("0.501"), 20)
+    assert reached is not None
+    assert reached.advice.endswith(
+        ": 21.00 RUB is enough if none of the 20 rows left can cost more than 1.00 RUB."
+    )
+    unknown = money.against(Decimal("0.5"))
+    assert unknown is not None
+    assert unknown.advice == "Run the same command with a larger --budget to go on."
 
 
 def test_the_end_is_an_interval_that_holds_it_19_times_of_20() -> None:

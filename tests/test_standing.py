@@ -179,7 +179,8 @@ def test_doubts_are_told_with_the_worst_that_they_can_have_cost() -> None:
     words = told(standing)
     assert "3 in doubt, to be submitted again" in words
     assert "can't be known: 3; at worst they cost 0.33 RUB." in words
-    assert "Attempts of the rows in doubt: 2 spent 1, 1 spent 2." in words
+    assert "\n2 rows in doubt have spent 1 of their attempts.\n" in words
+    assert "\n1 row in doubt has spent 2 of its attempts.\n" in words
 
 
 @pytest.mark.promise("P15")

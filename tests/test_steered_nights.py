@@ -19,9 +19,11 @@ from pipeline.carrier import Reply
 from pipeline.clock import Clock, local_day_and_time, stamp
 from pipeline.control import Change, Control
 from pipeline.emulator.model import Config, Service
+from pipeline.facts import ETA, Fact, Note
 from pipeline.paths import Paths
 from pipeline.prospect import Eta, words
 from pipeline.rates import Rate
+from pipeline.recorder import Recorder
 from pipeline.rows import Recipe
 from pipeline.scene import Scene
 from pipeline.settings import Settings
@@ -400,3 +402,33 @@ def test_while_it_is_paused_a_watching_person_is_told_since_when_and_how_to_go_o
     assert prospect.as_json(paused[-1], stamp)["bound_by"] == "paused"
     assert view.etas[-2] is not None
     assert view.etas[-2].pause is None
+
+
+def test_whoever_looks_from_outside_is_told_of_a_change_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[dict[str, Any]] = []
+    post = Recorder.post
+
+    def posted(recorder: Recorder, *facts: Fact) -> None:
+        notes = (fact for fact in facts if isinstance(fact, Note) and fact.name == ETA)
+        noted.extend(json.loads(note.value) if note.value else {} for note in notes)
+        post(recorder, *facts)
+
+    monkeypatch.setattr(Recorder, "post", posted)
+    usual, fewer = (Rate(5, 1.0), Rate(150, 600.0)), (Rate(30, 60.0),)
+    deeds = [
+        to(400, fewer),
+        Deed(430, Change(rates=texts(fewer)), paused=True),
+        Deed(440, Change(rates=texts(fewer))),
+    ]
+    prompts, output = rows(folder, 1000), folder / "results.jsonl"
+    model, hand = Service(FREE), Hand(output, deeds)
+    settings = Settings(RECIPE, rates=usual)
+    simulate(*(prompts, output, settings, model), view=hand, steered=True, stop_after=450.0)
+    *_, changed, paused, unpaused = noted
+    assert changed["bound_by"] == {"limit": 30, "seconds": 60.0}
+    assert 400 <= changed["at"] - EVENING < 400 + HEARS + 0.1
+    assert paused == {}
+    assert 440 <= unpaused["at"] - EVENING < 440 + HEARS + 0.1
+    assert unpaused["likely"] is not None

@@ -182,7 +182,8 @@ budget_option = option(
 finish_by_option = option(
     "--finish-by",
     type=MomentKind(),
-    help="Submit nothing that would not be back by then: 07:30, or an ISO time.",
+    help="Submit nothing that would not be back by then: 07:30, or an ISO time; in this machine's "
+    "time zone.",
 )
 max_in_flight_option = option(
     "--max-in-flight", type=click.IntRange(1), help="Operations at once; no limit by default."

@@ -104,7 +104,10 @@ def standing_of(
     paths: "Paths", seen: "Snapshot", prices: "PriceTable", now: float, *, running: bool
 ) -> "Standing":
     """What a checkpoint tells, and a look at the files around it."""
+    from decimal import Decimal  # noqa: PLC0415
+
     from pipeline.departure import COMPLETE, Departure, Vanished  # noqa: PLC0415
+    from pipeline.errors import BadSettings  # noqa: PLC0415
     from pipeline.facts import COSTS  # noqa: PLC0415
     from pipeline.polling import RETENTION  # noqa: PLC0415
     from pipeline.spending import Spending  # noqa: PLC0415
@@ -113,7 +116,12 @@ def standing_of(
     cursor, expected = seen.cursor(), seen.expected()
     states = seen.states()
     totals = seen.totals(seen.model())
+    in_force = seen.in_force() if running else None
     spending = Spending(prices, seen.model(), totals)
+    if in_force is not None and in_force.budget is not None:
+        # Other prices than the run's may know nothing of its models.
+        with suppress(BadSettings):
+            spending = Spending(prices, seen.model(), totals, Decimal(in_force.budget))
     spending.recall(seen.meta(COSTS))
     # A row that waits for the answer of another costs nothing.
     left_to_pay = max((expected or 0) - totals.rows() - states.get("twin", 0), 0)
@@ -137,7 +145,7 @@ def standing_of(
         eta=seen.eta() if pause is None else None,
         spending=None if expected is None else spending.seen(left_to_pay),
         pause=None if complete and not running else pause,
-        in_force=seen.in_force() if running else None,
+        in_force=in_force,
         left=left,
     )
 
