@@ -13,6 +13,7 @@ A row's failure is data (`records.Failure`) and never stands here.
     └── DeadlineReached 81  no other answer would be there by --finish-by
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 RESTORE = "Restore what was there, or start afresh with --fresh (old files are moved aside)."
@@ -85,9 +86,18 @@ class NoPermission(RunError):
 
 
 class BadSettings(RunError):
-    """The service says that the folder, the model or the host is wrong."""
+    """The service says that the folder, the model or the host is wrong.
+
+    `right` has options that are to be given otherwise, each with its value or a word for it.
+    """
 
     exit_code = Exit.SETTINGS
+
+    def __init__(
+        self, what: str, advice: str = "", right: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(what, advice)
+        self.right = right or {}
 
 
 class BudgetReached(RunError):
