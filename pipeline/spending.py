@@ -24,6 +24,8 @@ from pipeline.totals import Totals
 from pipeline.wording import so_much
 
 _ENOUGH = 50
+# Of sums that are only foretold.
+_PLACES = 6
 # What is learned is told anew after so many answers more; later after such a part of them.
 _FEWEST_NEW, _PARTS = 5, 20
 # Rows with the same bounds share one sum, which a hundred thousand of them have reserved at once.
@@ -65,7 +67,10 @@ class Spent(Struct, frozen=True):
         values = {"low": self.low, "likely": self.likely, "high": self.high}
         projected: Json = None
         if self.likely is not None:
-            projected = {name: money(value) for name, value in values.items()}
+            projected = {
+                name: money(None if value is None else round(value, _PLACES))
+                for name, value in values.items()
+            }
         return {"spent": money(self.amount), "currency": self.currency, "projected": projected}
 
 

@@ -501,17 +501,20 @@ OTHERS: list[tuple[str, Settings]] = [
     ("--model was", Settings(Recipe("yandexgpt", "b1g"))),
     ("--folder-id was", Settings(Recipe(MODEL, "other"))),
     ("--folder-id was", Settings(Recipe(MODEL, None))),
-    ('--system was null, is now "s"', Settings(Recipe(MODEL, "b1g", system="s"))),
+    ('--system was not given, is now "s"', Settings(Recipe(MODEL, "b1g", system="s"))),
     ("--template was", Settings(Recipe(MODEL, "b1g", template=Template.parse("{a}")))),
     ("--temperature was", Settings(Recipe(MODEL, "b1g", temperature=0.5))),
     ("--max-tokens was", Settings(Recipe(MODEL, "b1g", max_tokens=7))),
     ("--keep was", Settings(Recipe(MODEL, "b1g", keep=("a",)))),
-    ("--json-object was null, is now true", Settings(Recipe(MODEL, "b1g", form=AnyObject()))),
     (
-        '--json-schema was null, is now {"a":1}',
+        "--json-object was not given, is now given",
+        Settings(Recipe(MODEL, "b1g", form=AnyObject())),
+    ),
+    (
+        '--json-schema was not given, is now {"a":1}',
         Settings(Recipe(MODEL, "b1g", form=fitting({"a": 1}))),
     ),
-    ("--raw was false, is now true", replace(SETTINGS, raw=True)),
+    ("--raw was not given, is now given", replace(SETTINGS, raw=True)),
     ("--emulator was", replace(SETTINGS, emulator=True)),
 ]
 
@@ -997,6 +1000,6 @@ def test_a_run_with_a_form_is_not_gone_on_with_without_it(tmp_path: Path) -> Non
     run, form = place(tmp_path), Settings(Recipe(MODEL, "b1g", form=AnyObject()))
     with run.opened(settings=form) as files:
         begin_all(files)
-    refused(run, "--json-object was true, is now null")
+    refused(run, "--json-object was given, is now not given")
     with run.opened(settings=form):
         pass
