@@ -4,6 +4,7 @@ A row's failure is data (`records.Failure`) and never stands here.
 
     RunError
     ├── BadData       65  the input, or files that don't belong together
+    │   └── OtherSettings   the run was begun with other ones
     ├── Unreachable   69  an outage longer than --patience
     ├── StorageFailed 74  a write or sync failed
     ├── Busy          75  another process has this run
@@ -59,6 +60,10 @@ class BadData(RunError):
     """The input as a whole can't be used, or the run's files don't fit each other."""
 
     exit_code = Exit.BAD_DATA
+
+
+class OtherSettings(BadData):
+    """The run was begun with other settings, and has sent rows with them."""
 
 
 class Unreachable(RunError):

@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 from pipeline import codec, swap
 from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
-from pipeline.errors import RESTORE, BadData, RunError, StorageFailed
+from pipeline.errors import RESTORE, BadData, OtherSettings, RunError, StorageFailed
 from pipeline.facts import REWRITTEN
 from pipeline.output import Lines
 from pipeline.paths import Paths
@@ -205,8 +205,8 @@ def _is_unpaid(checkpoint: Checkpoint, paths: Paths) -> bool:
     return all(one is not None and one.stage == "input" for one in failed)
 
 
-def _other_settings(paths: Paths, differences: str) -> BadData:
-    return BadData(
+def _other_settings(paths: Paths, differences: str) -> OtherSettings:
+    return OtherSettings(
         f"{paths.output} was begun with other settings: {differences}.",
         "Use the old settings, another output, or --fresh.",
     )
