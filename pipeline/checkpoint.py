@@ -287,6 +287,11 @@ class Checkpoint:
         with self._failures("read"):
             return sends.last(self._db)
 
+    def may_have_paid(self) -> bool:
+        """Whether any row was accepted, or can have been."""
+        with self._failures("read"):
+            return sends.may_have_been_accepted(self._db)
+
     def totals(self, model: str) -> Totals:
         """The fold over everything finished; `model` is the run's, for rows that name none."""
         with self._failures("read"):

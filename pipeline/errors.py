@@ -4,6 +4,7 @@ A row's failure is data (`records.Failure`) and never stands here.
 
     RunError
     ├── BadData       65  the input, or files that don't belong together
+    │   └── OtherSettings   the run was begun with other ones
     ├── Unreachable   69  an outage longer than --patience
     ├── StorageFailed 74  a write or sync failed
     ├── Busy          75  another process has this run
@@ -13,6 +14,7 @@ A row's failure is data (`records.Failure`) and never stands here.
     └── DeadlineReached 81  no other answer would be there by --finish-by
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 RESTORE = "Restore what was there, or start afresh with --fresh (old files are moved aside)."
@@ -60,6 +62,10 @@ class BadData(RunError):
     exit_code = Exit.BAD_DATA
 
 
+class OtherSettings(BadData):
+    """The run was begun with other settings, and has sent rows with them."""
+
+
 class Unreachable(RunError):
     """The service could not be reached for longer than the user's patience."""
 
@@ -85,9 +91,18 @@ class NoPermission(RunError):
 
 
 class BadSettings(RunError):
-    """The service says that the folder, the model or the host is wrong."""
+    """The service says that the folder, the model or the host is wrong.
+
+    `right` has options that are to be given otherwise, each with its value or a word for it.
+    """
 
     exit_code = Exit.SETTINGS
+
+    def __init__(
+        self, what: str, advice: str = "", right: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(what, advice)
+        self.right = right or {}
 
 
 class BudgetReached(RunError):

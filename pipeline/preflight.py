@@ -13,15 +13,17 @@ from pipeline.facts import Cursor
 from pipeline.glance import Glance
 from pipeline.outset import Outset
 from pipeline.prices import PriceTable
-from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
+from pipeline.rows import BadRow, Recipe, Row, fields_of, is_blank, parse_row
 from pipeline.sameness import Requests
 from pipeline.settings import Settings
+from pipeline.shapes import PROMPTS
 from pipeline.source import Line, Source
 from pipeline.template import Template
 from pipeline.wording import so_many
 
 ROWS = glance.MOST
 _UNDECODED = frozenset({"not_utf8", "not_json"})
+_SHAPELESS = _UNDECODED | {"not_object", "no_prompt", "missing_field"}
 
 
 class Seen(Protocol):
@@ -43,10 +45,18 @@ class FirstIds:
         return is_new
 
 
+def _is_shapeless(row: Row | BadRow, data: bytes) -> bool:
+    """Whether a line has nothing that a prompt is taken from; what is empty is something."""
+    if isinstance(row, Row) or row.code not in _SHAPELESS:
+        return False
+    return row.code != "no_prompt" or fields_of(data).keys().isdisjoint(PROMPTS)
+
+
 @dataclass(slots=True)
 class Report:
     """What was found: rows looked at, whether these were all, and the bad ones.
 
+    `shaped`: one of them at least has what a prompt is taken from, though it may be wrong.
     Of a run that begins, `outset` has those to be sent, and `read` is where looking ended;
     `requests` has what those ask, where rows that ask the same are looked for.
     """
@@ -54,6 +64,7 @@ class Report:
     rows: int = 0
     complete: bool = True
     decoded: bool = False
+    shaped: bool = False
     glance: Glance = field(default_factory=Glance)
     complaints: Complaints = field(default_factory=Complaints)
     outset: Outset = field(default_factory=Outset)
@@ -68,6 +79,7 @@ class Report:
         """Count a row, whose line is `data`; note what is wrong with it."""
         self.rows += 1
         self.decoded |= not isinstance(row, BadRow) or row.code not in _UNDECODED
+        self.shaped = self.shaped or not _is_shapeless(row, data)
         self.glance.take(row, data)
         if isinstance(row, BadRow):
             self.complaints.take(row)
@@ -123,7 +135,7 @@ async def look(
     """Validate up to 10,000 new rows, and go on only while not one line has decoded.
 
     Raises:
-        BadData: the file is empty, or no line of it decodes.
+        BadData: the file is empty, or none of its rows has anything that is taken as a prompt.
 
     """
     report, seen = Report(), FirstIds()
@@ -141,6 +153,8 @@ async def look(
         report.read = line.next
     if start.rows == 0 and not report.decoded:
         raise unusable(source.path, report)
+    if start.rows == 0 and not report.shaped:
+        raise of_another_shape(source.path, report, recipe.template)
     return report
 
 
@@ -171,3 +185,13 @@ def unusable(path: Path, report: Report) -> BadData:
         f"{path}: none of its {report.rows:,} lines {what}.",
         "" if first is None else f"The first: {told(first, str(path))}",
     )
+
+
+def of_another_shape(path: Path, report: Report, template: Template | None) -> BadData:
+    """Why none of the rows can be sent, where none has what a prompt is taken from."""
+    first = report.complaints.first
+    assert first is not None  # noqa: S101 - all rows are bad
+    all_alike = report.glance.sentence(str(path), template)
+    if all_alike is None:
+        return BadData(told(first, str(path)))
+    return BadData(all_alike, "" if template is None else f"The first: {told(first, str(path))}")

@@ -18,10 +18,13 @@ from uuid import UUID, uuid4
 from pipeline import codec, swap
 from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
-from pipeline.errors import RESTORE, BadData, RunError, StorageFailed
+from pipeline.errors import RESTORE, BadData, OtherSettings, RunError, StorageFailed
+from pipeline.facts import REWRITTEN
 from pipeline.output import Lines
 from pipeline.paths import Paths
+from pipeline.reading import whole_lines
 from pipeline.repair import repair
+from pipeline.retrial import read_failed
 from pipeline.same_input import check_input, note_input
 from pipeline.settings import DEDUPE, difference
 from pipeline.source import Source
@@ -31,7 +34,10 @@ _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
 
 @dataclass(slots=True)
 class Files:
-    """The open files of a run; the errors file appears with its first line."""
+    """The open files of a run; the errors file appears with its first line.
+
+    `anew`: why the run was begun anew, though nobody asked for that; None where it was not.
+    """
 
     paths: Paths
     source: Source
@@ -39,6 +45,7 @@ class Files:
     checkpoint: Checkpoint
     run_id: UUID
     resumed: bool
+    anew: str | None = None
     _errors: Lines | None = field(default=None)
 
     def errors(self) -> Lines:
@@ -97,13 +104,22 @@ def opened(
         existed = paths.checkpoint.exists()
         if not existed and output.size > 0:
             raise BadData(f"{paths.output} is there, but not its checkpoint.", RESTORE)
-        checkpoint = Checkpoint(paths.checkpoint)
-        stack.callback(checkpoint.close)
-        run_id = _same_run(checkpoint, identity, paths)
+        own = stack.enter_context(ExitStack())
+        checkpoint = _checkpoint(paths, own)
+        others, anew = _differences(checkpoint, identity), None
+        if others:
+            if mended or output.size or not _is_unpaid(checkpoint, paths):
+                raise _other_settings(paths, others)
+            own.close()
+            _move_aside(paths, now)
+            output, existed = _locked(paths, stack), False
+            checkpoint = _checkpoint(paths, own)
+            anew = _begun_anew(others)
+        run_id = _run_id(checkpoint, identity)
         if DEDUPE in identity:
             checkpoint.twins.keep()
         note_input(checkpoint, source, paths)
-        files = Files(paths, source, output, checkpoint, run_id, resumed=existed)
+        files = Files(paths, source, output, checkpoint, run_id, resumed=existed, anew=anew)
         stack.callback(files.close)
         swap.complete(paths.errors, paths.rewritten, checkpoint)
         if not mended:
@@ -134,7 +150,8 @@ def _move_aside(paths: Paths, now: float) -> None:
     moment = stamp(now).replace("-", "").replace(":", "")
     suffixes = (f".old-{moment}{more}" for more in chain([""], (f"-{n}" for n in count(2))))
     suffix = next(s for s in suffixes if not any(_with(p, s).exists() for p in paths.all()))
-    for path in paths.all():
+    # The errors file first: a kill in between leaves no line that a new checkpoint does not know.
+    for path in [paths.errors, *paths.all()]:
         try:
             if path.exists():
                 path.rename(_with(path, suffix))
@@ -153,26 +170,53 @@ def _with(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _same_run(checkpoint: Checkpoint, identity: dict[str, str], paths: Paths) -> UUID:
+def _checkpoint(paths: Paths, stack: ExitStack) -> Checkpoint:
+    checkpoint = Checkpoint(paths.checkpoint)
+    stack.callback(checkpoint.close)
+    return checkpoint
+
+
+def _run_id(checkpoint: Checkpoint, identity: dict[str, str]) -> UUID:
     stored = checkpoint.meta("run")
-    if stored is None:
-        run_id = uuid4()
-        settings = codec.encode(identity).decode()
-        checkpoint.set_meta({"run": str(run_id), "settings": settings})
-        return run_id
+    if stored is not None:
+        return UUID(stored)
+    run_id = uuid4()
+    checkpoint.set_meta({"run": str(run_id), "settings": codec.encode(identity).decode()})
+    return run_id
+
+
+def _differences(checkpoint: Checkpoint, identity: dict[str, str]) -> str:
+    """In what this call is another run than the one that was begun; empty where in nothing."""
+    if checkpoint.meta("run") is None:
+        return ""
     before = codec.decode((checkpoint.meta("settings") or "{}").encode())
-    assert isinstance(before, dict)  # noqa: S101 - written above
+    assert isinstance(before, dict)  # noqa: S101 - written by `_run_id`
     # What is not set is named by some versions and not by others.
     was = {name: str(before.get(name, "null")) for name in (*identity, *before)}
     differing = [name for name, value in was.items() if identity.get(name, "null") != value]
-    if differing:
-        raise BadData(
-            f"{paths.output} was begun with other settings: "
-            + "; ".join(difference(n, was[n], identity.get(n, "null")) for n in differing)
-            + ".",
-            "Use the old settings, another output, or --fresh.",
-        )
-    return UUID(stored)
+    return "; ".join(difference(n, was[n], identity.get(n, "null")) for n in differing)
+
+
+def _is_unpaid(checkpoint: Checkpoint, paths: Paths) -> bool:
+    """Whether nothing of the run was ever accepted, or can have been; its output is empty."""
+    if checkpoint.meta(REWRITTEN) is not None or checkpoint.may_have_paid():
+        return False
+    failed = map(read_failed, whole_lines(paths.errors))
+    return all(one is not None and one.stage == "input" for one in failed)
+
+
+def _other_settings(paths: Paths, differences: str) -> OtherSettings:
+    return OtherSettings(
+        f"{paths.output} was begun with other settings: {differences}.",
+        "Use the old settings, another output, or --fresh.",
+    )
+
+
+def _begun_anew(differences: str) -> str:
+    return (
+        "Nothing was sent with the other settings: begun anew, with the old files moved aside "
+        f"({differences})."
+    )
 
 
 def _committed(checkpoint: Checkpoint, name: str) -> int:

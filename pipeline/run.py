@@ -80,6 +80,10 @@ async def carry(
     with opened(paths, source, identity, now=now, fresh=fresh, mended=mended) as files:
         if retry is not None:
             retry(files, now)
+        if files.anew is not None:
+            tools.say(files.anew)
+            begins = True
+            report = await look(source, recipe, Cursor(), limit, dedupe=settings.dedupe)
         cursor, noted = files.checkpoint.cursor(), counted(files)
         # An input that is still the same was looked at when the run began.
         if not begins and noted is None:

@@ -1,6 +1,7 @@
 """POSTs of late, kept in the checkpoint for the sliding windows of the next process.
 
-Only those that no window can hold are forgotten, whatever windows the next process has.
+Only those that no window can hold are forgotten, whatever windows the next process has. Here is
+also whether any of all POSTs can have been accepted.
 """
 
 import sqlite3
@@ -58,6 +59,18 @@ def last(db: sqlite3.Connection) -> int:
     """
     found = db.execute("SELECT coalesce(max(number), 0) FROM sends").fetchone()
     return _number(found[0])
+
+
+def may_have_been_accepted(db: sqlite3.Connection) -> bool:
+    """Whether any row was accepted, or can have been: then something is paid for, or may be."""
+    found = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM sends WHERE ended IS NULL)"
+        " OR EXISTS (SELECT 1 FROM doubts) OR EXISTS (SELECT 1 FROM unknowns)"
+        " OR EXISTS (SELECT 1 FROM tally WHERE outcome <> 'failed' AND rows <> 0)"
+        " OR EXISTS (SELECT 1 FROM rows WHERE submits <> 0 OR spent <> 0"
+        " OR operation_id IS NOT NULL OR state NOT IN ('waiting', 'twin', 'unfit', 'failed'))"
+    ).fetchone()
+    return bool(found[0])
 
 
 def _send(number: object, at: object, ended: object) -> Send:

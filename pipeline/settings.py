@@ -13,6 +13,8 @@ DEFAULT_RATES = (Rate(10, 1.0), Rate(5000, 3600.0))
 DEFAULT_POLL_RATES = (Rate(50, 1.0),)
 _FEWEST_POLL_LANES = 32
 DEDUPE = "dedupe"
+# Of what takes no value, or has none.
+_GIVEN = {"true": "given", "false": "not given", "null": "not given", "[]": "not given"}
 _LONGEST_SHOWN, _SHOWN_BEFORE = 80, 20
 
 
@@ -83,6 +85,7 @@ def _form(recipe: Recipe) -> dict[str, str]:
 
 def difference(name: str, before: str, now: str) -> str:
     """How an option was, and is now, as JSON text; of long texts no more than where they part."""
+    before, now = (_GIVEN.get(text, text) for text in (before, now))
     if max(len(before), len(now)) <= _LONGEST_SHOWN:
         return f"--{name} was {before}, is now {now}"
     at = next((n for n, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), None)

@@ -8,6 +8,9 @@ from pipeline.codec import Json
 from pipeline.prices import money
 from pipeline.wording import so_much
 
+# Of sums that are only foretold.
+_PLACES = 6
+
 
 class Spent(Struct, frozen=True):
     """What the finished rows cost, and what all rows will; as seen at one moment.
@@ -63,5 +66,8 @@ class Spent(Struct, frozen=True):
         values = {"low": self.low, "likely": self.likely, "high": self.high}
         projected: Json = None
         if self.likely is not None:
-            projected = {name: money(value) for name, value in values.items()}
+            projected = {
+                name: money(None if value is None else round(value, _PLACES))
+                for name, value in values.items()
+            }
         return {"spent": money(self.amount), "currency": self.currency, "projected": projected}

@@ -105,17 +105,22 @@ def forbidden(problem: Problem) -> NoPermission:
 
 def misdirected(problem: Problem) -> BadSettings:
     """The end of a run whose folder, model or hosts are wrong."""
-    advice = f"{_remedy(problem.message)}, then run the same command again."
-    return BadSettings(f"the service refuses what all rows share: {problem.message}", advice)
+    remedy, right = _remedy(problem.message)
+    what = f"the service refuses what all rows share: {problem.message}"
+    return BadSettings(what, f"{remedy}, then run it again.", right)
 
 
-def _remedy(message: str) -> str:
+def _remedy(message: str) -> tuple[str, dict[str, str]]:
+    """What to do, and options with their right values, or a word where nobody knows them."""
     folders = _OTHER_FOLDER.search(message)
     if folders is not None:
-        return f"Set --folder-id {folders[1]}, or use a credential of the folder that you meant"
+        folder = folders[1]
+        told = f"Set --folder-id {folder}, or use a credential of the folder that you meant"
+        return told, {"--folder-id": folder}
     if _MODEL.search(message):
-        return "Check --model: a name such as yandexgpt-lite or yandexgpt, or a gpt:// URI"
-    return "Check --model, --folder-id and --endpoint"
+        told = "Check --model: a name such as yandexgpt-lite or yandexgpt, or a gpt:// URI"
+        return told, {"--model": "MODEL"}
+    return "Check --model, --folder-id and --endpoint", {}
 
 
 def _failure(problem: Problem) -> Failure:

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from pipeline.checkpoint import Checkpoint
 from pipeline.codec import Json
 from pipeline.errors import BadData, Busy, StorageFailed
-from pipeline.facts import Doubt, Fact, Finish, Signature
+from pipeline.facts import Doubt, Ended, Fact, Finish, Move, Sent, Signature
 from pipeline.form import AnyObject, fitting
-from pipeline.item import Doubtful, Running
+from pipeline.item import Doubtful, Gone, Intended, Running, Waiting
 from pipeline.outcomes import Answer, Usage
 from pipeline.output import Lines
 from pipeline.paths import Paths
@@ -33,11 +34,13 @@ from tests.builders import (
     SETTINGS,
     Place,
     begin_all,
+    begun,
     fail,
     failure,
     finish,
     move,
     place,
+    read,
     result,
 )
 
@@ -498,17 +501,20 @@ OTHERS: list[tuple[str, Settings]] = [
     ("--model was", Settings(Recipe("yandexgpt", "b1g"))),
     ("--folder-id was", Settings(Recipe(MODEL, "other"))),
     ("--folder-id was", Settings(Recipe(MODEL, None))),
-    ('--system was null, is now "s"', Settings(Recipe(MODEL, "b1g", system="s"))),
+    ('--system was not given, is now "s"', Settings(Recipe(MODEL, "b1g", system="s"))),
     ("--template was", Settings(Recipe(MODEL, "b1g", template=Template.parse("{a}")))),
     ("--temperature was", Settings(Recipe(MODEL, "b1g", temperature=0.5))),
     ("--max-tokens was", Settings(Recipe(MODEL, "b1g", max_tokens=7))),
     ("--keep was", Settings(Recipe(MODEL, "b1g", keep=("a",)))),
-    ("--json-object was null, is now true", Settings(Recipe(MODEL, "b1g", form=AnyObject()))),
     (
-        '--json-schema was null, is now {"a":1}',
+        "--json-object was not given, is now given",
+        Settings(Recipe(MODEL, "b1g", form=AnyObject())),
+    ),
+    (
+        '--json-schema was not given, is now {"a":1}',
         Settings(Recipe(MODEL, "b1g", form=fitting({"a": 1}))),
     ),
-    ("--raw was false, is now true", replace(SETTINGS, raw=True)),
+    ("--raw was not given, is now given", replace(SETTINGS, raw=True)),
     ("--emulator was", replace(SETTINGS, emulator=True)),
 ]
 
@@ -545,6 +551,136 @@ def test_everything_else_may_change(run: Place) -> None:
     )
     with run.opened(settings=other) as files:
         assert outcomes(files) == {"ok": 2}
+
+
+# Begun with other settings, and nothing sent.
+
+OTHER = replace(SETTINGS, recipe=Recipe("another", "b1g"))
+
+
+@pytest.fixture
+def unsent(tmp_path: Path) -> Place:
+    """A run whose first row was refused for its settings, while the second was not fit."""
+    run = place(tmp_path)
+    with run.opened() as files:
+        first, second, _ = read(run.input)
+        unfit = structs.replace(begun(second), state=None)
+        files.checkpoint.record([begun(first), unfit, Sent(1, NOW), Ended(1, NOW + 1)], {})
+        errors = files.errors()
+        (span,) = errors.append([failure(files, 2, "input")])
+        files.checkpoint.record(
+            [Finish(2, "failed", None, None, span)], {"errors": errors.signature()}
+        )
+    return run
+
+
+def stands(run: Place) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in run.paths.all() if path.exists()}
+
+
+def aside(run: Place) -> dict[str, bytes]:
+    """What was moved aside, by the names from before."""
+    moved = run.input.parent.glob("*.old-*")
+    return {path.name.partition(".old-")[0]: path.read_bytes() for path in moved}
+
+
+@pytest.mark.promise("P8")
+def test_a_run_of_which_nothing_was_sent_begins_anew_with_other_settings(unsent: Place) -> None:
+    before = stands(unsent)
+    with unsent.opened(settings=OTHER) as files:
+        assert files.anew is not None
+        assert "begun anew" in files.anew
+        assert '--model was "yandexgpt-lite", is now "another"' in files.anew
+        assert not files.resumed
+        assert outcomes(files) == {}
+        assert files.checkpoint.cursor().rows == 0
+    assert aside(unsent) == before
+    with unsent.opened(settings=OTHER) as files:
+        assert files.resumed
+        assert files.anew is None
+
+
+@pytest.mark.promise("P8")
+def test_with_its_own_settings_a_run_of_which_nothing_was_sent_goes_on(unsent: Place) -> None:
+    with unsent.opened() as files:
+        assert files.resumed
+        assert files.anew is None
+        assert outcomes(files) == {"failed": 1}
+    assert aside(unsent) == {}
+
+
+@pytest.mark.promise("P8")
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [Move(1, Intended(NOW, Waiting()))],
+        [Move(1, Doubtful(1, 0))],
+        [Move(1, Running("op-1", NOW, 1, 1))],
+        [Move(1, Gone("op-1", 1, 1))],
+        # Put back by a retry.
+        [Move(1, Waiting(1))],
+        [Doubt(1, NOW)],
+        [Sent(2, NOW)],
+    ],
+    ids=["intended", "doubt", "running", "gone", "again", "doubted", "no end"],
+)
+def test_a_run_that_may_have_paid_keeps_its_settings(unsent: Place, facts: list[Fact]) -> None:
+    with unsent.opened() as files:
+        files.checkpoint.record(facts, {})
+    before = stands(unsent)
+    refused(unsent, "other settings", OTHER)
+    assert stands(unsent).keys() == before.keys()
+    assert aside(unsent) == {}
+
+
+@pytest.mark.promise("P8")
+@pytest.mark.parametrize("stage", ["submit", "operation", "doubt"])
+def test_a_run_with_a_failed_row_that_was_fit_keeps_its_settings(
+    unsent: Place, stage: str
+) -> None:
+    with unsent.opened() as files:
+        errors = files.errors()
+        (span,) = errors.append([failure(files, 1, stage)])
+        files.checkpoint.record(
+            [Finish(1, "failed", None, None, span)], {"errors": errors.signature()}
+        )
+    refused(unsent, "other settings", OTHER)
+    assert aside(unsent) == {}
+
+
+@pytest.mark.promise("P8")
+def test_a_run_with_a_line_in_its_output_keeps_its_settings(unsent: Place) -> None:
+    with unsent.paths.output.open("ab") as output:
+        output.write(b'{"line":1,')
+    refused(unsent, "other settings", OTHER)
+    assert aside(unsent) == {}
+
+
+@pytest.mark.promise("P8")
+@pytest.mark.parametrize("moves", range(4))
+def test_a_kill_while_it_begins_anew_loses_nothing(
+    unsent: Place, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    before, rename = stands(unsent), Path.rename
+    done = list[str]()
+
+    def killed(path: Path, target: Path) -> Path:
+        if len(done) == moves:
+            raise KeyboardInterrupt
+        done.append(path.name)
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed)
+        if moves < len(before):
+            with pytest.raises(KeyboardInterrupt), unsent.opened(settings=OTHER):
+                pass
+    with unsent.opened(settings=OTHER, now=NOW + 5) as files:
+        assert outcomes(files) == {}
+        assert files.checkpoint.cursor().rows == 0
+    moved = [path.read_bytes() for path in unsent.input.parent.glob("*.old-*")]
+    assert before["results.errors.jsonl"] in moved
+    assert before["results.jsonl.checkpoint"] in moved
 
 
 # The input.
@@ -858,8 +994,8 @@ def test_a_line_whose_finish_is_a_new_word_of_the_service_is_adopted(
 @pytest.mark.promise("P8")
 def test_a_run_with_a_form_is_not_gone_on_with_without_it(tmp_path: Path) -> None:
     run, form = place(tmp_path), Settings(Recipe(MODEL, "b1g", form=AnyObject()))
-    with run.opened(settings=form):
-        pass
-    refused(run, "--json-object was true, is now null")
+    with run.opened(settings=form) as files:
+        begin_all(files)
+    refused(run, "--json-object was given, is now not given")
     with run.opened(settings=form):
         pass

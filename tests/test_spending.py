@@ -237,6 +237,15 @@ def test_what_answers_cost_is_remembered_as_text() -> None:
         assert heir.seen(10).likely is None
 
 
+def test_what_is_foretold_has_no_more_than_six_places() -> None:
+    spent = Spent(Decimal("0.00123456"), "RUB", Decimal(1) / 3, Decimal(2) / 3, Decimal(4))
+    assert spent.to_json() == {
+        "spent": "0.00123456",
+        "currency": "RUB",
+        "projected": {"low": "0.333333", "likely": "0.666667", "high": "4.00"},
+    }
+
+
 def test_a_cost_that_is_not_known_is_not_a_number() -> None:
     money = Spending(PRICES, "pro", NOTHING)
     money.settle(1, None, usage(5), TODAY)

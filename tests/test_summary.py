@@ -9,7 +9,14 @@ import pytest
 from pipeline.board import Complete, Outcome, Stopped
 from pipeline.cli.summary import Summary, of_a_bug
 from pipeline.codec import encode
-from pipeline.errors import BadData, BudgetReached, DeadlineReached, RunError, Unreachable
+from pipeline.errors import (
+    BadData,
+    BadSettings,
+    BudgetReached,
+    DeadlineReached,
+    RunError,
+    Unreachable,
+)
 from pipeline.meter import Fullest, Use
 from pipeline.paths import Paths
 from pipeline.prices import Price, PriceList, PriceTable
@@ -178,6 +185,25 @@ def test_files_that_do_not_fit_are_not_continued_by_the_same_command(tmp_path: P
     summary = ended(tmp_path / "out.jsonl", BadData("the input was cut"))
     assert summary.going_on() is None
     assert summary.to_json()["resume"] is None
+
+
+@pytest.mark.parametrize(
+    ("right", "paid", "told"),
+    [
+        ({"--model": "MODEL"}, 0, "with the right --model: yagpt-batch run --model MODEL 'my"),
+        ({"--folder-id": "b1g"}, 0, "with the right --folder-id: yagpt-batch run --folder-id b1g"),
+        ({}, 0, "once that is put right: yagpt-batch run 'my rows.jsonl'"),
+        # What was paid for keeps the settings that it had.
+        ({"--model": "MODEL"}, 1, "once that is put right: yagpt-batch run 'my rows.jsonl'"),
+    ],
+)
+def test_after_wrong_settings_nobody_is_told_to_repeat_them(
+    tmp_path: Path, right: dict[str, str], paid: int, told: str
+) -> None:
+    end = BadSettings("no such model", "Check it", right)
+    summary = ended(tmp_path / "out.jsonl", end, totals(ok=paid), left=3)
+    assert summary.to_json()["resume"] is None
+    assert str(summary.advice()).startswith(f"To continue, {told}")
 
 
 def test_scripts_have_the_totals_and_all_that_people_are_told(tmp_path: Path) -> None:

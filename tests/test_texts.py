@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pipeline.cli.kinds import DurationKind
 from pipeline.cli.recipe import recipe_of
 from pipeline.cli.texts import Given, SchemaKind, TemplateKind, TextKind, typed
 from pipeline.settings import Settings, difference
@@ -122,5 +123,23 @@ def test_a_long_text_that_was_changed_is_shown_where_it_was() -> None:
     before, now = f'"{"а" * 500}б{"в" * 500}"', f'"{"а" * 500}г{"в" * 500}"'
     told = difference("system", before, now)
     assert told == f"--system was …{'а' * 20}б{'в' * 59}…, is now …{'а' * 20}г{'в' * 59}…"
-    assert difference("system", '"а"', "null") == '--system was "а", is now null'
+    assert difference("system", '"а"', "null") == '--system was "а", is now not given'
     assert "…" in difference("system", "null", now)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ("null", "100", "--x was not given, is now 100"),
+        ("true", "false", "--x was given, is now not given"),
+        ("[]", '["a"]', '--x was not given, is now ["a"]'),
+    ],
+)
+def test_what_is_not_set_is_told_as_not_given(before: str, now: str, told: str) -> None:
+    assert difference("x", before, now) == told
+
+
+@pytest.mark.parametrize("text", ["12h", "90s", "1d", "10m", "0.5s", "36h"])
+def test_a_duration_is_told_as_it_is_written(text: str) -> None:
+    kind = DurationKind()
+    assert kind.written(kind.convert(text, None, None)) == text

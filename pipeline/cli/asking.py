@@ -21,7 +21,7 @@ from pipeline.cli.execute import carry_out
 from pipeline.cli.run import run
 from pipeline.codec import Json, NotJson, decode
 from pipeline.earlier import usage_of
-from pipeline.errors import BadData, RunError, StorageFailed
+from pipeline.errors import BadData, OtherSettings, RunError, StorageFailed
 from pipeline.paths import Paths
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
@@ -49,7 +49,10 @@ def asked(context: click.Context, source: Path, rows: Sequence[Met]) -> dict[int
     say(f"Canary: {len(rows):,} rows are asked and paid for, once; {output} keeps their answers.")
     call = _call(context, path, output)
     log.set_up(call.verbose, call.log_file)
-    outcome = asyncio.run(carry_out(call, Signals()))
+    try:
+        outcome = asyncio.run(carry_out(call, Signals()))
+    except OtherSettings as error:
+        raise BadData(str(error), _as_then(path, "these options")) from error
     if isinstance(outcome.end, Stopped):
         say("Stopped. The same command continues.")
         die_by(outcome.end.signal)
@@ -63,13 +66,21 @@ def _keep(path: Path, content: bytes) -> None:
         if path.exists():
             if path.read_bytes() == content:
                 return
-            raise BadData(
-                f"{path} holds another sample.",
-                "Give --canary and --seed as then, or move it and its results away.",
-            )
+            raise _another_sample(path, content)
         path.write_bytes(content)
     except OSError as error:
         raise StorageFailed(f"can't write {path}: {error.strerror}.") from error
+
+
+def _another_sample(path: Path, content: bytes) -> BadData:
+    was, wanted = path.read_bytes().count(b"\n"), content.count(b"\n")
+    then = f"--canary {was}" if was != wanted else "--seed and the rows"
+    return BadData(f"{path} holds another sample, of {was:,} rows.", _as_then(path, then))
+
+
+def _as_then(path: Path, then: str) -> str:
+    others = path.with_name(f"{path.name.removesuffix('jsonl')}*")
+    return f"Give {then} as then, or move {others} away: then new rows are asked, and paid for."
 
 
 def _call(context: click.Context, path: Path, output: Path) -> Call:

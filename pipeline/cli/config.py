@@ -8,9 +8,11 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
+from pipeline.cli.kinds import DurationKind, MomentKind
 from pipeline.cli.menu import Menu
 from pipeline.cli.texts import Given, read_text
 from pipeline.cli.variables import check_variables
+from pipeline.clock import local_day_and_time
 
 DEFAULT_FILE = Path("yagpt-batch.toml")
 FILE_READ = "yagpt-batch settings file"
@@ -110,11 +112,19 @@ def show_settings(context: click.Context) -> Iterator[str]:
         value = context.params.get(parameter.name or "")
         if value is None:
             continue
-        yield f"{parameter.opts[-1]} {_shown(value)}, from {origin_of(context, parameter)}"
+        told = [parameter.opts[-1], _shown(value, parameter.type)]
+        if value is True:
+            told.pop()
+        yield f"{' '.join(told)}, from {origin_of(context, parameter)}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, kind: object) -> str:
+    """As it is written."""
     match value:
+        case float() if isinstance(kind, DurationKind):
+            return kind.written(value)
+        case float() if isinstance(kind, MomentKind):
+            return local_day_and_time(value).replace(" ", "T")
         case Given():
             return value.told
         case tuple():

@@ -51,7 +51,7 @@ def execute(context: click.Context, request: Request) -> int:
         duration_of(census.rows, request.rates, request.poll_rates),
         request.confidence,
     )
-    for remark in _remarks(forecast):
+    for remark in _remarks(forecast, limited=request.recipe.max_tokens is not None):
         say(remark)
     if request.as_json:
         answer([encode(as_json(forecast, table)).decode()])
@@ -61,7 +61,8 @@ def execute(context: click.Context, request: Request) -> int:
     return Exit.OK
 
 
-def _remarks(forecast: Forecast) -> Iterator[str]:
+def _remarks(forecast: Forecast, *, limited: bool) -> Iterator[str]:
+    """What to tell beside it; `limited`: the command says how long answers may be."""
     if forecast.unpriced:
         yield no_price(list(forecast.unpriced))
     cost = forecast.cost
@@ -69,7 +70,8 @@ def _remarks(forecast: Forecast) -> Iterator[str]:
         return
     relative = cost.relative(forecast.confidence)
     if forecast.output_basis.name == MAX_TOKENS:
-        yield "To narrow the range, give --like with earlier results, or --canary 300."
+        first = "--like" if limited else "--max-tokens, --like"
+        yield f"To narrow the range, give {first} with earlier results, or --canary 300."
     elif forecast.output_basis.name == CANARY and relative > _WIDE:
         needed = round(forecast.output_basis.seen * (relative / _WIDE) ** 2, -1)
         if needed < forecast.rows:

@@ -82,6 +82,13 @@ class DurationKind(click.ParamType):  # type: ignore[type-arg] # as above
             self.fail(f"{value!r} is no duration: write 90s, 10m, 12h or 3d.", param, ctx)
         return float(match[1]) * _SECONDS[match[2]]
 
+    @staticmethod
+    def written(seconds: float) -> str:
+        """As people write it: in the largest unit of which it is a whole number."""
+        units = (unit for unit, each in reversed(_SECONDS.items()) if seconds % each == 0)
+        unit = next(units, "s")
+        return f"{seconds / _SECONDS[unit]:g}{unit}"
+
 
 class MoneyKind(click.ParamType):  # type: ignore[type-arg] # as above
     """An amount of roubles."""

@@ -20,7 +20,7 @@ from pipeline.codec import encode
 from pipeline.control import Change, Control, InForce, unpausing
 from pipeline.errors import BadData, Busy, Exit
 from pipeline.paths import Paths
-from pipeline.prices import PriceTable
+from pipeline.prices import PriceTable, money
 from pipeline.rates import Rate
 from pipeline.settings import DEFAULT_RATES
 from pipeline.snapshot import looked_at
@@ -188,7 +188,7 @@ def _change_of(options: Mapping[str, Any], known: InForce | None) -> Change:
         rates=submits if rates else None,
         auto=auto,
         poll_rates=_texts(chosen_rates(polls, ())) if polls else None,
-        budget=None if budget is None else str(budget),
+        budget=money(budget),
         finish_by=options["finish_by"],
         max_in_flight=options["max_in_flight"],
     )

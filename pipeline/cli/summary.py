@@ -15,7 +15,15 @@ from msgspec.structs import asdict
 
 from pipeline.board import Complete, Outcome
 from pipeline.codec import Json
-from pipeline.errors import BadData, BudgetReached, DeadlineReached, Exit, RunError, StorageFailed
+from pipeline.errors import (
+    BadData,
+    BadSettings,
+    BudgetReached,
+    DeadlineReached,
+    Exit,
+    RunError,
+    StorageFailed,
+)
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.quote import span
@@ -114,7 +122,7 @@ class Summary(Struct, frozen=True):
     def going_on(self) -> Step | None:
         """What continues a run that is not complete; None where that would not help."""
         match self.outcome.end:
-            case Complete() | BadData():
+            case Complete() | BadData() | BadSettings():
                 return None
             case _:
                 return Step("To continue", self.resume)
@@ -128,8 +136,19 @@ class Summary(Struct, frozen=True):
             case DeadlineReached():
                 call = _with(self.resume, "--finish-by", _LATER)
                 return Step("To continue, with a later --finish-by", call)
+            case BadSettings() as error:
+                return self._put_right(error)
             case _:
                 return self.going_on()
+
+    def _put_right(self, error: BadSettings) -> Step:
+        """Once something was paid for, the run keeps to its settings: then the others change."""
+        totals, call = self.outcome.totals, self.resume
+        if not error.right or totals.rows("ok") or totals.rows("held") or totals.doubt_count:
+            return Step("To continue, once that is put right", call)
+        for option, value in error.right.items():
+            call = _with(call, option, value)
+        return Step(f"To continue, with the right {' and '.join(error.right)}", call)
 
     def next_steps(self) -> Iterator[Step]:
         """What can be done with a complete run."""

@@ -170,7 +170,7 @@ def test_other_settings_are_refused_by_name(story: Story) -> None:
     refused = story.run("--model", "yandexgpt", "--max-tokens", 7, "--temperature", "0.5")
     assert refused.code == 65
     assert '--model was "yandexgpt-lite", is now "yandexgpt"' in refused.err
-    assert "--max-tokens was null, is now 7" in refused.err
+    assert "--max-tokens was not given, is now 7" in refused.err
     assert "--temperature" not in refused.err
     assert len(story.service.submits) == 20
 

@@ -153,8 +153,39 @@ def test_another_sample_does_not_take_the_place_of_one_that_was_paid_for(shell: 
     before = shell.path("prompts.canary.jsonl").read_bytes()
     refused = shell.call("estimate", rows, *_EMULATED, "--canary", 40)
     assert refused.code == 65
-    assert "prompts.canary.jsonl holds another sample." in refused.err
+    assert (
+        "prompts.canary.jsonl holds another sample, of 30 rows. Give --canary 30 " in refused.err
+    )
+    reseeded = shell.call("estimate", rows, *_EMULATED, "--canary", 30, "--seed", 7)
+    assert "Give --seed and the rows as then" in reseeded.err
     assert shell.path("prompts.canary.jsonl").read_bytes() == before
+    # As the message says.
+    assert "or move prompts.canary.* away" in refused.err.replace(f"{shell.folder}/", "")
+    for path in shell.folder.glob("prompts.canary.*"):
+        path.unlink()
+    assert shell.call("estimate", rows, *_EMULATED, "--canary", 40).code == 0
+
+
+def test_a_canary_that_was_asked_with_other_options_says_what_can_be_done_about_it(
+    shell: Shell,
+) -> None:
+    rows = shell.write_rows(60, "prompts.jsonl")
+    call = ["estimate", rows, *_EMULATED, "--canary", 30]
+    assert shell.call(*call).code == 0
+    refused = shell.call(*call, "--max-tokens", 100)
+    assert refused.code == 65
+    assert "--max-tokens was not given, is now 100. Give these options as then" in refused.err
+    assert "prompts.canary.* away" in refused.err
+    assert "--fresh" not in refused.err
+    for path in shell.folder.glob("prompts.canary.*"):
+        path.unlink()
+    assert shell.call(*call, "--max-tokens", 100).code == 0
+
+
+def test_the_simplest_way_to_a_narrower_range_is_named_first(shell: Shell) -> None:
+    call = ["estimate", shell.write_rows(3), *_EMULATED]
+    assert "give --max-tokens, --like with" in shell.call(*call).err
+    assert "give --like with" in shell.call(*call, "--max-tokens", 100).err
 
 
 def test_standard_input_is_read_once(shell: Shell) -> None:

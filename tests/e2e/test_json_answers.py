@@ -63,7 +63,7 @@ def test_an_object_can_be_asked_for_and_makes_another_run(shell: Shell, service:
     shell.path("yagpt-batch.toml").write_text("")
     refused = shell.call(*call)
     assert refused.code == 65
-    assert "--json-object was true, is now null" in refused.err
+    assert "--json-object was given, is now not given" in refused.err
 
 
 def test_a_schema_that_is_none_is_refused_before_anything_is_sent(

@@ -43,6 +43,24 @@ def test_after_a_budget_the_command_runs_once_the_new_one_is_filled_in(
     assert shell.call(*filled_in).code == 0
 
 
+@pytest.mark.promise("P8")
+def test_after_a_mistyped_model_the_command_runs_once_the_right_one_is_filled_in(
+    shell: Shell,
+) -> None:
+    rows, output = shell.write_rows(3), shell.path("out.jsonl")
+    done = shell.call("run", rows, "-o", "out.jsonl", "--emulator", "--model", "yandexgpt-pro")
+    assert done.code == 78, done.err
+    (told,) = re.findall(r"^To continue, with the right --model: (.*)$", done.err, re.MULTILINE)
+    copied = shlex.split(told)[1:]
+    filled_in = ["yandexgpt-lite" if word == "MODEL" else word for word in copied]
+    again = shell.call(*filled_in)
+    assert again.code == 0, again.err
+    assert "Nothing was sent with the other settings: begun anew" in again.err
+    assert len(check(rows, output).results) == 3
+    # Now rows are paid for.
+    assert shell.call(*copied).code == 65
+
+
 def test_scripts_find_the_same_commands(shell: Shell, service: Hostile) -> None:
     call = ["run", shell.write_rows(2), "-o", "out.jsonl", *service.options]
     told = shell.call(*call).out

@@ -89,7 +89,10 @@ def test_verbose_names_the_file_and_the_option_that_a_setting_comes_from(
     shell: Shell, service: Hostile
 ) -> None:
     shell.path("yagpt-batch.toml").write_text('max-tokens = 111\nrate = "5/s"\n')
-    done = shell.call("run", shell.write_rows(1), "-o", "out.jsonl", *service.options, "-v")
+    call = ["run", shell.write_rows(1), "-o", "out.jsonl", *service.options, "-v"]
+    done = shell.call(*call, "--patience", "12h", "--raw")
+    assert "--patience 12h, from the command line\n" in done.err
+    assert "--raw, from the command line\n" in done.err
     said = [line for line in done.err.splitlines() if "yagpt-batch.toml" in line]
     assert any("max-tokens" in line for line in said)
     assert "Rate(" not in done.err
@@ -304,7 +307,7 @@ def test_the_embedded_emulator_and_the_service_are_never_mixed(
     assert shell.call("run", rows, "-o", "out.jsonl", *service.options).code == 0
     refused = shell.call("run", rows, "-o", "out.jsonl", "--emulator")
     assert refused.code == 65
-    assert "--emulator was false, is now true" in refused.err
+    assert "--emulator was not given, is now given" in refused.err
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_the_embedded_emulator(shell: Shell) -> None:

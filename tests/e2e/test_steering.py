@@ -94,7 +94,7 @@ def test_a_budget_that_is_raised_in_mid_run_lets_rows_go_that_waited_for_it(
         with shell.started(*call) as running:
             running.until(lambda: count_lines(output) >= 3)
             in_force = told(shell, "change", "--budget", 500, "--max-in-flight", 100)["in_force"]
-            assert (in_force["budget"], in_force["max_in_flight"]) == ("500", 100)
+            assert (in_force["budget"], in_force["max_in_flight"]) == ("500.00", 100)
             done = running.wait()
     assert done.code == 0, done.err
     assert (

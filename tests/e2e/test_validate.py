@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import PROGRAM, Shell
+from pipeline.codec import Json
+from tests.e2e.command import PROGRAM, Shell, count_lines
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 
@@ -70,7 +71,39 @@ def test_a_file_of_another_shape_is_told_with_what_it_has(shell: Shell, form: li
     guessed = shell.call("estimate", "in.jsonl", "--offline")
     assert (guessed.code, guessed.err.startswith(told)) == (65, True)
     ran = shell.call("run", "in.jsonl", "-o", "out.jsonl", "--emulator", "--limit", 4)
-    assert (ran.code, ran.err.startswith(told.replace("30", "4"))) == (3, True)
+    assert (ran.code, ran.err) == (65, f"yagpt-batch: {told.replace('30', '4')}")
+    assert list(shell.folder.glob("[!.]*")) == [shell.path("in.jsonl")]
+    one = shell.call("run", "in.jsonl", "-o", "out.jsonl", "--emulator", "--limit", 1)
+    assert one.code == 65
+    assert one.err.startswith(
+        'yagpt-batch: in.jsonl:1: The line has no "prompt" and no "messages"'
+    )
+    assert "--template" in one.err
+    assert list(shell.folder.glob("[!.]*")) == [shell.path("in.jsonl")]
+
+
+def test_a_template_that_no_row_has_the_fields_of_is_told_before_anything_is_written(
+    shell: Shell,
+) -> None:
+    write(shell, {"text": "a", "language": "b"}, {"text": "c", "language": "d"})
+    run = ["run", "in.jsonl", "-o", "out.jsonl", "--emulator", "--template"]
+    done = shell.call(*run, "{txt} to {language}")
+    assert done.code == 65
+    assert 'where --template takes "txt" and "language"' in done.err
+    assert list(shell.folder.glob("[!.]*")) == [shell.path("in.jsonl")]
+    assert shell.call(*run, "{text} to {language}").code == 0
+
+
+@pytest.mark.parametrize(
+    "row", [{"prompt": 5}, {"prompt": ""}, {"messages": []}, {"request": {"messages": []}}]
+)
+def test_rows_with_a_prompt_that_is_wrong_fail_one_by_one(
+    shell: Shell, row: dict[str, Json]
+) -> None:
+    write(shell, {"promt": "a"}, row, {"promt": "a"})
+    done = shell.call("run", "in.jsonl", "-o", "out.jsonl", "--emulator")
+    assert done.code == 3, done.err
+    assert count_lines(shell.path("out.errors.jsonl")) == 3
 
 
 @pytest.mark.parametrize("every", [[], ["--all"]], ids=["first", "all"])
