@@ -26,7 +26,7 @@ def carrier(connections: int, http: Http = "auto", *, trust_environment: bool = 
     """
     is_there = find_spec("pyreqwest") is not None
     if http == "pyreqwest" and not is_there:
-        advice = "Install yagpt-batch[fast], or leave the option out."
+        advice = "Run pip install '.[fast]' in a copy of the repository, or leave the option out."
         raise BadSettings("--http pyreqwest: it is not installed.", advice)
     names = [written for name in _PROXIES for written in (name, name.upper())]
     is_proxied = trust_environment and _is_set(*names)

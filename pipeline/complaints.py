@@ -55,7 +55,7 @@ class Complaints:
         if not last:
             return ""
         lines = f"lines {', '.join(others)} and {last}" if others else f"line {last}"
-        return f"; other faults begin in {lines}"
+        return f"; faults of another kind begin in {lines}"
 
 
 def told(row: BadRow, name: str) -> str:

@@ -142,7 +142,8 @@ def _parquet(file: IO[bytes], columns: Columns) -> Iterator[Sheet]:
     except ImportError:
         raise BadSettings(
             "Parquet needs pyarrow, which is not installed.",
-            "Run pip install 'yagpt-batch[parquet]', or name a .csv or .jsonl file.",
+            "Run pip install '.[parquet]' in a copy of the repository, or name a .csv or .jsonl "
+            "file.",
         ) from None
     kinds = [pa.int64() if name in NUMBERS else pa.string() for name in columns.names]
     schema = pa.schema(list(zip(columns.names, kinds, strict=True)))

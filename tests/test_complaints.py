@@ -34,10 +34,10 @@ def test_the_first_lines_are_told_by_themselves_and_the_others_counted() -> None
 def test_where_another_fault_begins_is_told_once() -> None:
     first = [EMPTY] * SHOWN
     assert told(*first, WRONG, EMPTY, WRONG)[-1] == (
-        "… and 3 more bad lines (hint); other faults begin in line 21"
+        "… and 3 more bad lines (hint); faults of another kind begin in line 21"
     )
     *_, last = told(*first, WRONG, EMPTY, NO_JSON, {"temperature": 1}, {"prompt": "a", "id": ""})
-    assert last.endswith("; other faults begin in lines 21, 23 and 24")
+    assert last.endswith("; faults of another kind begin in lines 21, 23 and 24")
 
 
 def test_lines_that_differ_in_what_was_got_have_the_same_fault() -> None:

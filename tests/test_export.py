@@ -222,7 +222,7 @@ def test_without_pyarrow_parquet_says_what_to_do(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(BadSettings, match="Parquet needs pyarrow") as refused:
         exported(run, "all.parquet")
-    assert "yagpt-batch[parquet]" in refused.value.advice
+    assert "'.[parquet]'" in refused.value.advice
     assert [path.name for path in run.input.parent.iterdir() if "parquet" in path.name] == []
 
 

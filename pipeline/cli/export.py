@@ -13,9 +13,9 @@ _EXAMPLES = """Write the results of OUTPUT's run to FILE, in the order of the in
   yagpt-batch export results.jsonl -o sorted.jsonl.zst --keep city --keep date
 
 FILE ends in .jsonl or .csv, perhaps followed by .gz or .zst, or in .parquet, which needs
-pip install 'yagpt-batch[parquet]'. Rows that failed are among the others, with their error, unless
---ok-only is given; rows that are not finished are left out and counted. The run's files are only
-read, and it may go on meanwhile.
+pip install '.[parquet]' in a copy of the repository. Rows that failed are among the others, with
+their error, unless --ok-only is given; rows that are not finished are left out and counted. The
+run's files are only read, and it may go on meanwhile.
 
 CSV and Parquet have a column for each part of a result, then for each kept field, as JSON where it
 is no text. Cells are what the service wrote: one that begins with = or + is a formula to a
@@ -26,9 +26,7 @@ spreadsheet program that opens CSV.
 @click.command(help=_EXAMPLES, short_help="results in the order of the input: JSONL, CSV, Parquet")
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option(
-    "-o",
-    "--to",
-    "path",
+    *("-o", "--to", "--output", "path"),
     metavar="FILE",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),

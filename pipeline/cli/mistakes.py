@@ -73,7 +73,9 @@ def _option_meant(error: click.NoSuchOption) -> str:
 def _name(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Argument):
         return parameter.make_metavar(click.Context(click.Command(None)))
-    return max(parameter.opts, key=len)
+    # As README writes it: what has more than one long name goes by the short one.
+    is_renamed = len(parameter.opts) > 2
+    return min(parameter.opts, key=len) if is_renamed else max(parameter.opts, key=len)
 
 
 def _where(context: click.Context, parameter: click.Parameter) -> str:

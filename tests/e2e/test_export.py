@@ -108,3 +108,14 @@ def test_a_signal_ends_it_and_leaves_nothing_half_done(done: Shell, name: str) -
     assert said.code == -signal.Signals[name]
     left = {path for path in done.folder.iterdir() if path.suffix not in {".out", ".err"}}
     assert left == {path for path in before if path.suffix not in {".out", ".err"}}
+
+
+@pytest.mark.parametrize("name", ["-o", "--to", "--output"])
+def test_where_to_write_goes_by_the_name_that_run_has_for_it(shell: Shell, name: str) -> None:
+    shell.call("run", shell.write_rows(2), "-o", "out.jsonl", "--emulator")
+    done = shell.call("export", "out.jsonl", name, "out.csv")
+    assert done.code == 0, done.err
+    assert shell.path("out.csv").exists()
+    missing = shell.call("export", "out.jsonl")
+    assert missing.code == 2
+    assert "yagpt-batch: -o is missing." in missing.err

@@ -47,7 +47,10 @@ def test_twenty_bad_lines_are_shown_and_the_others_counted_unless_all_are_asked_
     some, all_ = shell.call("validate", "in.jsonl"), shell.call("validate", "in.jsonl", "--all")
     *shown, more, last = some.out.splitlines()
     assert [line.partition(": ")[0] for line in shown] == [f"in.jsonl:{n}" for n in range(2, 22)]
-    assert more == "… and 4 more bad lines (--all shows them); other faults begin in line 25"
+    assert (
+        more
+        == "… and 4 more bad lines (--all shows them); faults of another kind begin in line 25"
+    )
     assert last == "in.jsonl: 24 of 25 rows can't be sent."
     assert [line.partition(": ")[0] for line in all_.out.splitlines()[:-1]] == [
         f"in.jsonl:{n}" for n in range(2, 26)
