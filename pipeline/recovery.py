@@ -97,7 +97,8 @@ def opened(
     """
     with ExitStack() as stack:
         output = _locked(paths, stack)
-        if fresh and any(path.exists() for path in paths.all() if path != paths.output):
+        others = (path for path in paths.all() if path != paths.output)
+        if fresh and (output.size > 0 or any(path.exists() for path in others)):
             _move_aside(paths, now)
             # The lock on what was moved is held until the end: nobody resumes it meanwhile.
             output = _locked(paths, stack)
@@ -106,15 +107,15 @@ def opened(
             raise BadData(f"{paths.output} is there, but not its checkpoint.", RESTORE)
         own = stack.enter_context(ExitStack())
         checkpoint = _checkpoint(paths, own)
-        others, anew = _differences(checkpoint, identity), None
-        if others:
+        differences, anew = _differences(checkpoint, identity), None
+        if differences:
             if mended or output.size or not _is_unpaid(checkpoint, paths):
-                raise _other_settings(paths, others)
+                raise _other_settings(paths, differences)
             own.close()
             _move_aside(paths, now)
             output, existed = _locked(paths, stack), False
             checkpoint = _checkpoint(paths, own)
-            anew = _begun_anew(others)
+            anew = _begun_anew(differences)
         run_id = _run_id(checkpoint, identity)
         if DEDUPE in identity:
             checkpoint.twins.keep()
