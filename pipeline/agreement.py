@@ -61,7 +61,7 @@ def of_input(
             continue
         expected.take()
         if not _is_same(line, row.span, seal):
-            yield f"{where}: the line is not what it was when this run began it."
+            yield f"{where}: the line is not what it was when this run began it{_advice(row)}."
         else:
             if line.span.offset - row.span.offset != moved:
                 yield f"{where}: the line stood at byte {row.span.offset:,} before."
@@ -71,6 +71,12 @@ def of_input(
         if line.number == cursor.line - 1 and not line.whole and not cursor.open:
             yield f"{where}: the newline that ended this line is gone."
     yield from _no_lines(name, expected.rest())
+
+
+def _advice(row: Recorded) -> str:
+    if row.state != "failed" or row.submits:
+        return ""
+    return "; its row failed: if you have mended it, `yagpt-batch retry` sends it"
 
 
 def _no_lines(name: str, rows: Iterable[Recorded]) -> Iterator[str]:

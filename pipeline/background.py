@@ -13,7 +13,8 @@ class Background:
     """What the checkpoint tells of a run.
 
     `sends` are POSTs by our own clock; of those before the second `since` it knows no more, and
-    of all of them if that is None. `ends` tells the end in sight, as a sentence.
+    of all of them if that is None. `ends` tells the end in sight, as a sentence, `changed`
+    what an input that is another now means.
     """
 
     settings: Mapping[str, Json]
@@ -21,6 +22,7 @@ class Background:
     state: str
     expected: int | None
     ends: str = ""
+    changed: str = ""
     sends: Buckets = field(default_factory=Buckets)
     since: int | None = None
 

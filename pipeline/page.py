@@ -118,6 +118,8 @@ def _state(report: Report) -> str:
     ends = f" {known.ends}" if known.ends else ""
     is_over = known.state == "finished"
     goes_on = "" if is_over or known.state == "running" else " The same command continues it."
+    if known.changed:
+        goes_on = f" {known.changed}"
     return f"{known.state.capitalize()}, {done:,}{of_all} rows done.{goes_on}{ends}"
 
 

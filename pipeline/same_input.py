@@ -5,20 +5,16 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from pipeline import codec
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import RESTORE, BadData
 from pipeline.facts import Span
+from pipeline.growth import stands, with_next
 from pipeline.output import seal
 from pipeline.paths import Paths
 from pipeline.reading import line_at
 from pipeline.retrial import Failed, read_failed
 from pipeline.source import Source
-
-# What may stand behind a line: one that was the end of its file may have got CR and LF since.
-_ENDS = (b"", b"\n", b"\r")
 
 
 def note_input(checkpoint: Checkpoint, source: Source, paths: Paths) -> None:
@@ -87,8 +83,7 @@ def _failed(errors: Path, place: Span) -> Failed | None:
 
 
 def _mismatches(source: Source, checkpoint: Checkpoint) -> Iterator[tuple[int, Span]]:
-    # One byte more of each: a line that was only made longer begins as it did.
-    spans = (replace(span, size=span.size + 1) for _, span in checkpoint.begun())
+    spans = (with_next(span) for _, span in checkpoint.begun())
     for (line, span), data in zip(checkpoint.begun(), source.fetch(spans), strict=False):
-        if seal(data[: span.size]) != span.seal or data[span.size :] not in _ENDS:
+        if not stands(data, span):
             yield line, span

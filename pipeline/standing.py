@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from msgspec import Struct
 
-from pipeline import prospect
+from pipeline import alteration, prospect
+from pipeline.alteration import Growth
 from pipeline.codec import Json
 from pipeline.control import InForce
 from pipeline.departure import Departure, Left
@@ -65,15 +66,15 @@ class Standing:
     """What a checkpoint, and a look at the files around it, tell of a run.
 
     `states` counts pending rows by state, `spent` those in doubt by attempts spent. `complete`:
-    all rows that the run knows of have their lines. `grown`: the input has changed since. `eta`:
-    the end as the process saw it within about a minute; `spending`: what the whole will cost;
-    `pause`: one that is in force, or that the next process begins with; `in_force`: what a running
-    process goes by; `left`: how the last one left it, where none has it now and that is noted.
+    all rows that the run knows of have their lines. `grown`: how its input has changed. `eta`: the
+    end as the process saw it within about a minute; `spending`: what the whole will cost; `pause`:
+    one that is in force, or that the next process begins with; `in_force`: what a running process
+    goes by; `left`: how the last one left it, where none has it now and that is noted.
     """
 
     running: bool
     complete: bool
-    grown: bool
+    grown: Growth | None
     expected: int | None
     begun: int
     states: Mapping[str, int]
@@ -97,6 +98,12 @@ class Standing:
     def not_begun(self) -> int | None:
         return None if self.expected is None else max(self.expected - self.begun, 0)
 
+    def of_input(self, output: str) -> str:
+        """What an input that has changed means for the next call; empty where that is nothing."""
+        if self.running:
+            return ""
+        return alteration.told(self.grown, output, is_complete=self.complete)
+
     def pending(self, *states: str) -> int:
         return sum(self.states.get(name, 0) for name in states)
 
@@ -108,7 +115,8 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
         "at": utc(now),
         **steered_json(standing, utc),
         "ended": None if standing.left is None else standing.left.to_json(utc),
-        "input_changed": standing.grown,
+        "input_changed": standing.grown is not None,
+        "input_change": standing.grown,
         "rows": {
             "total": standing.expected,
             "done": totals.rows(),
@@ -173,7 +181,7 @@ def sentences(
     name: str, standing: Standing, now: float, prices: PriceTable, local: Told
 ) -> Iterator[str]:
     """What to tell a person; `local` writes moments as they read them."""
-    yield f"{name}: {_headline(standing)}"
+    yield f"{name}: {_headline(name, standing)}"
     if standing.left is not None:
         yield standing.left.sentence(local)
     if standing.pause is not None:
@@ -189,7 +197,7 @@ def sentences(
         yield told
 
 
-def _headline(standing: Standing) -> str:
+def _headline(name: str, standing: Standing) -> str:
     of_all = "" if standing.expected is None else f" of {standing.expected:,}"
     done = f"{standing.totals.rows():,}{of_all} rows done."
     match standing.state:
@@ -197,8 +205,8 @@ def _headline(standing: Standing) -> str:
             return f"running, {done}"
         case "finished":
             return f"finished, {done}"
-        case _ if standing.complete:
-            return f"finished, {done} Its input has changed since: the same command goes on."
+        case _ if changed := standing.of_input(name):
+            return f"{'finished' if standing.complete else 'not running'}, {done} {changed}"
         case _ if isinstance(standing.left, Departure) and standing.left.why is not None:
             # Whether the same command would help, stands beside why it ended.
             return f"not running, {done}"

@@ -19,7 +19,7 @@ _NOBODY = Operations(None, 0, None)
 HALF = Standing(
     running=True,
     complete=False,
-    grown=False,
+    grown=None,
     expected=100,
     begun=80,
     states={"running": 9, "intended again": 1},
@@ -122,9 +122,22 @@ def test_one_that_is_finished_says_so() -> None:
 
 
 def test_one_whose_input_has_grown_since_is_not_quite_finished() -> None:
-    assert "Its input has changed since: the same command goes on." in told(
-        replace(DONE, grown=True)
-    )
+    assert (
+        "finished, 70 of 70 rows done. Rows were appended to its input: the same command goes on."
+    ) in told(replace(DONE, grown="appended"))
+    assert "where rows were appended, the same" in told(replace(DONE, grown="unknown"))
+    assert as_json(replace(DONE, grown="unknown"), NOW, PRICES, stamp)["input_changed"] is True
+
+
+def test_one_whose_input_is_another_is_not_said_to_go_on() -> None:
+    half = replace(HALF, running=False)
+    for standing, state in ((DONE, "finished, 70 of 70"), (half, "not running, 70 of 100")):
+        assert told(replace(standing, grown="changed")).startswith(
+            f"out.jsonl: {state} rows done. Its input has changed since: `run` refuses it; lines "
+            "that you mended go with `yagpt-batch retry out.jsonl --stage input`."
+        )
+    assert "The same command continues it." in told(replace(half, grown="appended"))
+    assert "input" not in told(replace(HALF, grown="changed"))
 
 
 def test_an_unknown_number_of_rows_is_not_made_up() -> None:

@@ -128,7 +128,8 @@ def _background(
     return Background(
         settings=seen.settings(),
         rates=seen.rates(),
-        state=standing.state,
+        state="finished" if standing.complete and not running else standing.state,
+        changed=standing.of_input(str(paths.output)),
         expected=standing.expected,
         ends="" if in_sight is None else prospect.sentence(in_sight, local_day_and_time),
         sends=sends,

@@ -9,6 +9,7 @@ import click
 from pipeline.cli.pricing import price_table, prices_option
 
 if TYPE_CHECKING:
+    from pipeline.alteration import Growth
     from pipeline.paths import Paths
     from pipeline.prices import PriceTable
     from pipeline.prospect import Pause
@@ -134,7 +135,7 @@ def standing_of(
     return Standing(
         running=running,
         complete=complete,
-        grown=_has_grown(paths, seen),
+        grown=_growth(paths, seen),
         expected=expected,
         begun=cursor.rows,
         states=states,
@@ -164,9 +165,15 @@ def _pause(paths: "Paths", seen: "Snapshot", *, running: bool) -> "Pause | None"
     return None if since is None else Pause(since, unpausing(str(paths.output)))
 
 
-def _has_grown(paths: "Paths", seen: "Snapshot") -> bool:
+def _growth(paths: "Paths", seen: "Snapshot") -> "Growth | None":
     from pipeline.bystander import signature_of  # noqa: PLC0415
 
-    found = (signature_of(path) for path in seen.input_paths(paths.output))
-    now = next((signature for signature in found if signature is not None), None)
-    return now is not None and now.size != seen.signature("input").size
+    for path in seen.input_paths(paths.output):
+        now = signature_of(path)
+        if now is not None:
+            if now.size == seen.signature("input").size:
+                return None
+            from pipeline.growth import growth_of  # noqa: PLC0415 - it can read every input
+
+            return growth_of(path, now.size, seen)
+    return None

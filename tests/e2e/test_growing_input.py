@@ -127,6 +127,13 @@ def test_a_line_that_was_mended_and_is_longer_is_named_with_the_retry_that_sends
     write(*lines[:3], '{"prompt": "x"}', *lines[3:])
     told = growing.run(code=65).err
     assert f"{name}:4: the line is not what it was" in told
+    change = "unknown" if name.endswith("gz") else "changed"
+    assert shell.call("status", growing.output, "--json").json["input_change"] == change
+    proof = shell.call("audit", growing.output)
+    assert "mended it, `yagpt-batch retry` sends it." in proof.out
+    assert shell.call("report", growing.output, "-o", "page.html").code == 0
+    page = shell.path("page.html").read_text(encoding="utf-8")
+    assert "Finished, 7 of 7 rows done. Its input has changed since: " in page
     call = told.partition("send it with `yagpt-batch ")[2].partition("`")[0]
     assert call == f"retry {growing.output} --stage input"
     assert shell.call(*call.split(), *service.retry_options).code == 0

@@ -46,7 +46,8 @@ def test_rows_that_were_added_are_seen(shell: Shell, service: Hostile) -> None:
     assert shell.call("run", rows, "-o", output, *service.options, "--no-totals").code == 0
     assert ": finished, 4 of 4 rows done.\n" in status(shell, output).out
     shell.write_rows(1, first=5)
-    assert "Its input has changed since: the same command goes on." in status(shell, output).out
+    assert "Rows were appended to its input: the same" in status(shell, output).out
+    assert as_json(shell, output)["input_change"] == "appended"
 
 
 @pytest.mark.promise("P14")

@@ -1,0 +1,26 @@
+"""What became of an input since its run knew it, and what that means for the next call. Pure."""
+
+import shlex
+from typing import Literal
+
+Growth = Literal["appended", "changed", "unknown"]
+"""Of an input of another length: rows came behind the others; it is another; either of these."""
+
+
+def told(growth: Growth | None, output: str, *, is_complete: bool) -> str:
+    """One sentence; empty where what is told of the run without it is right."""
+    match growth:
+        case "changed":
+            retry = f"yagpt-batch retry {shlex.quote(output)} --stage input"
+            return (
+                "Its input has changed since: `run` refuses it; "
+                f"lines that you mended go with `{retry}`."
+            )
+        case "appended" if is_complete:
+            return "Rows were appended to its input: the same command goes on."
+        case "unknown" if is_complete:
+            return (
+                "Its input has changed since: where rows were appended, the same command goes on."
+            )
+        case _:
+            return ""

@@ -1,0 +1,49 @@
+"""Whether an input still holds what a run began from it, as far as one look at one line tells.
+
+That takes no longer for a larger file. What was changed in the middle, and has its length, is not
+seen: a start of the run compares every line.
+"""
+
+from contextlib import closing
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from pipeline.alteration import Growth
+from pipeline.errors import RunError
+from pipeline.facts import Span
+from pipeline.output import seal
+from pipeline.snapshot import Snapshot
+from pipeline.source import Source
+
+# What may stand behind a line: one that was the end of its file may have got CR and LF since.
+_ENDS = (b"", b"\n", b"\r")
+
+
+def with_next(span: Span) -> Span:
+    """A line and one byte more: a line that was only made longer begins as it did."""
+    return replace(span, size=span.size + 1)
+
+
+def stands(data: bytes, span: Span) -> bool:
+    """Whether a line is what it was, by its bytes and the one behind them."""
+    return seal(data[: span.size]) == span.seal and data[span.size :] in _ENDS
+
+
+def growth_of(path: Path, size: int, seen: Snapshot) -> Growth:
+    """What became of an input that has another size than the run knew."""
+    last = seen.rows.last()
+    if last is None:
+        return "appended"
+    try:
+        with closing(Source(path)) as source:
+            if source.is_compressed:
+                return "unknown"
+            (data,) = source.fetch([with_next(last.span)])
+    except RunError:
+        return "unknown"
+    return (
+        "appended"
+        if size > seen.signature("input").size and stands(data, last.span)
+        else "changed"
+    )
