@@ -100,6 +100,8 @@ def test_rows_never_begun_are_counted_and_a_choice_that_none_meets_sends_none_of
     call = ["run", rows, "-o", output, *service.options, "--concurrency", 1]
     with shell.started(*call) as running:
         running.until(lambda: len(service.submits) == 5 and count_lines(output) == 3)
+        # A line is written before the checkpoint knows of it.
+        running.until(lambda: shell.call("status", output, "--json").json["rows"]["done"] == 4)
         running.kill()
     service.relent()
     retry = ["retry", output, *service.retry_options]
