@@ -1,4 +1,4 @@
-"""One run in one process: open, recover, carry every row, drain, close.
+"""One run in one process: carry every row, drain, let go.
 
     intake ──row──▶ submit lanes ──operation──▶ agenda ──▶ poll lanes ──answer──▶ recorder
        ▲                 │ intent, id                          │                     │ lines
@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
-from pipeline import extent
 from pipeline.board import Broken, Complete, Counts, Ending, Outcome, Stopped
 from pipeline.clock import local_with_zone
 from pipeline.completion import complete
@@ -22,24 +21,21 @@ from pipeline.course import Course
 from pipeline.deadline import Deadline
 from pipeline.departure import BUG, DEPARTURE, Departure
 from pipeline.errors import Exit, RunError, StorageFailed
-from pipeline.expectation import count, counted, expect, within
-from pipeline.facts import COSTS, COUNTED, ENDPOINT, Cursor, Note
+from pipeline.expectation import count, counted, expect
+from pipeline.facts import COSTS, COUNTED, ENDPOINT, Note
 from pipeline.forgiveness import Forgiveness
 from pipeline.hosts import Hosts
 from pipeline.intake import Intake
 from pipeline.outlook import Outlook
 from pipeline.pacing import paces
-from pipeline.paths import Paths
 from pipeline.poll_lanes import PollLanes
-from pipeline.preflight import Report, foretold, look
 from pipeline.prices import PriceTable
 from pipeline.progress import View
 from pipeline.recorder import Recorder, Style
-from pipeline.recovery import Files, opened
+from pipeline.recovery import Files
 from pipeline.refill import Refill
 from pipeline.service import Service
 from pipeline.settings import Settings
-from pipeline.source import Source
 from pipeline.spending import Spending
 from pipeline.steering import Steering, Wheels
 from pipeline.submit_lanes import SubmitLanes
@@ -49,61 +45,6 @@ from pipeline.twin_lane import TwinLane
 
 _log = logging.getLogger("yagpt-batch")
 _DRAIN_SECONDS = 10.0
-
-
-async def carry(
-    paths: Paths,
-    source: Source,
-    settings: Settings,
-    tools: Tools,
-    ending: Ending,
-    *,
-    fresh: bool = False,
-    retry: Callable[[Files, float], None] | None = None,
-) -> Outcome:
-    """Look at the rows, open or resume the run, and carry it to its end.
-
-    `retry` puts rows back that failed, before the run goes on; the input is for it to check.
-
-    Raises:
-        RunError: it could not begin.
-
-    """
-    recipe, limit = settings.recipe, settings.limit
-    begins, before = fresh or not paths.checkpoint.exists(), source.signature()
-    # A file that is no input must not leave files of a run behind.
-    report = Report()
-    if begins:
-        report = await look(source, recipe, Cursor(), limit, dedupe=settings.dedupe)
-    now = tools.clock.now()
-    identity, mended = settings.identity(), retry is not None
-    with opened(paths, source, identity, now=now, fresh=fresh, mended=mended) as files:
-        if retry is not None:
-            retry(files, now)
-        if files.anew is not None:
-            tools.say(files.anew)
-            begins = True
-            report = await look(source, recipe, Cursor(), limit, dedupe=settings.dedupe)
-        cursor, noted = files.checkpoint.cursor(), counted(files)
-        # An input that is still the same was looked at when the run began.
-        if not begins and noted is None:
-            report = await look(source, recipe, cursor, limit)
-        for sentence in report.sentences(source.path, recipe.template):
-            tools.say(sentence)
-        for sentence in report.no_twins(dedupe=begins and settings.dedupe):
-            tools.say(sentence)
-        if begins and tools.foretell is not None and report.outset.rows:
-            tools.foretell(foretold(report, source, settings, tools.prices))
-        note, total = None, within(limit, noted)
-        if noted is None and report.complete:
-            total = cursor.rows + report.rows
-            note = extent.noted(total, before) if limit is None else None
-        with tools.connect() as service:
-            run = Run(files, service, settings, tools, ending)
-            try:
-                return await run.carry(total, report.bad, note)
-            finally:
-                run.join()
 
 
 class Run:

@@ -29,10 +29,10 @@ from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.progress import Silent, View
 from pipeline.retry import Retry
-from pipeline.run import carry
 from pipeline.service import Account, Service
 from pipeline.settings import Settings
 from pipeline.source import Source
+from pipeline.start import carry
 from pipeline.tools import Tools
 from tests.scratch import shipped_prices
 

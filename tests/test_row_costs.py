@@ -27,10 +27,10 @@ from pipeline.local_tokens import Fixed
 from pipeline.paths import Paths
 from pipeline.progress import Silent
 from pipeline.rows import Recipe
-from pipeline.run import carry
 from pipeline.service import Account, Service
 from pipeline.settings import Settings
 from pipeline.source import Source
+from pipeline.start import carry
 from pipeline.tools import Tools
 from tests.simulation import EVENING, VirtualLoop
 

@@ -22,11 +22,11 @@ from pipeline.metrics import Metrics
 from pipeline.progress import view_of
 from pipeline.rates import Kind, Rate
 from pipeline.refill import Opener
-from pipeline.run import carry
 from pipeline.service import Account, Service
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
 from pipeline.speech import say
+from pipeline.start import carry
 from pipeline.tools import Tools
 from pipeline.totals import no_price
 
