@@ -20,6 +20,7 @@ from pipeline.cli.texts import typed
 from pipeline.codec import Json, encode
 from pipeline.errors import Busy, Exit
 from pipeline.facts import ENDPOINT
+from pipeline.missing import check_files
 from pipeline.paths import Paths
 from pipeline.reading import whole_lines
 from pipeline.retrial import Choice
@@ -53,6 +54,13 @@ class Begun:
 
     @classmethod
     def seen(cls, paths: Paths, snapshot: Snapshot) -> "Begun":
+        """What a checkpoint tells.
+
+        Raises:
+            BadData: a file that the run wrote is not there.
+
+        """
+        check_files(paths, snapshot)
         is_swapping = snapshot.is_swapping()
         expected, begun = snapshot.expected() or 0, snapshot.cursor().rows
         return cls(

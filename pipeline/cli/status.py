@@ -110,6 +110,7 @@ def standing_of(
     from pipeline.departure import COMPLETE, Departure, Vanished  # noqa: PLC0415
     from pipeline.errors import BadSettings  # noqa: PLC0415
     from pipeline.facts import COSTS  # noqa: PLC0415
+    from pipeline.missing import missing_of  # noqa: PLC0415
     from pipeline.polling import RETENTION  # noqa: PLC0415
     from pipeline.spending import Spending  # noqa: PLC0415
     from pipeline.standing import Standing  # noqa: PLC0415
@@ -148,6 +149,7 @@ def standing_of(
         pause=None if complete and not running else pause,
         in_force=in_force,
         left=left,
+        missing=[error.told for error in missing_of(paths, seen)],
     )
 
 
