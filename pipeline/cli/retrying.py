@@ -1,6 +1,7 @@
 """One call of `retry`: a call of `run` with what the checkpoint knows of the run."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pipeline.bystander import is_running
 from pipeline.cli import execute as running
 from pipeline.cli.answer import answer
 from pipeline.cli.call import Call
-from pipeline.cli.config import show_settings
+from pipeline.cli.config import show_settings, told_of
 from pipeline.cli.proposal import Proposal
 from pipeline.cli.texts import typed
 from pipeline.codec import Json, encode
@@ -90,6 +91,8 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
             raise Busy(f"another process is running {paths.output}.", "Wait for it to end.")
         say(proposal.refusal())
         return Exit.OK
+    if options["budget"] is not None and begun.settings.get("max-tokens") is None:
+        raise click.UsageError(_no_budget(context, paths, begun))
     given = options["given_input"]
     source = found_input(begun.inputs if given is None else [given])
     if options["endpoint"] is None and begun.endpoint is not None:
@@ -118,11 +121,7 @@ def _as_of_run(options: Mapping[str, Any], begun: Begun, source: Path) -> dict[s
 def _continuing(context: click.Context, begun: Begun, source: Path) -> Iterator[str]:
     """The call of `run` that goes on without putting anything back again."""
     yield from ("yagpt-batch", "run", str(source), "-o", str(context.params["output"]))
-    for name, value in begun.settings.items():
-        for one in value if isinstance(value, list) else [value]:
-            yield from _words(f"--{name}", _given(one), is_typed=name not in _TEXTS)
-    if context.params["endpoint"] is None and begun.endpoint is not None:
-        yield from _words("--endpoint", begun.endpoint)
+    yield from _begun_with(context, begun)
     # As they were written: 12h, and not so many seconds.
     written, _, _ = context.command.make_parser(context).parse_args(sys.argv[2:])
     for parameter in context.command.params:
@@ -132,6 +131,27 @@ def _continuing(context: click.Context, begun: Begun, source: Path) -> Iterator[
                 value = [True] * value
             for one in value if isinstance(value, list) else [value]:
                 yield from _words(parameter.opts[-1], one)
+
+
+def _begun_with(context: click.Context, begun: Begun) -> Iterator[str]:
+    for name, value in begun.settings.items():
+        for one in value if isinstance(value, list) else [value]:
+            yield from _words(f"--{name}", _given(one), is_typed=name not in _TEXTS)
+    if context.params["endpoint"] is None and begun.endpoint is not None:
+        yield from _words("--endpoint", begun.endpoint)
+
+
+def _no_budget(context: click.Context, paths: Paths, begun: Begun) -> str:
+    """Why there can be none, and how the rows can be sent with one all the same."""
+    again = paths.output.with_name(f"{paths.output.name.removesuffix('.jsonl')}.again.jsonl")
+    words = ["yagpt-batch", "run", str(begun.errors), "-o", str(again)]
+    words += [*_begun_with(context, begun), "--budget", str(context.params["budget"])]
+    return (
+        f"{told_of(context, 'budget')}: this run was begun without --max-tokens and keeps to "
+        "that, so no row has a worst case worth reserving. Retry without --budget; or send the "
+        "rows of the errors file as a run of their own, with a number for N: "
+        f"{shlex.join(words)} --max-tokens N"
+    )
 
 
 def _given(value: Json) -> Json:

@@ -23,7 +23,7 @@ from pipeline.paths import Paths
 from pipeline.prices import PriceTable, money
 from pipeline.rates import Rate
 from pipeline.settings import DEFAULT_RATES
-from pipeline.snapshot import looked_at
+from pipeline.snapshot import Snapshot, looked_at
 from pipeline.speech import clean
 from pipeline.standing import Standing, steered_json
 
@@ -156,7 +156,7 @@ def change(options: Mapping[str, Any]) -> int:
     if wanted.budget is not None and known.budget is None:
         raise BadData(
             f"{output} runs without --budget, and what it can have spent so far was not counted.",
-            "Stop it, and run the same command with --budget.",
+            _to_have_one(asker.paths),
         )
     asked = asker.ask(standing, process=known.process, change=wanted)
     standing = asker.answered(asked)
@@ -199,6 +199,16 @@ def _change_of(options: Mapping[str, Any], known: InForce | None) -> Change:
 
 def _texts(rates: tuple[Rate, ...]) -> tuple[str, ...]:
     return tuple(map(str, rates))
+
+
+def _to_have_one(paths: Paths) -> str:
+    """What leads to a budget; a run keeps to the limit on answers that it was begun with."""
+    if looked_at(paths.checkpoint, Snapshot.settings).get("max-tokens") is not None:
+        return "Stop it, and run the same command with --budget."
+    return (
+        "It was begun without --max-tokens, so that it can have none later: --finish-by limits "
+        "it, `yagpt-batch pause` holds it."
+    )
 
 
 def _not_running(output: Path, texts: str) -> BadData:

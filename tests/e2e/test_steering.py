@@ -161,6 +161,7 @@ def test_rates_change_while_the_run_goes_on_and_a_strange_control_file_changes_n
             refused = shell.call("change", output, "--budget", 5)
             assert refused.code == 65
             assert "runs without --budget" in refused.err
+            assert "begun without --max-tokens, so that it can have none later" in refused.err
             done = running.wait()
     assert done.code == 0, done.err
     assert done.err.count("can be understood") == 1
