@@ -60,7 +60,7 @@ class Ending:
 class Counts:
     """Rows by where they stand, now. `total` is None while the input has not been counted.
 
-    `unfit` of those not begun are known not to be fit to be sent.
+    `unfit` of those without a line are known not to be fit to be sent.
     `open` are those without a line; `twins` of them have another row sent for them.
     `submits` are all POSTs that were announced, also of earlier processes, refused and taken back
     ones too; tokens are those of all lines so far.

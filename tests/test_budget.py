@@ -24,6 +24,8 @@ from pipeline.paths import Paths
 from pipeline.prices import Price, PriceList, PriceTable
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
+from pipeline.retrial import Choice
+from pipeline.retry import Retry
 from pipeline.rows import Recipe
 from pipeline.scene import Scene
 from pipeline.settings import Settings
@@ -310,6 +312,12 @@ def test_rows_that_are_not_fit_to_be_sent_are_none_that_can_be_in_time(folder: P
     assert any(words.startswith("All 50 rows to submit can be") for words in said)
     assert view.to_pay[0] == 50
     assert view.to_pay[-1] == 0
+    retry, view, before = Retry(Choice(), paced.recipe, said.append), Shown(), len(said)
+    again = (prompts, output, paced, Service(Config()))
+    outcome, _ = simulate(*again, say=said.append, view=view, retry=retry)
+    assert (outcome.totals.rows("failed"), outcome.use.calls) == (3, 0)
+    assert set(view.to_pay) == {0}
+    assert not any("to submit can" in words for words in said[before:])
 
 
 class Shown:

@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,19 @@ from pipeline.cli.proposal import Proposal
 from pipeline.cli.texts import typed
 from pipeline.codec import Json, encode
 from pipeline.errors import Busy, Exit
-from pipeline.facts import ENDPOINT
+from pipeline.evidence import Ways
+from pipeline.facts import ENDPOINT, Span
 from pipeline.missing import check_files
+from pipeline.output import seal
 from pipeline.paths import Paths
 from pipeline.reading import whole_lines
-from pipeline.retrial import Choice
+from pipeline.retrial import Choice, Failed, still_unfit
 from pipeline.retry import Budget, Retry
+from pipeline.rows import Recipe
 from pipeline.same_input import found_input
 from pipeline.signals import Signals
 from pipeline.snapshot import Snapshot, looked_at
+from pipeline.source import Source
 from pipeline.speech import clean, say
 from pipeline.swap import standing
 
@@ -83,6 +88,8 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     failed = Choice().chosen(whole_lines(begun.errors))
     proposal = Proposal(choice, failed, begun.pending, begun.not_begun)
     if options["dry_run"]:
+        unfit = _still_unfit(paths, begun, options["given_input"], proposal.chosen)
+        proposal = replace(proposal, unfit=unfit)
         as_json = options["as_json"]
         answer([encode(proposal.to_json())] if as_json else map(clean, proposal.sentences()))
         return Exit.OK
@@ -109,6 +116,25 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
             say(setting)
     resume = list(_continuing(context, begun, source))
     return running.execute(replace(call, retry=retry), signals, resume)
+
+
+def _still_unfit(
+    paths: Paths, begun: Begun, given: Path | None, chosen: Mapping[int, Failed]
+) -> frozenset[int]:
+    """Rows whose lines would be found wrong again; none where the input is nowhere."""
+    wrong = [line for line, one in chosen.items() if one.stage == "input"]
+    path = next(filter(Path.exists, begun.inputs if given is None else (given,)), None)
+    if not wrong or path is None:
+        return frozenset()
+
+    def see(snapshot: Snapshot) -> tuple[Recipe, dict[int, Span]]:
+        rows = filter(None, map(snapshot.rows.of, wrong))
+        return Ways.of(snapshot.settings()).recipe, {row.line: row.span for row in rows}
+
+    recipe, were = looked_at(paths.checkpoint, see)
+    with closing(Source(path)) as source:
+        lines = ((line.number, line.data) for line in source.read())
+        return still_unfit(lines, were, recipe, seal)
 
 
 def _as_of_run(options: Mapping[str, Any], begun: Begun, source: Path) -> dict[str, Any]:

@@ -75,8 +75,14 @@ def test_a_dry_run_counts_and_sends_nothing(failed: Failed) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out == (
         "input bad_field: 1 row\nsubmit INVALID_ARGUMENT: 1 row\ndoubt held: 1 row\n"
-        "A retry would send 3 rows again; nothing was sent.\n"
+        "A retry would send 2 rows again; nothing was sent.\n"
+        "Not sent, for no cost: 1 row whose line in the input is not mended, and would fail "
+        "again.\n"
     )
+    failed.mend()
+    assert "A retry would send 3 rows again" in failed.call("--dry-run").out
+    failed.rows.write_text(failed.rows.read_text().replace("sieben", '", 7: "'))
+    assert failed.call("--dry-run", "--json").json["unfit"] == 1
     assert failed.call("--dry-run", "--stage", "doubt").out.startswith("doubt held: 1 row\nA ")
     assert len(failed.service.submits) == posts
     assert count_lines(errors_of(failed.output)) == 3
@@ -101,6 +107,8 @@ def test_rows_never_begun_are_counted_and_a_choice_that_none_meets_sends_none_of
     call = ["run", rows, "-o", output, *service.options, "--concurrency", 1]
     with shell.started(*call) as running:
         running.until(lambda: len(service.submits) == 5 and count_lines(output) == 3)
+        # A line is written before the checkpoint knows of it.
+        running.until(lambda: shell.call("status", output, "--json").json["rows"]["done"] == 4)
         running.kill()
     service.relent()
     retry = ["retry", output, *service.retry_options]
