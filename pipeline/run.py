@@ -296,7 +296,7 @@ def _course(files: Files, settings: Settings, tools: Tools, ending: Ending) -> C
         ending,
         Counts(),
         _spending(files, settings, tools.prices),
-        None if finish_by is None else Deadline(finish_by),
+        None if finish_by is None else Deadline(finish_by, tools.clock.now()),
         settings.max_in_flight,
     )
 
