@@ -105,7 +105,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended, and its totals so far.
+    """How a run ended, and its totals so far; `same` rows of these have another row's answer.
 
     The rest is of this process alone: what it used of the quota of submits, and how many seconds
     it took. `left` rows have no line yet, None where it is not known how many there are.
@@ -116,6 +116,7 @@ class Outcome:
     use: Use = field(default_factory=Use)
     seconds: float = 0.0
     left: int | None = None
+    same: int = 0
 
     @property
     def name(self) -> str:

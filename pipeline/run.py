@@ -201,7 +201,8 @@ class Run:
         # Not as counted here: a line may be on disk that nobody heard of any more.
         left = None if total is None else max(total - totals.rows(), 0)
         seconds = self._tools.clock.now() - begun
-        return Outcome(end, totals, self._submits.meter.use(), seconds, left)
+        same = self._files.checkpoint.twins.answered()
+        return Outcome(end, totals, self._submits.meter.use(), seconds, left, same)
 
     async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:
         """What ends a run may arise in any part of it; even a bug ends it in order."""
