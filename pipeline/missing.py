@@ -4,22 +4,22 @@ Only for those who look from outside; a run finds out with its lock in hand (`re
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from pipeline.errors import BadData
 from pipeline.output import missing
 from pipeline.paths import Paths
-from pipeline.snapshot import Snapshot
-from pipeline.swap import standing
+from pipeline.snapshot import Snapshot, looked_at
 
 
 def missing_of(paths: Paths, snapshot: Snapshot) -> Iterator[BadData]:
     """What to say of each such file of a run."""
-    is_swapping = snapshot.is_swapping()
-    errors = standing(paths.errors, paths.rewritten) if is_swapping else paths.errors
-    for name, path in (("output", paths.output), ("errors", errors)):
+    # In this order: a retry gives the one the other's name.
+    errors = [paths.rewritten, paths.errors] if snapshot.is_swapping() else [paths.errors]
+    for name, places in (("output", [paths.output]), ("errors", errors)):
         written = snapshot.signature(name).size
-        if written and not path.exists():
-            yield missing(path, written)
+        if written and not any(path.exists() for path in places):
+            yield missing(places[-1], written)
 
 
 def check_files(paths: Paths, snapshot: Snapshot) -> None:
@@ -31,3 +31,14 @@ def check_files(paths: Paths, snapshot: Snapshot) -> None:
     """
     for refusal in missing_of(paths, snapshot):
         raise refusal
+
+
+def check_output(paths: Paths) -> None:
+    """The same of an output alone, which has no lock to be asked for where it is not.
+
+    Raises:
+        BadData: the run has written to it, and it is not there.
+
+    """
+    if not paths.output.exists() and paths.checkpoint.exists():
+        looked_at(paths.checkpoint, partial(check_files, paths))

@@ -154,7 +154,7 @@ def _locked(paths: Paths, stack: ExitStack) -> Lines:
 def _without_output(output: Lines, written: int) -> BadData:
     """Take away what was made to be locked: it would look like an output that was cut."""
     if output.size == 0 and output.is_at_path():
-        output.path.unlink()
+        output.path.unlink(missing_ok=True)
     return missing(output.path, written)
 
 

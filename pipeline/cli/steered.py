@@ -20,6 +20,7 @@ from pipeline.clock import Clock, local_day_and_time, stamp
 from pipeline.codec import encode
 from pipeline.control import Change, Control, InForce, unpausing
 from pipeline.errors import BadData, Busy, Exit
+from pipeline.missing import check_output
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable, money
 from pipeline.rates import Rate
@@ -50,6 +51,7 @@ class _Asker(Struct, frozen=True):
             BadData: there is none.
 
         """
+        check_output(self.paths)
         running, now = is_running(self.paths.output), self.clock.now()
         return looked_at(
             self.paths.checkpoint,

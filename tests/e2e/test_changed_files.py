@@ -217,7 +217,9 @@ def test_a_missing_checkpoint_is_not_taken_for_a_new_run(done: Story) -> None:
 @pytest.mark.promise("P6")
 def test_an_output_that_was_deleted_is_refused(done: Story) -> None:
     done.output.unlink()
-    for refused in (done.run(), done.shell.call("retry", done.output, "--dry-run"), done.run()):
+    calls = [["retry", "--dry-run"], ["status"], ["export", "-o", "all.csv"], ["pause"]]
+    others = [done.shell.call(command, done.output, *more) for command, *more in calls]
+    for refused in (done.run(), *others, done.run()):
         assert refused.code == 65
         assert "out.jsonl is missing: this run wrote " in refused.err
         assert not done.output.exists()
