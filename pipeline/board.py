@@ -60,7 +60,7 @@ class Ending:
 class Counts:
     """Rows by where they stand, now. `total` is None while the input has not been counted.
 
-    `unfit` of those not begun are known not to be fit to be sent.
+    `unfit` of those without a line are known not to be fit to be sent.
     `open` are those without a line; `twins` of them have another row sent for them.
     `submits` are all POSTs that were announced, also of earlier processes, refused and taken back
     ones too; tokens are those of all lines so far.
@@ -105,7 +105,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended, and its totals so far.
+    """How a run ended, and its totals so far; `same` rows of these have another row's answer.
 
     The rest is of this process alone: what it used of the quota of submits, and how many seconds
     it took. `left` rows have no line yet, None where it is not known how many there are.
@@ -116,6 +116,7 @@ class Outcome:
     use: Use = field(default_factory=Use)
     seconds: float = 0.0
     left: int | None = None
+    same: int = 0
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from pipeline import reading
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Stood, Ways
 from pipeline.facts import Cursor, Span
-from pipeline.output import seal
+from pipeline.output import missing, seal
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.same_input import found_input
@@ -155,7 +155,7 @@ def opened(file: File, report: Report) -> Iterator[int | None]:
         fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         if file.committed:
-            report.find([f"{file.path} is gone: this run wrote {file.committed:,} bytes."])
+            report.find([str(missing(file.path, file.committed))])
         yield None
         return
     except OSError as error:

@@ -1,6 +1,7 @@
 """Until when rows are submitted, so that their answers are back by a moment. Pure."""
 
 from collections.abc import Sequence
+from math import inf
 
 from msgspec import Struct
 
@@ -15,9 +16,10 @@ _TYPICAL = 0.5
 
 
 class Deadline(Struct, frozen=True):
-    """Answers are wanted by `at`, in seconds since 1970."""
+    """Answers are wanted by `at`, in seconds since 1970; the process began at `begun`."""
 
     at: float
+    begun: float = -inf
 
     def against(
         self, now: float, known: Sequence[tuple[float, Latency]], local: Told
@@ -25,6 +27,12 @@ class Deadline(Struct, frozen=True):
         """Why nothing may be submitted any more; None if it may."""
         if now + typical(known) <= self.at:
             return None
+        if self.at <= self.begun:
+            return DeadlineReached(
+                f"--finish-by {local(self.at)} is past: no row was submitted, and what earlier "
+                "calls had submitted was fetched.",
+                "Run the same command with a later --finish-by to go on.",
+            )
         return DeadlineReached(
             f"--finish-by {local(self.at)} is reached: what was submitted is fetched, and nothing "
             "else would be back in time.",

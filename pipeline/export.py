@@ -20,6 +20,7 @@ from pipeline import output
 from pipeline.columns import Columns, Fields, Result
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Recorded, Ways
+from pipeline.missing import check_files
 from pipeline.output import seal
 from pipeline.paths import Paths, unwritable
 from pipeline.rows import fields_of
@@ -81,6 +82,7 @@ class Export:
         self, path: Path, file: IO[bytes], opened: Opener, seen: list[int], snapshot: Snapshot
     ) -> Exported:
         _refuse_own(path, snapshot.input_paths(self.paths.output))
+        check_files(self.paths, snapshot)
         # An attempt before this one may have been disturbed.
         file.seek(0)
         file.truncate()

@@ -33,8 +33,10 @@ from pipeline.tokens import BadToken, checked
 
 _ADVICE = (
     "Set YC_API_KEY to a service account's API key, or see `yagpt-batch run --help` for the "
-    "other ways; to try the program without an account, add --emulator."
+    "other ways"
 )
+TRIAL = "; to try the program without an account, add --emulator."
+"""How the advice ends where a stand-in would do: not in a run that was begun with the service."""
 _KEY_ADVICE = (
     "Check that it is a service account's whole API key, not expired, with the scope "
     f"{SCOPE} (`yc iam api-key create --service-account-name NAME` makes one)."
@@ -52,6 +54,13 @@ class _InFolder(Protocol):
     """A source that can tell its account's folder."""
 
     async def folder(self, carrier: Carrier, now: float) -> str | None: ...
+
+
+class NoSource(NoPermission):
+    """There is no credential at all; `end` is how the advice ends."""
+
+    def __init__(self, what: str, end: str = TRIAL) -> None:
+        super().__init__(what, f"{_ADVICE}{end}")
 
 
 class Places(Struct, frozen=True):
@@ -185,13 +194,13 @@ async def find(places: Places, carrier: Carrier, name: str | None = None) -> Fou
     if name is not None:
         found = _BY_NAME[name](places)
         if found is None:
-            raise NoPermission(f"there is no credential for --auth {name}.", _ADVICE)
+            raise NoSource(f"there is no credential for --auth {name}.")
         return found
     for place, look in _BY_NAME.items():
         found = look(places)
         if found is not None and (place != "metadata" or await _answers(places, carrier)):
             return found
-    raise NoPermission("there is no credential.", _ADVICE)
+    raise NoSource("there is no credential.")
 
 
 async def find_folder(found: Found, places: Places, carrier: Carrier) -> str | None:

@@ -139,12 +139,12 @@ class Outlook:
         counts = self.course.counts
         if counts.total is None:
             return None
-        begun = counts.finished + counts.open + counts.unfit
+        begun = counts.finished + counts.open
         fresh = 0 if self.course.intake.exhausted else counts.total - begun
         # A row between its answer and its line looks like one to be submitted again, for a moment:
         # those that are stay so from one look to the next.
         self._begun.append(counts.open - counts.twins - counts.running - counts.posting)
-        return max(fresh, 0) + max(min(self._begun), 0)
+        return max(max(fresh, 0) + max(min(self._begun), 0) - counts.unfit, 0)
 
     def _look(self, now: float, left: int) -> None:
         """Take note of how fast it goes where the windows don't hold it up."""

@@ -169,6 +169,14 @@ def changed(path: Path, number: int, offset: int) -> BadData:
     )
 
 
+def missing(path: Path, written: int) -> BadData:
+    """The refusal of a run of which a file that it wrote so many bytes to is not there."""
+    return BadData(
+        f"{path} is missing: this run wrote {written:,} bytes into it.",
+        "Put it back, or start afresh: run with --fresh (the other files are moved aside).",
+    )
+
+
 def replace(path: Path, by: Path) -> None:
     """Give a file, where it is still there, another one's name; durable in either case."""
     try:

@@ -187,6 +187,12 @@ def unusable(path: Path, report: Report) -> BadData:
     )
 
 
+def none_fit(path: Path, report: Report, template: Template | None) -> BadData:
+    """The same where what is wrong with each line is told beside it."""
+    all_alike = report.glance.sentence(str(path), template)
+    return BadData(str(unusable(path, report)) if all_alike is None else all_alike)
+
+
 def of_another_shape(path: Path, report: Report, template: Template | None) -> BadData:
     """Why none of the rows can be sent, where none has what a prompt is taken from."""
     first = report.complaints.first

@@ -15,6 +15,7 @@ from pathlib import Path
 from pipeline.bill import Bill, Fold, Known, Seen, bill
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Ways
+from pipeline.output import missing
 from pipeline.paths import Paths
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.source import Source
@@ -46,10 +47,12 @@ def receipt(output: Path, seen: Seen | None = None) -> Receipt:
 
     """
     remarks: list[str] = []
-    known = _known(paths_of(output).checkpoint, remarks)
+    known, errors_written = _known(paths_of(output).checkpoint, remarks)
     fold = Fold(None if known is None else known.recipe, seen)
-    is_whole = True
-    for path in (output, *_errors_files(output)):
+    is_whole, errors = True, _errors_files(output)
+    if errors_written and not errors:
+        remarks.append(f"{missing(paths_of(output).errors, errors_written)} Not counted.")
+    for path in (output, *errors):
         try:
             _read(path, fold)
         except BadData as error:
@@ -89,18 +92,20 @@ def _read(path: Path, fold: Fold) -> None:
     fold.take_torn(b"".join(parts))
 
 
-def _known(checkpoint: Path, remarks: list[str]) -> Known | None:
+def _known(checkpoint: Path, remarks: list[str]) -> tuple[Known | None, int]:
+    """What a checkpoint knows, and how many bytes of error lines it has seen written."""
     if not checkpoint.is_file():
-        return None
+        return None, 0
 
-    def see(snapshot: Snapshot) -> Known:
+    def see(snapshot: Snapshot) -> tuple[Known, int]:
         recipe = Ways.of(snapshot.settings()).recipe
         totals = snapshot.totals(recipe.model)
         replaced = [tally for tally in totals.tallies if tally.outcome == "replaced"]
-        return Known(recipe, totals.doubts, replaced, totals.unknowns)
+        known = Known(recipe, totals.doubts, replaced, totals.unknowns)
+        return known, snapshot.signature("errors").size
 
     try:
         return looked_at(checkpoint, see)
     except (BadData, StorageFailed) as error:
         remarks.append(f"{error.told} Only the lines are counted.")
-        return None
+        return None, 0

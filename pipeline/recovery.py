@@ -20,7 +20,7 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
 from pipeline.errors import RESTORE, BadData, OtherSettings, RunError, StorageFailed
 from pipeline.facts import REWRITTEN
-from pipeline.output import Lines
+from pipeline.output import Lines, missing
 from pipeline.paths import Paths
 from pipeline.reading import whole_lines
 from pipeline.repair import repair
@@ -96,6 +96,7 @@ def opened(
 
     """
     with ExitStack() as stack:
+        was_there = paths.output.exists()
         output = _locked(paths, stack)
         others = (path for path in paths.all() if path != paths.output)
         if fresh and (output.size > 0 or any(path.exists() for path in others)):
@@ -107,6 +108,8 @@ def opened(
             raise BadData(f"{paths.output} is there, but not its checkpoint.", RESTORE)
         own = stack.enter_context(ExitStack())
         checkpoint = _checkpoint(paths, own)
+        if not was_there and _committed(checkpoint, "output"):
+            raise _without_output(output, _committed(checkpoint, "output"))
         differences, anew = _differences(checkpoint, identity), None
         if differences:
             if mended or output.size or not _is_unpaid(checkpoint, paths):
@@ -126,7 +129,9 @@ def opened(
         if not mended:
             check_input(source, checkpoint, paths)
         repair(checkpoint, "output", output)
-        if paths.errors.exists() or _committed(checkpoint, "errors"):
+        if not paths.errors.exists() and _committed(checkpoint, "errors"):
+            raise missing(paths.errors, _committed(checkpoint, "errors"))
+        if paths.errors.exists():
             repair(checkpoint, "errors", files.errors())
         yield files
 
@@ -144,6 +149,13 @@ def _locked(paths: Paths, stack: ExitStack) -> Lines:
             raise
         # Somebody moved the file aside between our opening and locking it.
         output.close()
+
+
+def _without_output(output: Lines, written: int) -> BadData:
+    """Take away what was made to be locked: it would look like an output that was cut."""
+    if output.size == 0 and output.is_at_path():
+        output.path.unlink(missing_ok=True)
+    return missing(output.path, written)
 
 
 def _move_aside(paths: Paths, now: float) -> None:

@@ -7,6 +7,7 @@ must be what they were when their rows were begun, wherever they stand now.
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +19,7 @@ from pipeline.facts import Begin, Cursor, Span
 from pipeline.item import Waiting
 from pipeline.matching import Written, read_line
 from pipeline.outcomes import Usage
-from pipeline.rows import Recipe, is_blank, parse_row
+from pipeline.rows import BadRow, Recipe, is_blank, parse_row
 from pipeline.wording import so_many
 
 STAGES = ("input", "submit", "operation", "answer", "lost", "doubt")
@@ -91,6 +92,29 @@ def alike(failed: Iterable[Failed]) -> list[Alike]:
 
 def told(failed: Iterable[Failed]) -> list[str]:
     return [str(one) for one in alike(failed)]
+
+
+def still_unfit(
+    lines: Iterable[tuple[int, bytes]],
+    were: Mapping[int, Span],
+    recipe: Recipe,
+    seal: Callable[[bytes], bytes],
+) -> frozenset[int]:
+    """Which rows that could not be sent still can't be, by the lines of the input as they are now.
+
+    `were` is where each of them stood: a line that is what it was fails as it did.
+    """
+    if not were:
+        return frozenset()
+    upto = takewhile(lambda line: line[0] <= max(were), lines)
+    return frozenset(
+        number
+        for number, data in upto
+        if number in were
+        and (
+            seal(data) == were[number].seal or isinstance(parse_row(number, data, recipe), BadRow)
+        )
+    )
 
 
 # What the checkpoint is to change.

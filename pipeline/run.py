@@ -142,7 +142,8 @@ class Run:
         # Not as counted here: a line may be on disk that nobody heard of any more.
         left = None if total is None else max(total - totals.rows(), 0)
         seconds = self._tools.clock.now() - begun
-        return Outcome(end, totals, self._submits.meter.use(), seconds, left)
+        same = self._files.checkpoint.twins.answered()
+        return Outcome(end, totals, self._submits.meter.use(), seconds, left, same)
 
     async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:
         """What ends a run may arise in any part of it; even a bug ends it in order."""
@@ -237,7 +238,7 @@ def _course(files: Files, settings: Settings, tools: Tools, ending: Ending) -> C
         ending,
         Counts(),
         _spending(files, settings, tools.prices),
-        None if finish_by is None else Deadline(finish_by),
+        None if finish_by is None else Deadline(finish_by, tools.clock.now()),
         settings.max_in_flight,
     )
 

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 from pipeline.clock import Clock
-from pipeline.speech import hush_from_signal, say_from_signal
+from pipeline.speech import say_from_signal, say_last_from_signal
 
 # GNU timeout sends each of its signals twice, to the process and to its group, and so do programs
 # that pass on what the terminal has sent to all. No hand is so fast, but a program may be.
 _TOGETHER = 0.05
 _MOMENT = 0.25
+_LAST_WORDS = (
+    "Left at once: requests in flight may be in doubt. The same command goes on with the run."
+)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -88,7 +91,9 @@ def _listen(heard: Callable[[int, FrameType | None], None]) -> None:
 
 
 def _leave(number: int) -> None:
-    hush_from_signal()
+    # Whatever becomes of these words, a third one ends the process.
+    signal.signal(number, signal.SIG_DFL)
+    say_last_from_signal(_LAST_WORDS)
     die_by(number)
 
 

@@ -6,6 +6,7 @@ prompts or services.
 
 import io
 import os
+import select
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -91,11 +92,12 @@ def say_from_signal(sentence: str) -> None:
         os.write(2, f"{SPEECH.wipe or NEW_LINE}{sentence}\n".encode())
 
 
-def hush_from_signal() -> None:
-    """Remove what shows the progress: the process ends at once."""
-    if SPEECH.wipe:
-        with suppress(OSError):
-            os.write(2, SPEECH.wipe.encode())
+def say_last_from_signal(sentence: str) -> None:
+    """The same where the process ends at once: not where it would have to wait for a reader."""
+    with suppress(OSError):
+        _, ready, _ = select.select([], [2], [], 0)
+        if ready:
+            say_from_signal(sentence)
 
 
 def clean(text: str) -> str:

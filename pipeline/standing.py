@@ -69,7 +69,8 @@ class Standing:
     all rows that the run knows of have their lines. `grown`: how its input has changed. `eta`: the
     end as the process saw it within about a minute; `spending`: what the whole will cost; `pause`:
     one that is in force, or that the next process begins with; `in_force`: what a running process
-    goes by; `left`: how the last one left it, where none has it now and that is noted.
+    goes by; `left`: how the last one left it, where none has it now and that is noted; `missing`:
+    files that it wrote and that are not there, as sentences with what to do.
     """
 
     running: bool
@@ -87,6 +88,7 @@ class Standing:
     pause: Pause | None = None
     in_force: InForce | None = None
     left: Left | None = None
+    missing: Sequence[str] = ()
 
     @property
     def state(self) -> str:
@@ -117,6 +119,7 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
         "ended": None if standing.left is None else standing.left.to_json(utc),
         "input_changed": standing.grown is not None,
         "input_change": standing.grown,
+        "missing": list(standing.missing),
         "rows": {
             "total": standing.expected,
             "done": totals.rows(),
@@ -182,6 +185,7 @@ def sentences(
 ) -> Iterator[str]:
     """What to tell a person; `local` writes moments as they read them."""
     yield f"{name}: {_headline(name, standing)}"
+    yield from standing.missing
     if standing.left is not None:
         yield standing.left.sentence(local)
     if standing.pause is not None:

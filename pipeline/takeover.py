@@ -33,6 +33,7 @@ async def take_over(checkpoint: Checkpoint, course: Course, model: str, now: flo
         reserve(course.spending, row)
         form = own.get(row.line, course.intake.form)
         if row.state is None:
+            counts.unfit += 1
             course.intake.again(row.line, None, first=True)
         elif not course.place(row.line, row.state, row.model, now, form):
             unsettled.append((row.line, row.state))

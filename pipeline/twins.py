@@ -101,6 +101,14 @@ class Twins:
                 "UPDATE requests SET line = NULL WHERE line = ?", ((line,) for line in lines)
             )
 
+    def answered(self) -> int:
+        """How many rows have the answer of another."""
+        if not self._kept:
+            return 0
+        with self._failures("read"):
+            query = "SELECT count(*) FROM twins WHERE same_as IS NOT NULL"
+            return int(self._db.execute(query).fetchone()[0])
+
     # Who waits for whom.
 
     def sender_of(self, line: int) -> int | None:

@@ -371,8 +371,8 @@ def test_a_file_that_was_cut_or_is_gone_is_told(pending: Place, name: str) -> No
             assert f"{path.name} was cut: it has " in found(pending, quick=True)
     if name == "errors":
         path.unlink()
-        assert f"{path.name} is gone" in found(pending)
-        assert f"{path.name} is gone" in found(pending, quick=True)
+        assert f"{path.name} is missing" in found(pending)
+        assert f"{path.name} is missing" in found(pending, quick=True)
 
 
 _NUMBERS = [

@@ -24,6 +24,8 @@ from pipeline.paths import Paths
 from pipeline.prices import Price, PriceList, PriceTable
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
+from pipeline.retrial import Choice
+from pipeline.retry import Retry
 from pipeline.rows import Recipe
 from pipeline.scene import Scene
 from pipeline.settings import Settings
@@ -299,6 +301,18 @@ def test_a_deadline_that_is_far_away_changes_nothing(folder: Path) -> None:
     assert told.endswith(" at these rates; how long answers take is not known yet.")
 
 
+def test_a_deadline_that_is_past_at_the_start_is_not_said_to_be_reached(folder: Path) -> None:
+    late = settings(finish_by=EVENING - 60)
+    night = (rows(folder, 50), folder / "results.jsonl", late, Service(Config()))
+    outcome, _ = simulate(*night)
+    assert (outcome.exit_code, outcome.use.calls) == (81, 0)
+    assert re.fullmatch("--finish-by .* is past: no row was submitted, .*", str(outcome.end))
+    soon = replace(late, finish_by=EVENING + 3)
+    outcome, _ = simulate(*night[:2], soon, night[3])
+    assert outcome.exit_code == 81
+    assert "is reached: what was submitted is fetched" in str(outcome.end)
+
+
 def test_rows_that_are_not_fit_to_be_sent_are_none_that_can_be_in_time(folder: Path) -> None:
     prompts, output, said = rows(folder, 50), folder / "results.jsonl", list[str]()
     text = prompts.read_text()
@@ -310,6 +324,12 @@ def test_rows_that_are_not_fit_to_be_sent_are_none_that_can_be_in_time(folder: P
     assert any(words.startswith("All 50 rows to submit can be") for words in said)
     assert view.to_pay[0] == 50
     assert view.to_pay[-1] == 0
+    retry, view, before = Retry(Choice(), paced.recipe, said.append), Shown(), len(said)
+    again = (prompts, output, paced, Service(Config()))
+    outcome, _ = simulate(*again, say=said.append, view=view, retry=retry)
+    assert (outcome.totals.rows("failed"), outcome.use.calls) == (3, 0)
+    assert set(view.to_pay) == {0}
+    assert not any("to submit can" in words for words in said[before:])
 
 
 class Shown:

@@ -83,11 +83,15 @@ def host(*arguments: str) -> tuple[bool, str | None]:
 def test_the_emulator_and_another_host_are_not_both_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    both = "yagpt-batch: --emulator and --endpoint: give one of them."
-    assert told(*RUN, "--emulator", "--endpoint", "http://a")[0] == both
-    assert told("estimate", "in.jsonl", "--endpoint", "http://a", "--emulator")[0] == both
+    both = (
+        "yagpt-batch: --emulator (from {}) and --endpoint (from the command line): "
+        "give one of them."
+    )
+    by_hand = both.format("the command line")
+    assert told(*RUN, "--emulator", "--endpoint", "http://a")[0] == by_hand
+    assert told("estimate", "in.jsonl", "--endpoint", "http://a", "--emulator")[0] == by_hand
     monkeypatch.setenv("YAGPT_EMULATOR", "1")
-    assert told(*RUN, "--endpoint", "http://a")[0] == both
+    assert told(*RUN, "--endpoint", "http://a")[0] == both.format("YAGPT_EMULATOR")
 
 
 def test_the_emulator_may_be_tried_where_a_variable_names_a_host(

@@ -1,5 +1,7 @@
 """What a retry says that it would send is what it sends."""
 
+from msgspec.structs import replace
+
 from pipeline.cli.proposal import Proposal
 from pipeline.retrial import Choice, Failed
 
@@ -30,15 +32,40 @@ def test_the_same_is_told_as_values() -> None:
     assert proposal("INTERNAL", pending=2, not_begun=242).to_json() == {
         "rows": 2,
         "failures": [{"stage": "operation", "code": "INTERNAL", "rows": 2}],
+        "unfit": 0,
         "pending": 2,
         "not_begun": 242,
+    }
+
+
+def test_rows_that_would_fail_at_once_again_are_not_counted_as_sent() -> None:
+    told = replace(proposal(), unfit={5})
+    assert list(told.sentences()) == [
+        "input bad_json: 1 row",
+        "operation INTERNAL: 2 rows",
+        "A retry would send 2 rows again; nothing was sent.",
+        "Not sent, for no cost: 1 row whose line in the input is not mended, and would fail "
+        "again.",
+    ]
+    assert told.to_json() == {
+        "rows": 2,
+        "failures": [{"stage": "operation", "code": "INTERNAL", "rows": 2}],
+        "unfit": 1,
+        "pending": 0,
+        "not_begun": 0,
     }
 
 
 def test_a_choice_that_no_row_meets_sends_no_other_row_either() -> None:
     nothing = proposal("internal", pending=2, not_begun=242)
     assert nothing.is_empty
-    assert nothing.to_json() == {"rows": 0, "failures": [], "pending": 0, "not_begun": 0}
+    assert nothing.to_json() == {
+        "rows": 0,
+        "failures": [],
+        "unfit": 0,
+        "pending": 0,
+        "not_begun": 0,
+    }
     assert list(nothing.sentences()) == [nothing.refusal()]
     assert nothing.refusal() == (
         "Nothing to retry: no row that was chosen has failed or is held in doubt. There are: "

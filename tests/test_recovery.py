@@ -402,12 +402,15 @@ def test_a_file_that_was_only_touched_is_read_whole_and_accepted(run: Place) -> 
 def test_an_output_or_errors_file_that_is_gone_is_refused(run: Place) -> None:
     with run.opened() as files:
         fail(files, 3)
-    aside = run.paths.errors.with_name("aside")
-    run.paths.errors.rename(aside)
-    refused(run, r"results\.errors\.jsonl was cut: it has 0 bytes")
-    aside.rename(run.paths.errors)
-    run.paths.output.unlink()
-    refused(run, r"results\.jsonl was cut: it has 0 bytes")
+    for path in (run.paths.errors, run.paths.output):
+        aside = path.with_name("aside")
+        path.rename(aside)
+        error = refused(run, rf"{path.name} is missing: this run wrote [\d,]+ bytes into it")
+        assert "Put it back" in error.advice
+        assert not path.exists()
+        aside.rename(path)
+    with run.opened() as files:
+        assert outcomes(files) == {"ok": 2, "failed": 1}
 
 
 # The totals line.

@@ -20,7 +20,7 @@ from pipeline.progress import JsonLines, Panel, Plain, Silent, view_of
 from pipeline.prospect import Eta, duration
 from pipeline.rates import Rate
 from pipeline.scene import Scene
-from pipeline.speech import SPEECH, hush_from_signal, say, say_from_signal
+from pipeline.speech import SPEECH, say, say_from_signal, say_last_from_signal
 from pipeline.spent import Spent
 from tests.scratch import table
 from tests.screen import Screen
@@ -285,7 +285,7 @@ def test_where_there_are_no_dots_and_blocks_there_are_dashes_and_signs(
     assert "13,549 submitted - 1,204 in flight" in terminal.on(80).text
 
 
-def test_a_signal_s_sentence_takes_the_panel_s_place_and_a_second_signal_leaves_nothing(
+def test_a_signal_s_sentence_takes_the_panel_s_place_and_a_second_signal_s_too(
     terminal: _Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(number: int, data: bytes) -> int:
@@ -298,11 +298,14 @@ def test_a_signal_s_sentence_takes_the_panel_s_place_and_a_second_signal_leaves_
     say_from_signal("Stopping.")
     panel.show(NIGHT)
     assert terminal.on(80).text.startswith("Stopping.\n 30% |")
-    hush_from_signal()
-    assert terminal.on(80).text == "Stopping.\n"
+    say_last_from_signal("Left.")
+    assert terminal.on(80).text == "Stopping.\nLeft.\n"
     panel.close()
-    hush_from_signal()
+    # Nobody is waited for who does not read.
+    monkeypatch.setattr("pipeline.speech.select.select", lambda *_: ([], [], []))
+    say_last_from_signal("Unheard.")
     assert "oldest operation" in terminal.on(80).text
+    assert "Unheard." not in terminal.on(80).text
 
 
 def test_no_thread_is_started_to_draw(terminal: _Terminal) -> None:

@@ -16,6 +16,7 @@ import pytest
 from pipeline import control_file, prospect, steering
 from pipeline.board import Outcome
 from pipeline.carrier import Reply
+from pipeline.cli import steered
 from pipeline.clock import Clock, local_day_and_time, stamp
 from pipeline.control import Change, Control
 from pipeline.emulator.model import Config, Service
@@ -432,3 +433,41 @@ def test_whoever_looks_from_outside_is_told_of_a_change_at_once(
     assert paused == {}
     assert 440 <= unpaused["at"] - EVENING < 440 + HEARS + 0.1
     assert unpaused["likely"] is not None
+
+
+@pytest.mark.promise("P19")
+@pytest.mark.parametrize(
+    ("asked", "code", "why"),
+    [
+        ({"budget": Decimal("0.001")}, 80, "the budget of 0.0010 RUB is reached"),
+        ({"finish_by": EVENING - 60}, 81, "--finish-by "),
+    ],
+)
+def test_a_change_that_ends_the_run_at_once_says_what_has_happened(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: dict[str, Any],
+    code: int,
+    why: str,
+) -> None:
+    rows, output = tmp_path / "prompts.jsonl", tmp_path / "results.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": f"{n}"}) + "\n" for n in range(250)))
+    slow = Settings(RECIPE, rates=(Rate(3, 60.0),), budget=Decimal(500))
+    night = (rows, output, slow, Service(FREE))
+    simulate(*night, stop_after=50.0, steered=True)
+    write, goes_on = control_file.write, iter([True])
+
+    def heard_at_once(*given: Any) -> Control:
+        written = write(*given)
+        assert simulate(*night, steered=True)[0].exit_code == code
+        return written
+
+    monkeypatch.setattr(steered, "is_running", lambda _: next(goes_on, False))
+    monkeypatch.setattr(control_file, "write", heard_at_once)
+    limits = {"rate": (), "poll_rate": (), "budget": None, "finish_by": None}
+    options = {"output": output, "as_json": False, "max_in_flight": None, **limits, **asked}
+    assert steered.change(options) == 0
+    said = capsys.readouterr().out
+    assert "The run has heard it and ended. For a later run: --" in said
+    assert f"with exit code {code}: {why}" in said

@@ -215,6 +215,7 @@ def test_scripts_have_the_totals_and_all_that_people_are_told(tmp_path: Path) ->
     assert {key: told[key] for key in told.keys() - of.to_json(PRICES).keys()} == {
         "held": 0,
         "left": 3,
+        "same_as_another": 0,
         "exit": 69,
         "end": "unreachable",
         "why": "The host is away. Wait.",

@@ -14,13 +14,16 @@ from pipeline.cli.kinds import chosen_rates, is_auto
 from pipeline.cli.pricing import price_table
 from pipeline.cli.recipe import recipe_of
 from pipeline.endpoints import Endpoints, host_of
+from pipeline.errors import BadData, StorageFailed
 from pipeline.item import Policy
 from pipeline.known import Known
+from pipeline.lookup import TRIAL, NoSource
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.retry import Retry
 from pipeline.rows import Recipe, folder_of, model_uri
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
+from pipeline.snapshot import Snapshot, looked_at
 
 _COLLECTED = ".prom"
 
@@ -64,7 +67,10 @@ class Call(Struct, frozen=True):
         paths = Paths(output)
         if any(_same(Path(options["input_path"]), path) for path in paths.all()):
             raise click.UsageError(f"-o {output}: the run's own files can't be its input too.")
-        access = Access.of(options, environment)
+        try:
+            access = Access.of(options, environment)
+        except NoSource as error:
+            raise NoSource(str(error), TRIAL if options["fresh"] else _trial(paths)) from None
         recipe = recipe_of(options, access.folder)
         known = None if options["emulator"] else _known(environment, access.endpoints, recipe)
         return cls(
@@ -104,6 +110,16 @@ class Call(Struct, frozen=True):
 
         """
         return _state_file(self.environment, self.access.endpoints, self.settings.recipe)
+
+
+def _trial(paths: Paths) -> str:
+    """What to say of the emulator; a run goes on with what it was begun with."""
+    if not paths.checkpoint.exists():
+        return TRIAL
+    with suppress(BadData, StorageFailed):
+        if looked_at(paths.checkpoint, Snapshot.settings).get("emulator"):
+            return f"; {paths.output} was begun with --emulator, which goes on with it."
+    return "."
 
 
 def _same(one: Path, other: Path) -> bool:

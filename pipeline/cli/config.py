@@ -133,6 +133,12 @@ def _shown(value: Any, kind: object) -> str:
             return str(value)
 
 
+def told_of(context: click.Context, name: str) -> str:
+    """An option that is set, by its parameter's name, as who set it finds it."""
+    parameter = next(one for one in context.command.params if one.name == name)
+    return f"{parameter.opts[-1]} (from {origin_of(context, parameter)})"
+
+
 def origin_of(context: click.Context, parameter: click.Parameter) -> str:
     """Where a value comes from: the name of a variable, of a file, or the command line."""
     match context.get_parameter_source(parameter.name or ""):

@@ -19,7 +19,7 @@ from pipeline.errors import BadData, Exit
 from pipeline.fit import Estimate
 from pipeline.forecast import Basis, Forecast, bounded_outputs, duration_of, parts_of, weights
 from pipeline.paths import Paths
-from pipeline.preflight import Report, unusable
+from pipeline.preflight import Report, none_fit, unusable
 from pipeline.prices import PriceTable
 from pipeline.quote import CANARY, LIKE, MAX_TOKENS, as_json, sentences
 from pipeline.source import Source
@@ -33,12 +33,12 @@ def execute(context: click.Context, request: Request) -> int:
     """Make the forecast and tell it; return the exit code."""
     log.set_up(request.verbose, None)
     census, report = _census(request)
+    if not census.rows:
+        raise _no_row(request, report)
     for sentence in report.sentences(request.name, request.recipe.template):
         say(sentence)
     for sentence in report.no_twins(dedupe=request.dedupe):
         say(sentence)
-    if not census.rows:
-        raise unusable(request.name, report)
     table, rows = request.prices, census.by_model()
     inputs, input_basis = counted_inputs(request, census, table)
     outputs, output_basis = _outputs(context, request, census, inputs, table)
@@ -59,6 +59,16 @@ def execute(context: click.Context, request: Request) -> int:
         told = sentences(forecast, table, str(request.name), str(request.like))
         answer([clean(line) for line in told])
     return Exit.OK
+
+
+def _no_row(request: Request, report: Report) -> BadData:
+    """Why no row can be sent; what is wrong with several lines is said first, each once."""
+    # The refusal itself tells what is wrong with one.
+    if report.bad < 2:
+        return unusable(request.name, report)
+    for sentence in report.complaints.sentences(str(request.name)):
+        say(sentence)
+    return none_fit(request.name, report, request.recipe.template)
 
 
 def _remarks(forecast: Forecast, *, limited: bool) -> Iterator[str]:

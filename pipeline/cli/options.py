@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from pipeline.carriers import CHOICES
-from pipeline.cli.config import DEFAULT_FILE, load_config
+from pipeline.cli.config import DEFAULT_FILE, load_config, told_of
 from pipeline.cli.kinds import (
     AuthKind,
     DurationKind,
@@ -115,7 +115,8 @@ def _of_one_host(context: click.Context, parameter: click.Parameter, value: Any)
         sources = [context.get_parameter_source(name) for name in ("emulator", "endpoint")]
         emulator, endpoint = (_NEARNESS.index(source) for source in sources if source in _NEARNESS)
         if emulator >= endpoint:
-            raise click.UsageError("--emulator and --endpoint: give one of them.")
+            both = " and ".join(told_of(context, name) for name in ("emulator", "endpoint"))
+            raise click.UsageError(f"{both}: give one of them.")
     return value
 
 

@@ -1,6 +1,6 @@
 """What a retry would send, told before it does, and whether it sends anything at all. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -21,16 +21,23 @@ class Proposal(Struct, frozen=True):
     """All rows of a run that have an error line, those of them that are meant, and the others.
 
     `pending` rows were begun and have no line; `not_begun` ones were expected, and never sent.
+    `unfit` are rows that would fail at once again, since their lines in the input still are wrong.
     """
 
     choice: Choice
     failed: Mapping[int, Failed]
     pending: int
     not_begun: int
+    unfit: Container[int] = ()
 
     @property
     def chosen(self) -> dict[int, Failed]:
         return self.choice.of(self.failed)
+
+    @property
+    def sent(self) -> dict[int, Failed]:
+        """Those of the chosen ones that would be sent."""
+        return {line: one for line, one in self.chosen.items() if line not in self.unfit}
 
     @property
     def is_empty(self) -> bool:
@@ -39,10 +46,11 @@ class Proposal(Struct, frozen=True):
 
     def to_json(self) -> Json:
         """The object of `retry --dry-run --json`: what would be sent."""
-        chosen, goes_on = self.chosen, not self.is_empty
+        sent, goes_on = self.sent, not self.is_empty
         return {
-            "rows": len(chosen),
-            "failures": [asdict(one) for one in alike(chosen.values())],
+            "rows": len(sent),
+            "failures": [asdict(one) for one in alike(sent.values())],
+            "unfit": len(self.chosen) - len(sent),
             "pending": self.pending if goes_on else 0,
             "not_begun": self.not_begun if goes_on else 0,
         }
@@ -52,9 +60,14 @@ class Proposal(Struct, frozen=True):
         if self.is_empty:
             yield self.refusal()
             return
-        chosen = self.chosen
+        chosen, sent = self.chosen, self.sent
         yield from told(chosen.values())
-        yield f"A retry would send {so_many(len(chosen), 'row')} again; nothing was sent."
+        yield f"A retry would send {so_many(len(sent), 'row')} again; nothing was sent."
+        if unfit := len(chosen) - len(sent):
+            yield (
+                f"Not sent, for no cost: {so_many(unfit, 'row')} whose line in the input is not "
+                "mended, and would fail again."
+            )
         others = []
         if self.pending:
             others.append(f"go on with {so_many(self.pending, 'row')} not finished")

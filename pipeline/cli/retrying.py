@@ -1,8 +1,10 @@
 """One call of `retry`: a call of `run` with what the checkpoint knows of the run."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +16,24 @@ from pipeline.bystander import is_running
 from pipeline.cli import execute as running
 from pipeline.cli.answer import answer
 from pipeline.cli.call import Call
-from pipeline.cli.config import show_settings
+from pipeline.cli.config import show_settings, told_of
 from pipeline.cli.proposal import Proposal
 from pipeline.cli.texts import typed
 from pipeline.codec import Json, encode
 from pipeline.errors import Busy, Exit
-from pipeline.facts import ENDPOINT
+from pipeline.evidence import Ways
+from pipeline.facts import ENDPOINT, Span
+from pipeline.missing import check_files
+from pipeline.output import seal
 from pipeline.paths import Paths
 from pipeline.reading import whole_lines
-from pipeline.retrial import Choice
+from pipeline.retrial import Choice, Failed, still_unfit
 from pipeline.retry import Budget, Retry
+from pipeline.rows import Recipe
 from pipeline.same_input import found_input
 from pipeline.signals import Signals
 from pipeline.snapshot import Snapshot, looked_at
+from pipeline.source import Source
 from pipeline.speech import clean, say
 from pipeline.swap import standing
 
@@ -53,6 +60,13 @@ class Begun:
 
     @classmethod
     def seen(cls, paths: Paths, snapshot: Snapshot) -> "Begun":
+        """What a checkpoint tells.
+
+        Raises:
+            BadData: a file that the run wrote is not there.
+
+        """
+        check_files(paths, snapshot)
         is_swapping = snapshot.is_swapping()
         expected, begun = snapshot.expected() or 0, snapshot.cursor().rows
         return cls(
@@ -74,6 +88,8 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     failed = Choice().chosen(whole_lines(begun.errors))
     proposal = Proposal(choice, failed, begun.pending, begun.not_begun)
     if options["dry_run"]:
+        unfit = _still_unfit(paths, begun, options["given_input"], proposal.chosen)
+        proposal = replace(proposal, unfit=unfit)
         as_json = options["as_json"]
         answer([encode(proposal.to_json())] if as_json else map(clean, proposal.sentences()))
         return Exit.OK
@@ -82,6 +98,8 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
             raise Busy(f"another process is running {paths.output}.", "Wait for it to end.")
         say(proposal.refusal())
         return Exit.OK
+    if options["budget"] is not None and begun.settings.get("max-tokens") is None:
+        raise click.UsageError(_no_budget(context, paths, begun))
     given = options["given_input"]
     source = found_input(begun.inputs if given is None else [given])
     if options["endpoint"] is None and begun.endpoint is not None:
@@ -100,6 +118,25 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     return running.execute(replace(call, retry=retry), signals, resume)
 
 
+def _still_unfit(
+    paths: Paths, begun: Begun, given: Path | None, chosen: Mapping[int, Failed]
+) -> frozenset[int]:
+    """Rows whose lines would be found wrong again; none where the input is nowhere."""
+    wrong = [line for line, one in chosen.items() if one.stage == "input"]
+    path = next(filter(Path.exists, begun.inputs if given is None else (given,)), None)
+    if not wrong or path is None:
+        return frozenset()
+
+    def see(snapshot: Snapshot) -> tuple[Recipe, dict[int, Span]]:
+        rows = filter(None, map(snapshot.rows.of, wrong))
+        return Ways.of(snapshot.settings()).recipe, {row.line: row.span for row in rows}
+
+    recipe, were = looked_at(paths.checkpoint, see)
+    with closing(Source(path)) as source:
+        lines = ((line.number, line.data) for line in source.read())
+        return still_unfit(lines, were, recipe, seal)
+
+
 def _as_of_run(options: Mapping[str, Any], begun: Begun, source: Path) -> dict[str, Any]:
     """The options of a call of `run` that goes on with this run."""
     settings = {name.replace("-", "_"): _given(value) for name, value in begun.settings.items()}
@@ -110,11 +147,7 @@ def _as_of_run(options: Mapping[str, Any], begun: Begun, source: Path) -> dict[s
 def _continuing(context: click.Context, begun: Begun, source: Path) -> Iterator[str]:
     """The call of `run` that goes on without putting anything back again."""
     yield from ("yagpt-batch", "run", str(source), "-o", str(context.params["output"]))
-    for name, value in begun.settings.items():
-        for one in value if isinstance(value, list) else [value]:
-            yield from _words(f"--{name}", _given(one), is_typed=name not in _TEXTS)
-    if context.params["endpoint"] is None and begun.endpoint is not None:
-        yield from _words("--endpoint", begun.endpoint)
+    yield from _begun_with(context, begun)
     # As they were written: 12h, and not so many seconds.
     written, _, _ = context.command.make_parser(context).parse_args(sys.argv[2:])
     for parameter in context.command.params:
@@ -124,6 +157,27 @@ def _continuing(context: click.Context, begun: Begun, source: Path) -> Iterator[
                 value = [True] * value
             for one in value if isinstance(value, list) else [value]:
                 yield from _words(parameter.opts[-1], one)
+
+
+def _begun_with(context: click.Context, begun: Begun) -> Iterator[str]:
+    for name, value in begun.settings.items():
+        for one in value if isinstance(value, list) else [value]:
+            yield from _words(f"--{name}", _given(one), is_typed=name not in _TEXTS)
+    if context.params["endpoint"] is None and begun.endpoint is not None:
+        yield from _words("--endpoint", begun.endpoint)
+
+
+def _no_budget(context: click.Context, paths: Paths, begun: Begun) -> str:
+    """Why there can be none, and how the rows can be sent with one all the same."""
+    again = paths.output.with_name(f"{paths.output.name.removesuffix('.jsonl')}.again.jsonl")
+    words = ["yagpt-batch", "run", str(begun.errors), "-o", str(again)]
+    words += [*_begun_with(context, begun), "--budget", str(context.params["budget"])]
+    return (
+        f"{told_of(context, 'budget')}: this run was begun without --max-tokens and keeps to "
+        "that, so no row has a worst case worth reserving. Retry without --budget; or send the "
+        "rows of the errors file as a run of their own, with a number for N: "
+        f"{shlex.join(words)} --max-tokens N"
+    )
 
 
 def _given(value: Json) -> Json:

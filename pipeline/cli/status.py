@@ -84,6 +84,7 @@ def _look(output: Path, table: "PriceTable", *, as_json: bool) -> tuple[bool, li
     from pipeline.bystander import is_running  # noqa: PLC0415
     from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
+    from pipeline.missing import check_output  # noqa: PLC0415
     from pipeline.paths import Paths  # noqa: PLC0415
     from pipeline.snapshot import looked_at  # noqa: PLC0415
     from pipeline.speech import clean  # noqa: PLC0415
@@ -91,6 +92,7 @@ def _look(output: Path, table: "PriceTable", *, as_json: bool) -> tuple[bool, li
     from pipeline.standing import sentences  # noqa: PLC0415
 
     paths, now = Paths(output), Clock().now()
+    check_output(paths)
     running = is_running(output)
     standing = looked_at(
         paths.checkpoint, lambda seen: standing_of(paths, seen, table, now, running=running)
@@ -110,6 +112,7 @@ def standing_of(
     from pipeline.departure import COMPLETE, Departure, Vanished  # noqa: PLC0415
     from pipeline.errors import BadSettings  # noqa: PLC0415
     from pipeline.facts import COSTS  # noqa: PLC0415
+    from pipeline.missing import missing_of  # noqa: PLC0415
     from pipeline.polling import RETENTION  # noqa: PLC0415
     from pipeline.spending import Spending  # noqa: PLC0415
     from pipeline.standing import Standing  # noqa: PLC0415
@@ -148,6 +151,7 @@ def standing_of(
         pause=None if complete and not running else pause,
         in_force=in_force,
         left=left,
+        missing=[error.told for error in missing_of(paths, seen)],
     )
 
 

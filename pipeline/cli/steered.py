@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from pipeline.clock import Clock, local_day_and_time, stamp
 from pipeline.codec import encode
 from pipeline.control import Change, Control, InForce, unpausing
 from pipeline.errors import BadData, Busy, Exit
+from pipeline.missing import check_output
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable, money
 from pipeline.rates import Rate
 from pipeline.settings import DEFAULT_RATES
-from pipeline.snapshot import looked_at
+from pipeline.snapshot import Snapshot, looked_at
 from pipeline.speech import clean
 from pipeline.standing import Standing, steered_json
 
@@ -49,11 +51,16 @@ class _Asker(Struct, frozen=True):
             BadData: there is none.
 
         """
+        check_output(self.paths)
         running, now = is_running(self.paths.output), self.clock.now()
         return looked_at(
             self.paths.checkpoint,
             lambda seen: standing_of(self.paths, seen, self.prices, now, running=running),
         )
+
+    def last_in_force(self) -> InForce | None:
+        """What the last process went by, also where it is gone."""
+        return looked_at(self.paths.checkpoint, Snapshot.in_force)
 
     def ask(self, standing: Standing, **asked: Any) -> Control:
         """Write it down, with a number greater than all that the run may have heard of."""
@@ -156,16 +163,16 @@ def change(options: Mapping[str, Any]) -> int:
     if wanted.budget is not None and known.budget is None:
         raise BadData(
             f"{output} runs without --budget, and what it can have spent so far was not counted.",
-            "Stop it, and run the same command with --budget.",
+            _to_have_one(asker.paths),
         )
     asked = asker.ask(standing, process=known.process, change=wanted)
     standing = asker.answered(asked)
+    now = standing.in_force
     if not standing.running:
         # What it did last may be what was asked: to end, by a budget that is spent.
-        standing = asker.standing()
-        if not _heard(standing, asked):
+        standing, now = asker.standing(), asker.last_in_force()
+        if now is None or now.heard < asked.number:
             raise _not_running(output, texts)
-    now = standing.in_force
     if now is None or now.process != known.process:
         raise Busy(f"another process has taken {output} over meanwhile.", "Ask again.")
     # All that it was told so far, and not the last of it alone.
@@ -173,9 +180,8 @@ def change(options: Mapping[str, Any]) -> int:
     return asker.tell(
         standing,
         now.sentence(asker.prices.currency, local_day_and_time),
-        f"This holds for the process that runs now. For a later run: {texts}"
-        if standing.running
-        else f"The run has ended with it. For a later run: {texts}",
+        f"{_so_far(asker, standing, wanted)} For a later run: {texts}",
+        *([] if standing.left is None else [standing.left.sentence(local_day_and_time)]),
     )
 
 
@@ -199,6 +205,28 @@ def _change_of(options: Mapping[str, Any], known: InForce | None) -> Change:
 
 def _texts(rates: tuple[Rate, ...]) -> tuple[str, ...]:
     return tuple(map(str, rates))
+
+
+def _so_far(asker: _Asker, standing: Standing, wanted: Change) -> str:
+    """What has come of a change that was heard."""
+    if not standing.running:
+        return "The run has heard it and ended."
+    spent = standing.totals.exposure(asker.prices)
+    is_over = wanted.finish_by is not None and wanted.finish_by <= asker.clock.now()
+    is_spent = wanted.budget is not None and (spent or 0) >= Decimal(wanted.budget)
+    if is_over or is_spent:
+        return "The run submits nothing more, and ends once what was submitted is fetched."
+    return "This holds for the process that runs now."
+
+
+def _to_have_one(paths: Paths) -> str:
+    """What leads to a budget; a run keeps to the limit on answers that it was begun with."""
+    if looked_at(paths.checkpoint, Snapshot.settings).get("max-tokens") is not None:
+        return "Stop it, and run the same command with --budget."
+    return (
+        "It was begun without --max-tokens, so that it can have none later: --finish-by limits "
+        "it, `yagpt-batch pause` holds it."
+    )
 
 
 def _not_running(output: Path, texts: str) -> BadData:

@@ -87,6 +87,7 @@ class Summary(Struct, frozen=True):
             **outcome.totals.to_json(self.prices),
             "held": outcome.totals.rows("held"),
             "left": outcome.left,
+            "same_as_another": outcome.same,
             **_named(self.paths, outcome.exit_code, self.end),
             "why": outcome.end.told if isinstance(outcome.end, RunError) else None,
             "errors": None if errors is None else str(errors),
@@ -99,7 +100,8 @@ class Summary(Struct, frozen=True):
 
     def sentences(self) -> Iterator[str]:
         outcome, totals = self.outcome, self.outcome.totals
-        counted = [f"{so_many(totals.rows('ok'), 'row')} ok"]
+        same = f" ({outcome.same:,} with the answer of another row)" if outcome.same else ""
+        counted = [f"{so_many(totals.rows('ok'), 'row')} ok{same}"]
         counted += [f"{n:,} {what}" for what, n in self._troubles() if n]
         if not isinstance(outcome.end, Complete) and outcome.left:
             counted.append(f"{outcome.left:,} not finished")

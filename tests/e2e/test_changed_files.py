@@ -217,9 +217,45 @@ def test_a_missing_checkpoint_is_not_taken_for_a_new_run(done: Story) -> None:
 @pytest.mark.promise("P6")
 def test_an_output_that_was_deleted_is_refused(done: Story) -> None:
     done.output.unlink()
-    refused = done.run()
-    assert refused.code == 65
+    calls = [["retry", "--dry-run"], ["status"], ["export", "-o", "all.csv"], ["pause"]]
+    others = [done.shell.call(command, done.output, *more) for command, *more in calls]
+    for refused in (done.run(), *others, done.run()):
+        assert refused.code == 65
+        assert "out.jsonl is missing: this run wrote " in refused.err
+        assert not done.output.exists()
     assert done.service.submits == []
+
+
+@pytest.mark.promise("P6")
+def test_an_errors_file_that_was_deleted_is_told_by_every_command(story: Story) -> None:
+    with story.rows.open("a") as file:
+        file.write('{"prompt": 7}\n')
+    assert story.run().code == 3
+    errors = story.shell.path("out.errors.jsonl")
+    whole = errors.read_bytes()
+    errors.unlink()
+    told = f"{errors} is missing: this run wrote {len(whole)} bytes into it."
+    calls: list[tuple[str, ...]] = [
+        ("retry",),
+        ("retry", "--dry-run"),
+        ("export", "-o", "out.csv"),
+        ("audit",),
+        ("status",),
+        ("report", "-o", "out.html"),
+        ("cost",),
+    ]
+    for command, *options in calls:
+        done = story.shell.call(command, story.output, *options)
+        is_told_of_others = command in {"status", "report", "cost"}
+        assert done.code == (0 if is_told_of_others else 65), command
+        assert told in done.out + done.err, command
+    refused = story.run()
+    assert refused.code == 65
+    assert "out.errors.jsonl is missing" in refused.err
+    assert "Put it back" in refused.err
+    assert not errors.exists()
+    errors.write_bytes(whole)
+    assert story.run().code == 3
 
 
 def test_a_checkpoint_that_is_none_of_ours_is_left_alone(story: Story) -> None:

@@ -27,6 +27,9 @@ def test_500_rows_of_50_prompts_are_50_submits_and_500_lines(
     story = check(rows, output, service.ledger())
     assert len(service.ledger()["operations"]) == 50
     assert len(story.results) == 500
+    assert (done.json["ok"], done.json["same_as_another"]) == (500, 450)
+    again = shell.call("run", rows, "-o", output, *service.options, "--dedupe")
+    assert again.out.startswith("500 rows ok (450 with the answer of another row): ")
     assert done.json["usage"] == story.totals["usage"]
     assert shell.call("audit", output).code == 0
     told = shell.call("status", output, "--json").json

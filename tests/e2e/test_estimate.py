@@ -268,3 +268,24 @@ def test_a_run_that_begins_says_what_it_will_roughly_come_to_and_a_resume_does_n
     for progress in ("json", "none"):
         silent = shell.call(*call, "--fresh", "--progress", progress)
         assert "To send" not in silent.err
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (['{"prompt": 5}', '{"prompt": 6}'], "none of the 2 rows looked at can be sent, though"),
+        (['{"q": 5}', '{"q": 6}'], "none of the 2 rows looked at can be sent: they have "),
+        (['{"prompt": 5}'], "none of its 1 lines is fit to be sent."),
+        (["{", "{"], "none of the 2 rows looked at can be sent: a row is a JSON object"),
+    ],
+)
+def test_where_no_row_can_be_sent_each_reason_is_told_once(
+    shell: Shell, lines: list[str], why: str
+) -> None:
+    shell.path("in.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    done = shell.call("estimate", "in.jsonl", "--offline")
+    assert (done.code, done.out) == (65, "")
+    assert done.err.splitlines()[-1].startswith(f"yagpt-batch: in.jsonl: {why}")
+    for number in range(1, len(lines) + 1):
+        assert done.err.count(f"in.jsonl:{number}: ") == 1
+    assert done.err.count("none of ") == 1

@@ -1,6 +1,7 @@
 """`retry` as it is called: options, messages, exit codes, locks and kills."""
 
 import json
+import re
 import shlex
 import signal
 from typing import Any
@@ -74,8 +75,14 @@ def test_a_dry_run_counts_and_sends_nothing(failed: Failed) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out == (
         "input bad_field: 1 row\nsubmit INVALID_ARGUMENT: 1 row\ndoubt held: 1 row\n"
-        "A retry would send 3 rows again; nothing was sent.\n"
+        "A retry would send 2 rows again; nothing was sent.\n"
+        "Not sent, for no cost: 1 row whose line in the input is not mended, and would fail "
+        "again.\n"
     )
+    failed.mend()
+    assert "A retry would send 3 rows again" in failed.call("--dry-run").out
+    failed.rows.write_text(failed.rows.read_text().replace("sieben", '", 7: "'))
+    assert failed.call("--dry-run", "--json").json["unfit"] == 1
     assert failed.call("--dry-run", "--stage", "doubt").out.startswith("doubt held: 1 row\nA ")
     assert len(failed.service.submits) == posts
     assert count_lines(errors_of(failed.output)) == 3
@@ -129,6 +136,40 @@ def test_a_retry_of_a_run_without_failures_has_nothing_to_do(
     assert (done.code, done.out) == (0, "")
     assert "Nothing to retry" in done.err
     assert len(service.submits) == 2
+
+
+def test_a_budget_that_the_run_can_t_have_is_refused_with_a_command_that_has_it(
+    shell: Shell,
+) -> None:
+    rows, output = shell.path("in.jsonl"), shell.path("out.jsonl")
+    rows.write_text('{"prompt": "eins"}\n{"prompt": 2, "id": "zwei"}\n')
+    assert shell.call("run", rows, "-o", output, "--emulator", "--system", "'s").code == 3
+    done = shell.call("retry", output, YAGPT_BUDGET="5")
+    assert (done.code, done.out) == (2, "")
+    assert "--budget (from YAGPT_BUDGET): this run was begun without --max-tokens" in done.err
+    (told,) = re.findall(r"for N: yagpt-batch (.*)$", done.err, re.MULTILINE)
+    errors = errors_of(output)
+    errors.write_text(errors.read_text().replace('"prompt":2', '"prompt":"zwei"'))
+    words = [{"N": "50"}.get(word, word) for word in shlex.split(told)]
+    done = shell.call(*words)
+    assert done.code == 0, done.err
+    assert json.loads(shell.path("out.again.jsonl").read_bytes().splitlines()[0])["id"] == "zwei"
+
+
+def test_a_run_at_the_service_is_not_said_to_go_on_with_the_emulator(failed: Failed) -> None:
+    begun = ["run", failed.rows, "-o", failed.output]
+    for call in (failed.words, [*begun, *failed.service.options]):
+        done = failed.shell.call(*call, YC_API_KEY=None)
+        assert done.code == 77
+        assert "there is no credential. Set YC_API_KEY" in done.err
+        assert "--emulator" not in done.err
+    other = failed.shell.path("other.jsonl")
+    begun = ["run", failed.rows, "-o", other, "--folder-id", FOLDER]
+    assert "add --emulator" in failed.shell.call(*begun, YC_API_KEY=None).err
+    assert failed.shell.call("run", failed.rows, "-o", other, "--emulator").code == 3
+    done = failed.shell.call(*begun, YC_API_KEY=None)
+    assert done.code == 77
+    assert "other.jsonl was begun with --emulator" in done.err
 
 
 @pytest.mark.promise("P7")
