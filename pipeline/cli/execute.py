@@ -10,7 +10,7 @@ from threading import Thread
 from pipeline import log
 from pipeline.allowance import Allowance
 from pipeline.board import Complete, Ending, Outcome, Stopped
-from pipeline.cli.answer import answer
+from pipeline.cli.answer import answer, tell
 from pipeline.cli.call import Call
 from pipeline.cli.summary import Summary, of_a_bug
 from pipeline.cli.watched import watched
@@ -27,6 +27,7 @@ from pipeline.service import Account, Service
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
 from pipeline.speech import say
+from pipeline.step import Step
 from pipeline.tools import Tools
 from pipeline.totals import no_price
 
@@ -162,7 +163,10 @@ def _sequel(command: str | None) -> Callable[[Json], None]:
 
 def _conclude(call: Call, summary: Summary) -> None:
     """The summary on standard output; why it ended, and what goes on, on standard error."""
-    answer([encode(summary.to_json()).decode()] if call.as_json else summary.sentences())
+    if call.as_json:
+        answer([encode(summary.to_json()).decode()])
+    else:
+        tell(summary.sentences())
     unpriced = summary.outcome.totals.unpriced(call.prices)
     if unpriced:
         say(no_price(unpriced))
@@ -171,8 +175,8 @@ def _conclude(call: Call, summary: Summary) -> None:
         case RunError() as error:
             say(f"yagpt-batch: {error.told}")
             if advice is not None:
-                say(str(advice))
+                say(advice)
         case Stopped():
-            say(f"Stopped. {advice}")
+            say("Stopped." if advice is None else Step(f"Stopped. {advice.why}", advice.words))
         case Complete():
             pass

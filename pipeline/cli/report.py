@@ -48,6 +48,7 @@ be read is told and not counted; exit code 65: nothing could be read, or it is n
 def report(*, output: Path, page_path: Path, prices: Path | None) -> None:
     from pipeline.account import Account  # noqa: PLC0415
     from pipeline.chronicle import Chronicle  # noqa: PLC0415
+    from pipeline.cli.answer import tell  # noqa: PLC0415
     from pipeline.clock import Clock, zone_at  # noqa: PLC0415
     from pipeline.page import Report, page  # noqa: PLC0415
     from pipeline.plots import Zone  # noqa: PLC0415
@@ -68,7 +69,7 @@ def report(*, output: Path, page_path: Path, prices: Path | None) -> None:
     _write(page_path, rendered(made))
     for remark in read.remarks:
         say(remark)
-    click.echo(f"{so_many(rows, 'row')} told in {click.format_filename(page_path)}")
+    tell([f"{so_many(rows, 'row')} told in {click.format_filename(page_path)}"])
 
 
 def _refuse(output: Path, read: "Receipt") -> NoReturn:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pipeline.bystander import is_running
 from pipeline.cli import execute as running
-from pipeline.cli.answer import answer
+from pipeline.cli.answer import answer, tell
 from pipeline.cli.call import Call
 from pipeline.cli.config import show_settings
 from pipeline.cli.proposal import Proposal
@@ -27,7 +27,7 @@ from pipeline.retry import Budget, Retry
 from pipeline.same_input import found_input
 from pipeline.signals import Signals
 from pipeline.snapshot import Snapshot, looked_at
-from pipeline.speech import clean, say
+from pipeline.speech import say
 from pipeline.swap import standing
 
 _TEXTS = frozenset({"system", "template"})
@@ -74,8 +74,10 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     failed = Choice().chosen(whole_lines(begun.errors))
     proposal = Proposal(choice, failed, begun.pending, begun.not_begun)
     if options["dry_run"]:
-        as_json = options["as_json"]
-        answer([encode(proposal.to_json())] if as_json else map(clean, proposal.sentences()))
+        if options["as_json"]:
+            answer([encode(proposal.to_json())])
+        else:
+            tell(proposal.sentences())
         return Exit.OK
     if proposal.is_empty:
         if is_running(paths.output):

@@ -1,5 +1,6 @@
 """``yagpt-batch status``: where a run stands."""
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.prospect import Pause
     from pipeline.snapshot import Snapshot
     from pipeline.standing import Standing
+    from pipeline.step import Sentence
 
 _EXAMPLES = """Where the run of OUTPUT stands, while it goes on or not. Changes nothing.
 
@@ -66,27 +68,32 @@ class SecondsKind(click.ParamType):  # type: ignore[type-arg] # not generic in o
 def status(*, output: Path, prices: Path | None, as_json: bool, watch: float | None) -> None:
     table = price_table(prices)
 
-    def look() -> tuple[bool, list[str]]:
+    def look() -> "tuple[bool, list[Sentence]]":
         return _look(output, table, as_json=as_json)
 
     if watch is None:
-        for line in look()[1]:
-            click.echo(line)
-        return
-    from pipeline.cli.watching import is_screen, watched  # noqa: PLC0415
+        from pipeline.cli.answer import answer, tell  # noqa: PLC0415
 
-    in_place = not as_json and is_screen()
+        _, told = look()
+        if as_json:
+            answer(map(str, told))
+        else:
+            tell(told)
+        return
+    from pipeline.cli.watching import watched  # noqa: PLC0415
+    from pipeline.speech import is_screen  # noqa: PLC0415
+
+    in_place = not as_json and is_screen(sys.stdout)
     watched(look, watch, in_place=in_place, between="" if as_json else "\n")
 
 
-def _look(output: Path, table: "PriceTable", *, as_json: bool) -> tuple[bool, list[str]]:
+def _look(output: Path, table: "PriceTable", *, as_json: bool) -> "tuple[bool, list[Sentence]]":
     """Whether the run goes on, and what to tell of it."""
     from pipeline.bystander import is_running  # noqa: PLC0415
     from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
     from pipeline.paths import Paths  # noqa: PLC0415
     from pipeline.snapshot import looked_at  # noqa: PLC0415
-    from pipeline.speech import clean  # noqa: PLC0415
     from pipeline.standing import as_json as in_json  # noqa: PLC0415
     from pipeline.standing import sentences  # noqa: PLC0415
 
@@ -98,7 +105,7 @@ def _look(output: Path, table: "PriceTable", *, as_json: bool) -> tuple[bool, li
     if as_json:
         return running, [encode(in_json(standing, now, table, stamp)).decode()]
     told = sentences(str(output), standing, now, table, local_day_and_time)
-    return running, [clean(sentence) for sentence in told]
+    return running, list(told)
 
 
 def standing_of(

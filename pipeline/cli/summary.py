@@ -29,7 +29,7 @@ from pipeline.prices import PriceTable
 from pipeline.quote import span
 from pipeline.reading import whole_lines
 from pipeline.retrial import STAGES, Alike, alike, read_failed
-from pipeline.speech import clean
+from pipeline.step import Sentence, Step
 from pipeline.totals import beside, in_doubt, in_money
 from pipeline.wording import so_many
 
@@ -40,20 +40,6 @@ _APART = frozenset({"input", "doubt"})
 # In commands for people, where the old value would lead to the same end: no option takes these.
 _MORE, _LATER = "MORE", "LATER"
 _ON_FINISH = "--on-finish"
-
-
-class Step(Struct, frozen=True):
-    """A command that can be called next, and what for."""
-
-    why: str
-    words: Sequence[str]
-
-    @property
-    def command(self) -> str:
-        return shlex.join(self.words)
-
-    def __str__(self) -> str:
-        return f"{self.why}: {self.command}"
 
 
 class Summary(Struct, frozen=True):
@@ -97,7 +83,7 @@ class Summary(Struct, frozen=True):
             "next": [step.command for step in self.next_steps()],
         }
 
-    def sentences(self) -> Iterator[str]:
+    def sentences(self) -> Iterator[Sentence]:
         outcome, totals = self.outcome, self.outcome.totals
         counted = [f"{so_many(totals.rows('ok'), 'row')} ok"]
         counted += [f"{n:,} {what}" for what, n in self._troubles() if n]
@@ -109,11 +95,11 @@ class Summary(Struct, frozen=True):
         yield f"Took {span(outcome.seconds)}: {outcome.use.words}"
         if any(n for _, n in self._troubles()):
             told = "; ".join(map(str, self.failures or ()))
-            yield clean(f"What failed, and why: {self.paths.errors}{f' ({told})' if told else ''}")
+            yield f"What failed, and why: {self.paths.errors}{f' ({told})' if told else ''}"
         if totals.doubt_count:
             worst = totals.doubt_cost(self.prices)
             yield in_doubt(totals.doubt_count, worst, self.prices.currency)
-        yield from map(str, self.next_steps())
+        yield from self.next_steps()
 
     def _troubles(self) -> list[tuple[str, int]]:
         totals = self.outcome.totals
