@@ -26,7 +26,7 @@ from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.signals import Signals
 from pipeline.speech import SPEECH, Speech, clean, say, say_from_signal
-from pipeline.step import Step
+from pipeline.step import Sentence, Step
 from tests.simulation import simulate
 
 
@@ -207,7 +207,10 @@ def test_a_stream_closed_from_the_start_does_not_change_how_a_run_ends(
 def test_what_is_answered_is_wrapped_for_a_terminal_and_whole_for_all_else(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = ["Forty columns are not enough for this sentence.", Step("Next", ["a" * 30, "b" * 30])]
+    told: list[Sentence] = [
+        "Forty columns are not enough for this sentence.",
+        Step("Next", ["a" * 30, "b" * 30]),
+    ]
     tell(told)
     assert capsys.readouterr().out == "".join(f"{sentence}\n" for sentence in told)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)

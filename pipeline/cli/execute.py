@@ -87,7 +87,7 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
         try:
             outcome = await _carried(call, signals, clock, end.metrics)
         except RunError as error:
-            end.exit_code = error.exit_code
+            end.exit_code, end.refused = error.exit_code, True
             raise
         end.exit_code = outcome.exit_code
         return outcome
