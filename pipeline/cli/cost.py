@@ -43,8 +43,12 @@ def cost(*, outputs: tuple[Path, ...], prices: Path | None, as_json: bool, as_cs
     table = price_table(prices)
     receipts = [receipt(output) for output in chosen(outputs)]
     account = Account([read.bill for read in receipts])
-    for remark in (remark for read in receipts for remark in read.remarks):
-        say(remark)
+    for read in receipts:
+        for remark in read.remarks:
+            say(remark)
+        if read.trouble is not None:
+            say(f"yagpt-batch: {read.trouble.told}")
+    has_failed = any(read.trouble is not None for read in receipts)
     if as_json:
         click.echo(encode(with_outputs(account, table)).decode())
     elif as_csv:
@@ -52,13 +56,13 @@ def cost(*, outputs: tuple[Path, ...], prices: Path | None, as_json: bool, as_cs
         lines = ([_plain(cell) for cell in record] for record in records(account, table))
         csv.writer(text, lineterminator="\n").writerows(lines)
         click.echo(text.getvalue(), nl=False)
-    else:
+    elif account.parts or not has_failed:
         tell_table(list(cells(account, table)), left=2)
         tell(["", *sentences(account, table)])
     unpriced = account.totals.unpriced(table)
     if unpriced:
         say(no_price(unpriced))
-    sys.exit(Exit.BAD_DATA if any(read.failed for read in receipts) else Exit.OK)
+    sys.exit(Exit.BAD_DATA if has_failed else Exit.OK)
 
 
 def _plain(cell: object) -> object:
