@@ -5,6 +5,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from threading import Thread
 
 from pipeline import log
@@ -22,6 +23,7 @@ from pipeline.metrics import Metrics
 from pipeline.progress import view_of
 from pipeline.rates import Kind, Rate
 from pipeline.refill import Opener
+from pipeline.resumption import Called, shareable
 from pipeline.run import carry
 from pipeline.service import Account, Service
 from pipeline.signals import Signals, die_by
@@ -50,7 +52,7 @@ def execute(call: Call, signals: Signals, resume: Sequence[str]) -> int:
     follow = _sequel(call.on_finish)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            outcome = runner.run(carry_out(call, signals))
+            outcome = runner.run(carry_out(call, signals, _called(resume)))
     except RunError:
         # It could not begin.
         raise
@@ -75,8 +77,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return None
 
 
-async def carry_out(call: Call, signals: Signals) -> Outcome:
-    """Carry the run, and let whoever watches it see its end.
+def _called(resume: Sequence[str]) -> Called | None:
+    """What is noted of it; nothing where nobody can say where that is."""
+    with suppress(OSError):
+        return Called(shareable(resume), str(Path.cwd()))
+    return None
+
+
+async def carry_out(call: Call, signals: Signals, called: Called | None = None) -> Outcome:
+    """Carry the run, and let whoever watches it see its end; `called` is what goes on with it.
 
     Raises:
         RunError: it could not begin.
@@ -85,7 +94,7 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
     clock = Clock()
     with watched(call.paths.output, call.settings.recipe.model, call.metrics_file, clock) as end:
         try:
-            outcome = await _carried(call, signals, clock, end.metrics)
+            outcome = await _carried(call, signals, clock, called, end.metrics)
         except RunError as error:
             end.exit_code, end.refused = error.exit_code, True
             raise
@@ -93,7 +102,9 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
         return outcome
 
 
-async def _carried(call: Call, signals: Signals, clock: Clock, metrics: Metrics | None) -> Outcome:
+async def _carried(
+    call: Call, signals: Signals, clock: Clock, called: Called | None, metrics: Metrics | None
+) -> Outcome:
     ending = Ending()
     loop = asyncio.get_running_loop()
 
@@ -122,6 +133,7 @@ async def _carried(call: Call, signals: Signals, clock: Clock, metrics: Metrics 
         foretell=say if call.progress in _FOR_PEOPLE else None,
         control=call.paths.control,
         endpoint=call.endpoint,
+        called=called,
     )
     try:
         return await carry(

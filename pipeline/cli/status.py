@@ -11,9 +11,11 @@ from pipeline.cli.pricing import price_table, prices_option
 
 if TYPE_CHECKING:
     from pipeline.alteration import Growth
+    from pipeline.departure import Left
     from pipeline.paths import Paths
     from pipeline.prices import PriceTable
     from pipeline.prospect import Pause
+    from pipeline.resumption import Resumption
     from pipeline.snapshot import Snapshot
     from pipeline.standing import Standing
     from pipeline.step import Sentence
@@ -139,10 +141,12 @@ def standing_of(
     if isinstance(left, Departure) and left.end == COMPLETE and states:
         # A retry has put rows back since.
         left = Vanished()
+    grown = _growth(paths, seen)
+    can_go_on = not running and grown != "changed" and not (complete and grown is None)
     return Standing(
         running=running,
         complete=complete,
-        grown=_growth(paths, seen),
+        grown=grown,
         expected=expected,
         begun=cursor.rows,
         states=states,
@@ -155,7 +159,15 @@ def standing_of(
         pause=None if complete and not running else pause,
         in_force=in_force,
         left=left,
+        resume=_resumption(seen, left) if can_go_on else None,
     )
+
+
+def _resumption(seen: "Snapshot", left: "Left | None") -> "Resumption | None":
+    called, here = seen.called(), ""
+    with suppress(OSError):
+        here = str(Path.cwd())
+    return None if called is None else called.going_on(left, here)
 
 
 def _pause(paths: "Paths", seen: "Snapshot", *, running: bool) -> "Pause | None":
