@@ -7,10 +7,12 @@ merged makes a difference in the end.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 WIDTHS = (1, 5, 15, 60, 300, 900, 3600, 10_800, 43_200, 86_400, 604_800, 31_449_600)
 """In seconds; the last is 52 weeks."""
 _MOST = 4000
+_A_MOMENT = 60
 
 
 @dataclass(slots=True)
@@ -52,6 +54,12 @@ class Buckets:
         if not self.counts:
             return None
         return min(self.counts), max(self.counts) + self.width
+
+    def quiet(self, longest: float) -> float:
+        """Seconds without any, as far as a stretch of them is clearly longer than so many."""
+        begins = sorted(self.counts)
+        gaps = (after - before - self.width for before, after in pairwise(begins))
+        return sum(gap - longest for gap in gaps if gap > longest + _A_MOMENT)
 
     def in_order(self) -> Iterator[tuple[int, int]]:
         yield from sorted(self.counts.items())

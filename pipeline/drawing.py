@@ -72,9 +72,9 @@ class Drawing(_Bar):
         super().close()
         self._speech.route(None)
 
-    def _tell(self, line: str) -> None:
+    def _tell(self, lines: str) -> None:
         """Say it above the picture."""
-        tqdm.write(self._speech.folded(line), file=self._speech)
+        tqdm.write(lines, file=self._speech)
 
     def _lines(self, scene: Scene, width: int) -> list[str]:
         facts = laid_out(scene.told(local_day_and_time), width)

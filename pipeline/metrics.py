@@ -24,7 +24,7 @@ class Metrics:
     interval = 5.0
 
     def __init__(self, path: Path, told: Told, clock: Clock) -> None:
-        self._path = path
+        self.path = path
         self._told = told
         self._clock = clock
         self._scene: Scene | None = None
@@ -72,14 +72,14 @@ class Metrics:
 
     def _write(self, text: str) -> None:
         # Collectors read what ends in .prom, and would read this, too.
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             beside.write_bytes(text.encode("utf-8", "replace"))
-            beside.replace(self._path)
+            beside.replace(self.path)
         except OSError as error:
             with suppress(OSError):
                 beside.unlink()
             if not self._is_said:
                 self._is_said = True
-                why = why_not(self._path, error)
-                say(f"The metrics {self._path} can't be written: {why}; tried again.")
+                why = why_not(self.path, error)
+                say(f"The metrics {self.path} can't be written: {why}; tried again.")

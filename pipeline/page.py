@@ -190,13 +190,26 @@ def _used(flow: Flow) -> str:
     if ends is None:
         return ""
     lasted = ends[1] - ends[0] - flow.submitted.width
-    told = f"{rows:,} submits in {span(lasted)}."
+    told = f"{rows:,} submits in {span(lasted)}, from the first to the last."
     if not flow.rates or not lasted:
         return told
+    quiet = flow.submitted.quiet(max(rate.seconds for rate in flow.rates))
     least = least_seconds(flow.rates, rows)
     limits = f"{flow.whose} limits of {' and '.join(rate.words for rate in flow.rates)}"
-    share = f", {100 * least / lasted:.1f} % of the time" if least <= lasted else ""
-    return f"{told} At {limits} they take {span(least)} at least{share}."
+    of_what = "the rest" if quiet else "the time"
+    used = lasted - quiet
+    share = f", {100 * least / used:.1f} % of {of_what}" if least <= used else ""
+    return f"{told}{_unused(quiet)} At {limits} they take {span(least)} at least{share}."
+
+
+def _unused(quiet: float) -> str:
+    """Of the time between processes no more is known than that nothing was submitted."""
+    if not quiet:
+        return ""
+    return (
+        f" For {span(quiet)} of that there was none though the limits allowed it: no process ran, "
+        "the run was paused, or the service was away."
+    )
 
 
 def _seen(report: Report) -> str:

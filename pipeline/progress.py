@@ -5,14 +5,12 @@ the first line begins, and everything below belongs to the panel: so it is wiped
 terminal that was resized has folded its lines.
 """
 
-import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline import codec
 from pipeline.clock import local_day_and_time, stamp
 from pipeline.scene import Scene
-from pipeline.speech import SPEECH, say
+from pipeline.speech import SPEECH, is_screen, say_whole
 
 if TYPE_CHECKING:
     from pipeline.drawing import Drawing
@@ -45,7 +43,6 @@ class Panel:
 
     def __init__(self) -> None:
         self._drawing: Drawing | None = None
-        SPEECH.route(self._tell)
 
     def show(self, scene: Scene) -> None:
         if self._drawing is None:
@@ -58,11 +55,6 @@ class Panel:
     def close(self) -> None:
         if self._drawing is not None:
             self._drawing.close()
-        SPEECH.route(None)
-
-    def _tell(self, line: str) -> None:
-        """Say what comes before the first picture."""
-        SPEECH.write(f"{SPEECH.folded(line)}\n")
 
 
 class Plain:
@@ -71,7 +63,7 @@ class Plain:
     interval = 60.0
 
     def show(self, scene: Scene) -> None:
-        say(f"{local_day_and_time(scene.now)} {scene.line(local_day_and_time)}")
+        say_whole(f"{local_day_and_time(scene.now)} {scene.line(local_day_and_time)}")
 
     def close(self) -> None: ...
 
@@ -82,16 +74,15 @@ class JsonLines:
     interval = 10.0
 
     def show(self, scene: Scene) -> None:
-        say(codec.encode(scene.to_json(local_day_and_time, stamp)).decode())
+        say_whole(codec.encode(scene.to_json(local_day_and_time, stamp)).decode())
 
     def close(self) -> None: ...
 
 
-def view_of(progress: str, environment: Mapping[str, str] = os.environ) -> View:
+def view_of(progress: str) -> View:
     """What `--progress` asks for; a panel is for terminals that can move their cursor."""
     if progress in ("auto", "bar"):
-        is_able = environment.get("TERM", "dumb") not in ("dumb", "unknown", "")
-        progress = "bar" if SPEECH.isatty() and is_able else "plain"
+        progress = "bar" if is_screen(SPEECH) else "plain"
     views: dict[str, type[View]] = {
         "bar": Panel,
         "plain": Plain,

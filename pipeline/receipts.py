@@ -25,11 +25,11 @@ _COMPRESSED = (".gz", ".zst")
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What an output comes to; `failed`: nothing of it could be read."""
+    """What an output comes to; `trouble`: why nothing of it could be read."""
 
     bill: Bill
     remarks: list[str]
-    failed: bool
+    trouble: BadData | None
 
 
 def chosen(outputs: Iterable[Path]) -> list[Path]:
@@ -49,19 +49,32 @@ def receipt(output: Path, seen: Seen | None = None) -> Receipt:
     remarks: list[str] = []
     known, errors_written = _known(paths_of(output).checkpoint, remarks)
     fold = Fold(None if known is None else known.recipe, seen)
-    is_whole, errors = True, _errors_files(output)
-    if errors_written and not errors:
+    errors: list[BadData] = []
+    errors_files = _errors_files(output)
+    if errors_written and not errors_files:
         remarks.append(f"{missing(paths_of(output).errors, errors_written)} Not counted.")
-    for path in (output, *errors):
+    for path in (output, *errors_files):
         try:
             _read(path, fold)
         except BadData as error:
-            remarks.append(error.told)
-            is_whole = False
-    made = bill(str(output), fold, known)
-    is_lost = fold.results == 0 and (fold.unread > 0 or not is_whole)
-    failed = is_lost or not output.is_file()
-    return Receipt(made, [*fold.last_remarks(), *remarks], failed)
+            errors.append(error)
+    made, trouble = bill(str(output), fold, known), _trouble(output, fold, errors)
+    remarks += [error.told for error in errors if error is not trouble]
+    return Receipt(made, [*fold.last_remarks(), *remarks], trouble)
+
+
+def _trouble(output: Path, fold: Fold, errors: list[BadData]) -> BadData | None:
+    if not output.is_file():
+        return errors[0]
+    if fold.results:
+        return None
+    return no_output(output) if fold.unread else next(iter(errors), None)
+
+
+def no_output(path: Path) -> BadData:
+    """What there is to say of a file without a result."""
+    told = f"{path} is no output of yagpt-batch: no line of it is a result."
+    return BadData(told, "Name the output of a run.")
 
 
 def paths_of(output: Path) -> Paths:

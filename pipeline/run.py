@@ -22,7 +22,7 @@ from pipeline.deadline import Deadline
 from pipeline.departure import BUG, DEPARTURE, Departure
 from pipeline.errors import Exit, RunError, StorageFailed
 from pipeline.expectation import count, counted, expect
-from pipeline.facts import COSTS, COUNTED, ENDPOINT, Note
+from pipeline.facts import COSTS, COUNTED, Note
 from pipeline.forgiveness import Forgiveness
 from pipeline.hosts import Hosts
 from pipeline.intake import Intake
@@ -102,8 +102,8 @@ class Run:
             self._course.counts.unfit = unfit
             if extent_note is not None:
                 self._course.recorder.post(Note(COUNTED, extent_note))
-            self._course.recorder.post(Note(ENDPOINT, self._tools.endpoint))
-            self._course.recorder.post(Note(DEPARTURE, ""))
+            for note in (*self._tools.notes(), Note(DEPARTURE, "")):
+                self._course.recorder.post(note)
             self._hosts.note_outages()
             await self._guarded(self._take_over)
             await self._guarded(self._steering.begin)

@@ -1,29 +1,60 @@
-"""What a terminal is sent to show sentences in the place of those before. Pure.
+"""How sentences stand on a terminal, and how they take the place of those before. Pure.
 
 Everything is drawn over what was there and only then is the rest of each line, and of the screen,
-cleared: so nothing flickers. What is too long is wrapped here, since where a terminal does it
-itself nobody can tell how many lines there are.
+cleared: so nothing flickers. What is too long is wrapped here, since a terminal does it in the
+middle of words, and nobody can tell how many lines there are.
 """
 
+import shlex
 from collections.abc import Iterable, Iterator
 from unicodedata import combining, east_asian_width
+
+from pipeline.step import Sentence, Step
 
 CLEAR = "\x1b[2J"
 _HOME, _TO_THE_END_OF_LINE, _TO_THE_END = "\x1b[H", "\x1b[K", "\x1b[J"
 _NARROWEST = 8
 _INDENT = "  "
+_GOES_ON = " \\"
 
 
-def frame(sentences: Iterable[str], columns: int, rows: int) -> str:
+def frame(sentences: Iterable[Sentence], columns: int, rows: int) -> str:
     """All of it in one piece; the cursor ends below. What does not fit on the screen is left out.
 
     The sentences must hold nothing that drives a terminal.
     """
     # The last column makes some terminals wrap, and the last row is the cursor's.
     width = max(columns - 1, _NARROWEST)
-    lines = [line for sentence in sentences for line in wrapped(sentence, width, _INDENT)]
+    lines = [line for sentence in sentences for line in lines_of(sentence, width)]
     shown = lines[: max(rows - 1, 1)]
     return _HOME + "".join(f"{line}{_TO_THE_END_OF_LINE}\n" for line in shown) + _TO_THE_END
+
+
+def lines_of(sentence: Sentence, width: int) -> Iterator[str]:
+    """A sentence in lines of so many columns; what goes on is indented.
+
+    A command that does not fit begins a line of its own, and a backslash ends each of its lines
+    but the last: it can be copied as it stands. So no word of it is cut, however long it is.
+    """
+    match sentence:
+        case Step() if columns_of(str(sentence)) > width:
+            yield from wrapped(f"{sentence.why}:", width, _INDENT)
+            yield from _typed(sentence, width)
+        case _:
+            yield from wrapped(str(sentence), width, _INDENT)
+
+
+def _typed(step: Step, width: int) -> Iterator[str]:
+    first, *others = map(shlex.quote, step.words)
+    line = _INDENT + first
+    for left, word in zip(range(len(others) - 1, -1, -1), others, strict=True):
+        longer = f"{line} {word}"
+        if columns_of(longer + (_GOES_ON if left else "")) <= width:
+            line = longer
+            continue
+        yield line + _GOES_ON
+        line = _INDENT + word
+    yield line
 
 
 def wrapped(sentence: str, width: int, indent: str = "") -> Iterator[str]:

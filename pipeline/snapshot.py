@@ -35,6 +35,7 @@ from pipeline.matching import Key
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
 from pipeline.recorded import RESTORE, RecordedRows
+from pipeline.resumption import CALL, Called
 from pipeline.standing import Operation, Operations, Outage
 from pipeline.totals import Sums, Totals
 
@@ -153,6 +154,12 @@ class Snapshot:
         """How its last process left the run, if none has it now; None where it is not noted."""
         with self._readable(DEPARTURE):
             return noted(self.meta(DEPARTURE))
+
+    def called(self) -> Called | None:
+        """The call that goes on with the run; None where its process noted none."""
+        found = self.meta(CALL)
+        with self._readable(CALL):
+            return None if found is None else msgspec.json.decode(found, type=Called)
 
     def in_force(self) -> InForce | None:
         """What the process goes by that has the run, or had it last."""

@@ -13,7 +13,9 @@ from pipeline.departure import Departure, Left
 from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
 from pipeline.prospect import Eta, Pause
+from pipeline.resumption import Resumption
 from pipeline.spent import Spent
+from pipeline.step import Sentence
 from pipeline.totals import Totals, beside, in_doubt, in_money
 
 Told = Callable[[float], str]
@@ -70,7 +72,8 @@ class Standing:
     end as the process saw it within about a minute; `spending`: what the whole will cost; `pause`:
     one that is in force, or that the next process begins with; `in_force`: what a running process
     goes by; `left`: how the last one left it, where none has it now and that is noted; `missing`:
-    files that it wrote and that are not there, as sentences with what to do.
+    files that it wrote and that are not there, as sentences with what to do; `resume`: what goes
+    on with it, where that is known and would help.
     """
 
     running: bool
@@ -89,6 +92,7 @@ class Standing:
     in_force: InForce | None = None
     left: Left | None = None
     missing: Sequence[str] = ()
+    resume: Resumption | None = None
 
     @property
     def state(self) -> str:
@@ -117,6 +121,7 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
         "at": utc(now),
         **steered_json(standing, utc),
         "ended": None if standing.left is None else standing.left.to_json(utc),
+        "resume": None if standing.resume is None else standing.resume.command,
         "input_changed": standing.grown is not None,
         "input_change": standing.grown,
         "missing": list(standing.missing),
@@ -182,12 +187,14 @@ def _moment(moment: float | None, utc: Told) -> Json:
 
 def sentences(
     name: str, standing: Standing, now: float, prices: PriceTable, local: Told
-) -> Iterator[str]:
+) -> Iterator[Sentence]:
     """What to tell a person; `local` writes moments as they read them."""
     yield f"{name}: {_headline(name, standing)}"
     yield from standing.missing
     if standing.left is not None:
         yield standing.left.sentence(local)
+    if standing.resume is not None:
+        yield standing.resume.step
     if standing.pause is not None:
         yield _paused(standing, local)
     yield _rows(standing)
@@ -213,6 +220,8 @@ def _headline(name: str, standing: Standing) -> str:
             return f"{'finished' if standing.complete else 'not running'}, {done} {changed}"
         case _ if isinstance(standing.left, Departure) and standing.left.why is not None:
             # Whether the same command would help, stands beside why it ended.
+            return f"not running, {done}"
+        case _ if standing.resume is not None:
             return f"not running, {done}"
         case _:
             return f"not running, {done} The same command continues it."

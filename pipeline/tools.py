@@ -1,15 +1,17 @@
 """What a run is given from outside, so that a simulation can give something else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.clock import Clock
+from pipeline.facts import ENDPOINT, Note
 from pipeline.pacing import Remember
 from pipeline.prices import PriceTable
 from pipeline.progress import View
 from pipeline.refill import Opener
+from pipeline.resumption import CALL, Called
 from pipeline.service import Service
 
 
@@ -21,7 +23,7 @@ class Tools:
     `allowance` opens what the run shares with others; without it, it shares nothing. What the run
     finds out about the quotas of submits, `remember` hears; what one that begins will roughly come
     to, `foretell`. Other shells steer it by the file `control`.
-    `endpoint` is the base URL that was named, if one was.
+    `endpoint` is the base URL that was named, if one was; `called` the call that goes on with it.
     """
 
     connect: Callable[[], AbstractContextManager[Service]]
@@ -34,3 +36,9 @@ class Tools:
     foretell: Callable[[str], None] | None = None
     control: Path | None = None
     endpoint: str | None = None
+    called: Called | None = None
+
+    def notes(self) -> Iterator[Note]:
+        """What the checkpoint is to know of the call, for commands that go on with the run."""
+        yield Note(ENDPOINT, self.endpoint)
+        yield Note(CALL, None if self.called is None else self.called.text)

@@ -178,14 +178,17 @@ def test_a_run_leaves_its_metrics_and_its_end(tmp_path: Path) -> None:
     assert nowhere.err.count("nowhere/run.prom can't be written") == 1
 
 
-def test_a_run_that_can_t_begin_says_so_too(tmp_path: Path) -> None:
+def test_a_run_that_can_t_begin_leaves_no_file_but_says_so_in_one_that_is_watched(
+    tmp_path: Path,
+) -> None:
     shell = Shell(tmp_path)
-    done = shell.call(
-        *("run", "nothing.jsonl", "-o", "out.jsonl", "--emulator", "--metrics-file", "run.prom")
-    )
+    call = ["run", "nothing.jsonl", "-o", "out.jsonl", "--emulator", "--metrics-file", "run.prom"]
+    done = shell.call(*call)
+    assert (done.code, shell.path("run.prom").exists()) == (65, False)
+    shell.path("run.prom").write_text("of the night before")
+    done = shell.call(*call)
     series = _read(shell.path("run.prom").read_text())
     assert [value for (name, _), value in series.items() if name == "exit_code"] == [done.code]
-    assert done.code > 0
 
 
 @pytest.mark.parametrize(("code", "is_told"), [(Exit.BUSY, False), (Exit.OK, True)])

@@ -169,9 +169,37 @@ def test_the_used_part_of_the_quota_is_told(folder: Path) -> None:
     known = replace(_BACKGROUND, rates=(Rate(5, 1.0),))
     (told, _) = of(folder, *lines, background=known).throughput
     assert told.caption.startswith(
-        "50 submits in 18 s. At the last call's limits of 5 a second they take 9 s at least, "
-        "50.1 % of the time."
+        "50 submits in 18 s, from the first to the last. At the last call's limits of 5 a second "
+        "they take 9 s at least, 50.1 % of the time."
     )
+
+
+def test_time_in_which_nothing_was_submitted_though_it_could_be_is_not_taken_for_time_used(
+    folder: Path,
+) -> None:
+    begun = 1_772_400_000
+    sends = Buckets()
+    for second in (*range(10), *range(90_000, 90_010)):
+        sends.add(begun + second, 5)
+    known = replace(_BACKGROUND, rates=(Rate(5, 1.0),), sends=sends)
+    (told, _) = of(folder, answer(), background=known).throughput
+    assert told.caption.startswith(
+        "100 submits in 1 d 1 h 00 min, from the first to the last. For 1 d 1 h 00 min of that "
+        "there was none though the limits allowed it: no process ran, the run was paused, or the "
+        "service was away. At the last call's limits of 5 a second they take 19 s at least, "
+        "95.2 % of the rest."
+    )
+
+
+def test_waiting_for_the_hour_is_time_used(folder: Path) -> None:
+    begun, hourly = 1_772_400_000, Rate(100, 3600.0)
+    sends = Buckets()
+    sends.add(begun, 100)
+    sends.add(begun + 3610, 100)
+    known = replace(_BACKGROUND, rates=(hourly,), sends=sends)
+    (told, _) = of(folder, answer(), background=known).throughput
+    assert "though" not in told.caption
+    assert "they take 1 h 00 min at least, 99." in told.caption
 
 
 def test_rows_are_cited_with_what_they_cost(folder: Path) -> None:

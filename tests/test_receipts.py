@@ -66,7 +66,7 @@ def test_a_checkpoint_that_can_not_be_read_is_told_and_the_lines_count(folder: P
     output = write(folder / "out.jsonl", answer())
     (folder / "out.jsonl.checkpoint").write_text("nothing of the kind, and long enough" * 99)
     read = receipt(output)
-    assert not read.failed
+    assert read.trouble is None
     assert "is damaged" in read.remarks[0]
     assert read.remarks[0].endswith("Only the lines are counted.")
     assert Account([read.bill]).totals.rows() == 1
@@ -88,7 +88,7 @@ def test_a_torn_last_line_is_told_and_not_counted(folder: Path) -> None:
     output.write_bytes(data[:-20])
     read = receipt(output)
     assert read.remarks == [f"{output}:2: this last line is not whole, and is not counted."]
-    assert (rows(output), read.failed) == (1, False)
+    assert (rows(output), read.trouble) == (1, None)
     output.write_bytes(data[:-1])
     assert (rows(output), receipt(output).remarks) == (2, [])
 
@@ -103,18 +103,20 @@ def test_compressed_outputs_find_their_other_files(folder: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-12])
     read = receipt(packed)
     assert "ends in the middle of its compression" in " ".join(read.remarks)
-    assert not read.failed
+    assert read.trouble is None
 
 
 def test_nothing_that_can_be_read_is_a_failure_and_nothing_at_all_is_none(folder: Path) -> None:
-    assert receipt(write(folder / "a.jsonl", [1], "two")).failed
-    assert receipt(folder / "none.jsonl").failed
-    assert receipt(folder / "none.jsonl").remarks == [
+    assert receipt(write(folder / "a.jsonl", [1], "two")).trouble is not None
+    missing = receipt(folder / "none.jsonl")
+    assert missing.trouble is not None
+    assert missing.trouble.told == (
         f"there is no output {folder / 'none.jsonl'}. Name the output of a run."
-    ]
-    assert not receipt(write(folder / "b.jsonl")).failed
+    )
+    assert missing.remarks == []
+    assert receipt(write(folder / "b.jsonl")).trouble is None
     write(folder / "none.errors.jsonl", failed())
-    assert receipt(folder / "none.jsonl").failed
+    assert receipt(folder / "none.jsonl").trouble is not None
 
 
 def test_each_file_is_read_once_whatever_is_named(folder: Path) -> None:
@@ -191,6 +193,6 @@ def test_memory_does_not_grow_with_the_rows(folder: Path) -> None:
 
 
 def test_a_folder_is_no_output(folder: Path) -> None:
-    assert receipt(folder).failed
+    assert receipt(folder).trouble is not None
     with pytest.raises(BadData):
         source.Source(folder)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace as with_counts
 from decimal import Decimal
@@ -22,6 +23,7 @@ from pipeline.rates import Rate
 from pipeline.scene import Scene
 from pipeline.speech import SPEECH, say, say_from_signal, say_last_from_signal
 from pipeline.spent import Spent
+from pipeline.step import Step
 from tests.scratch import table
 from tests.screen import Screen
 
@@ -55,6 +57,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator["_Terminal"]:
     # Not for all: the capture of a test's output begins with the test.
     monkeypatch.setattr("pipeline.speech.sys", SimpleNamespace(stderr=terminal))
     monkeypatch.setattr(os, "get_terminal_size", lambda _: terminal.size)
+    monkeypatch.setenv("TERM", "xterm")
     yield terminal
     SPEECH.route(None)
 
@@ -250,7 +253,7 @@ def test_what_is_said_stands_above_the_panel_whole(terminal: _Terminal) -> None:
     assert len([line for line in lines if "submitted" in line]) == 1
 
 
-def test_what_is_said_is_wrapped_at_words_from_before_the_first_picture_to_the_last(
+def test_what_is_said_is_wrapped_at_words_before_the_first_picture_and_after_the_last(
     terminal: _Terminal,
 ) -> None:
     terminal.size = os.terminal_size((30, 24))
@@ -263,15 +266,39 @@ def test_what_is_said_is_wrapped_at_words_from_before_the_first_picture_to_the_l
     say(said)
     assert terminal.on(30).text.splitlines()[:4] == wrapped * 2
     panel.close()
-    # A command that is shown at the end is to be copied.
     say(said)
-    assert terminal.on(80).text.splitlines()[-1] == said
+    assert terminal.on(30).text.splitlines()[-2:] == wrapped
+
+
+def test_a_command_that_is_wrapped_can_be_copied(terminal: _Terminal) -> None:
+    terminal.size = os.terminal_size((30, 24))
+    words = ["yagpt-batch", "run", "my rows.jsonl", "-o", "out.jsonl", "--system", "Be " * 15]
+    say(Step("To continue", words))
+    first, *lines = terminal.on(80).text.splitlines()
+    assert first == "To continue:"
+    assert shlex.split("\n".join(lines).replace("\\\n", "")) == words
+    assert all(len(line) < 30 for line in lines if "Be" not in line)
+    say(Step("Short", words[:2]))
+    assert terminal.on(80).text.splitlines()[-1] == "Short: yagpt-batch run"
 
 
 def test_a_line_of_a_log_is_never_wrapped(terminal: _Terminal) -> None:
     terminal.size = os.terminal_size((10, 24))
     Plain().show(NIGHT)
-    assert terminal.getvalue().count("\n") == 1
+    JsonLines().show(NIGHT)
+    assert terminal.getvalue().count("\n") == 2
+
+
+@pytest.mark.parametrize("term", ["dumb", None])
+def test_what_is_said_is_not_wrapped_where_a_terminal_can_do_nothing(
+    terminal: _Terminal, monkeypatch: pytest.MonkeyPatch, term: str | None
+) -> None:
+    terminal.size = os.terminal_size((10, 24))
+    monkeypatch.delenv("TERM")
+    if term is not None:
+        monkeypatch.setenv("TERM", term)
+    say("More than ten columns.")
+    assert terminal.getvalue() == "More than ten columns.\n"
 
 
 def test_where_there_are_no_dots_and_blocks_there_are_dashes_and_signs(
@@ -338,7 +365,10 @@ def test_a_panel_is_for_terminals_that_can_draw_one(
     view: type,
 ) -> None:
     monkeypatch.setattr(type(SPEECH), "isatty", lambda _: is_terminal)
-    found = view_of(progress, {} if term is None else {"TERM": term})
+    monkeypatch.delenv("TERM")
+    if term is not None:
+        monkeypatch.setenv("TERM", term)
+    found = view_of(progress)
     found.close()
     assert type(found) is view
 

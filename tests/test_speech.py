@@ -14,6 +14,7 @@ import pytest
 
 from pipeline import log
 from pipeline.board import Counts
+from pipeline.cli.answer import answer, tell
 from pipeline.cli.pricing import price_table
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import StorageFailed
@@ -25,6 +26,7 @@ from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.signals import Signals
 from pipeline.speech import SPEECH, Speech, clean, say, say_from_signal
+from pipeline.step import Sentence, Step
 from tests.simulation import simulate
 
 
@@ -200,3 +202,27 @@ def test_a_stream_closed_from_the_start_does_not_change_how_a_run_ends(
     )
     assert ended.returncode == 0, ended.stderr.decode()
     assert b'"totals"' in (tmp_path / "results.jsonl").read_bytes().splitlines()[-1]
+
+
+def test_what_is_answered_is_wrapped_for_a_terminal_and_whole_for_all_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[Sentence] = [
+        "Forty columns are not enough for this sentence.",
+        Step("Next", ["a" * 30, "b" * 30]),
+    ]
+    tell(told)
+    assert capsys.readouterr().out == "".join(f"{sentence}\n" for sentence in told)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("pipeline.speech.size_of", lambda _: (40, 24))
+    tell(told)
+    answer(["For programs lines are whole, on a terminal, too."])
+    assert capsys.readouterr().out.splitlines() == [
+        "Forty columns are not enough for this",
+        "  sentence.",
+        "Next:",
+        f"  {'a' * 30} \\",
+        f"  {'b' * 30}",
+        "For programs lines are whole, on a terminal, too.",
+    ]

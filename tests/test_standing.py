@@ -9,6 +9,7 @@ from pipeline.departure import Departure, Vanished
 from pipeline.polling import RETENTION
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
+from pipeline.resumption import Called, shareable
 from pipeline.standing import Operation, Operations, Outage, Standing, as_json, sentences
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
 from tests.builders import MODEL, NOW, fields, price_table
@@ -39,9 +40,8 @@ def stamp_of_a_person(moment: float) -> str:
 
 def told(standing: Standing, now: float = NOW) -> str:
     """All that is said, times written as seconds since now."""
-    return "\n".join(
-        sentences("out.jsonl", standing, now, PRICES, lambda moment: f"<{moment - now:+.0f}>")
-    )
+    said = sentences("out.jsonl", standing, now, PRICES, lambda moment: f"<{moment - now:+.0f}>")
+    return "\n".join(map(str, said))
 
 
 def test_a_run_that_goes_on_says_how_far_it_is() -> None:
@@ -56,11 +56,11 @@ def test_while_it_goes_on_the_end_in_sight_is_told_as_the_process_saw_it() -> No
         NOW - 30, 9, Rate(5000, 3600.0), 0.994, NOW + 3600, NOW + 4000, NOW + 4001, NOW + 4002
     )
     standing = replace(HALF, eta=end)
-    words = "\n".join(sentences("out.jsonl", standing, NOW, PRICES, stamp_of_a_person))
+    words = "\n".join(map(str, sentences("out.jsonl", standing, NOW, PRICES, stamp_of_a_person)))
     assert "End in sight: 09:06, bound by 5,000 an hour (99.4 % used)." in words
     assert "End in sight" not in told(replace(standing, running=False))
     assert "End in sight" not in told(HALF)
-    late = "\n".join(sentences("o", standing, NOW + 3970, PRICES, stamp_of_a_person))
+    late = "\n".join(map(str, sentences("o", standing, NOW + 3970, PRICES, stamp_of_a_person)))
     assert "End in sight: in less than a minute, bound by" in late
 
 
@@ -114,6 +114,50 @@ def test_of_one_that_did_not_say_how_it_ended_no_more_is_told_than_is_known() ->
     # An earlier version noted nothing.
     assert "killed" not in told(replace(HALF, running=False))
     assert as_json(replace(HALF, running=False), NOW, PRICES, stamp)["ended"] is None
+
+
+@pytest.mark.parametrize(
+    ("left", "here", "said"),
+    [
+        (None, "/night", "To continue: {}"),
+        (Vanished(), "/night", "To continue: {}"),
+        (Vanished(), "/", "To continue, in /night: {}"),
+        (Departure(NOW, "signal", 130), "/night", "To continue: {}"),
+        (
+            Departure(NOW, "budget", 80, "Spent."),
+            "/night",
+            "To continue, with a larger --budget: {} --budget MORE",
+        ),
+        (
+            Departure(NOW, "deadline", 81, "Late."),
+            "/night",
+            "To continue, with a later --finish-by: {} --finish-by=LATER --budget 5",
+        ),
+        (Departure(NOW, "settings", 78, "Wrong."), "/night", None),
+        (Departure(NOW, "bad_data", 65, "Wrong."), "/night", None),
+    ],
+)
+def test_the_call_that_goes_on_is_told_as_it_was_noted(
+    left: Departure | Vanished | None, here: str, said: str | None
+) -> None:
+    options = said.partition("{} ")[2] if said else ""
+    given = options.replace("MORE", "5").replace("LATER", "07:00").split()
+    called = Called(["yagpt-batch", "run", "my rows.jsonl", "-o", "out.jsonl", *given], "/night")
+    standing = replace(HALF, running=False, left=left, resume=called.going_on(left, here))
+    values = as_json(standing, NOW, PRICES, stamp)
+    if said is None:
+        assert values["resume"] is None
+        assert "To continue" not in told(standing)
+        return
+    command = "yagpt-batch run 'my rows.jsonl' -o out.jsonl"
+    assert f"\n{said.format(command)}\n" in told(standing)
+    assert "The same command" not in told(standing)
+    assert values["resume"] == " ".join([command, *given])
+
+
+def test_a_command_at_the_end_is_nobody_else_s_business() -> None:
+    words = ["yagpt-batch", "run", "in.jsonl", "--on-finish", "mail me", "-o", "out.jsonl"]
+    assert shareable([*words, "--on-finish=x"]) == [*words[:3], *words[5:]]
 
 
 def test_one_that_is_finished_says_so() -> None:

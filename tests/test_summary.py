@@ -59,13 +59,17 @@ def write_errors(output: Path, *kinds: tuple[str, str]) -> None:
     Paths(output).errors.write_bytes(b"".join(encode(line) + b"\n" for line in lines))
 
 
+def told_of(summary: Summary) -> list[str]:
+    return [*map(str, summary.sentences())]
+
+
 def next_words(summary: Summary) -> list[list[str]]:
     return [shlex.split(step.command) for step in summary.next_steps()]
 
 
 def test_a_run_without_a_failure_is_five_lines(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    assert list(ended(output).sentences()) == [
+    assert told_of(ended(output)) == [
         f"40 rows ok: {output}",
         "40,000 tokens in, 20,000 out, cost 80.00 RUB (prices of 2026-03-03)",
         "Took 7 h 08 min: 4,970 submits, at the fullest 4,970 of 5,000 an hour, "
@@ -82,7 +86,7 @@ def test_failures_are_told_by_kind_and_sent_again_by_what_is_to_be_thought_of(
     kinds = [("operation", "INTERNAL")] * 2, [("doubt", "held")], [("answer", "not_json")]
     write_errors(output, *kinds[0], *kinds[1], *kinds[2], ("input", "bad_field"))
     summary = ended(output, of=totals(failed=4, held=1, doubts=2))
-    told = list(summary.sentences())
+    told = told_of(summary)
     assert told[0] == f"40 rows ok, 4 failed, 1 held in doubt: {output}"
     assert told[3].endswith(
         "out.errors.jsonl (input bad_field: 1 row; operation INTERNAL: 2 rows; "
@@ -143,7 +147,7 @@ def test_what_is_not_complete_is_continued(
     summary = ended(tmp_path / "out.jsonl", end, left=110)
     assert summary.end == word
     assert str(summary.going_on()) == f"{told}: yagpt-batch run 'my rows.jsonl' -o out.jsonl"
-    assert next(iter(summary.sentences())).startswith("40 rows ok, 110 not finished: ")
+    assert told_of(summary)[0].startswith("40 rows ok, 110 not finished: ")
     assert list(summary.next_steps()) == []
 
 

@@ -7,7 +7,19 @@ from collections.abc import Iterable
 
 import click
 
-from pipeline.speech import say
+from pipeline.cli.sheet import Rows, tabled
+from pipeline.speech import clean, say, shown, width_of
+from pipeline.step import Sentence
+
+
+def tell(sentences: Iterable[Sentence]) -> None:
+    """Print sentences for people, wrapped between words where a terminal shows them."""
+    answer(line for sentence in sentences for line in shown(sentence, sys.stdout))
+
+
+def tell_table(rows: Rows, left: int) -> None:
+    """Print a head and rows, of which the first `left` cells are words and the others numbers."""
+    answer(map(clean, tabled(rows, left, width_of(sys.stdout))))
 
 
 def answer(lines: Iterable[str | bytes]) -> None:

@@ -40,16 +40,15 @@ def audit(
     *, output: Path, quick: bool, given_input: Path | None, prices: Path | None, as_json: bool
 ) -> None:
     from pipeline.audit import audit as audited  # noqa: PLC0415
+    from pipeline.cli.answer import tell  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
     from pipeline.paths import Paths  # noqa: PLC0415
-    from pipeline.speech import clean  # noqa: PLC0415
 
     report = audited(Paths(output), price_table(prices), given_input=given_input, quick=quick)
     if as_json:
         click.echo(encode(_as_json(report)).decode())
     else:
-        for line in _lines(output, report, quick=quick):
-            click.echo(clean(line))
+        tell(_lines(output, report, quick=quick))
     sys.exit(Exit.OK if report.agrees else Exit.BAD_DATA)
 
 

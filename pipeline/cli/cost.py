@@ -3,18 +3,12 @@
 import csv
 import io
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.pricing import price_table, prices_option
 from pipeline.errors import Exit
-
-if TYPE_CHECKING:
-    from pipeline.account import Account
-    from pipeline.prices import PriceTable
 
 _EXAMPLES = """What the rows of each OUTPUT used and cost, by model and finish.
 
@@ -36,10 +30,12 @@ knows them, or the totals line. Exit code 65: of an output nothing could be read
 @click.option("--json", "as_json", is_flag=True, help="The object of a totals line, and more.")
 @click.option("--csv", "as_csv", is_flag=True, help="A line for each output, model and finish.")
 def cost(*, outputs: tuple[Path, ...], prices: Path | None, as_json: bool, as_csv: bool) -> None:
-    from pipeline.account import Account, records, with_outputs  # noqa: PLC0415
+    from pipeline.account import Account, records, sentences, with_outputs  # noqa: PLC0415
+    from pipeline.account import table as cells  # noqa: PLC0415
+    from pipeline.cli.answer import tell, tell_table  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
     from pipeline.receipts import chosen, receipt  # noqa: PLC0415
-    from pipeline.speech import clean, say  # noqa: PLC0415
+    from pipeline.speech import say  # noqa: PLC0415
     from pipeline.totals import no_price  # noqa: PLC0415
 
     if as_json and as_csv:
@@ -47,33 +43,28 @@ def cost(*, outputs: tuple[Path, ...], prices: Path | None, as_json: bool, as_cs
     table = price_table(prices)
     receipts = [receipt(output) for output in chosen(outputs)]
     account = Account([read.bill for read in receipts])
-    for remark in (remark for read in receipts for remark in read.remarks):
-        say(remark)
+    for read in receipts:
+        for remark in read.remarks:
+            say(remark)
+        if read.trouble is not None:
+            say(f"yagpt-batch: {read.trouble.told}")
+    has_failed = any(read.trouble is not None for read in receipts)
     if as_json:
         click.echo(encode(with_outputs(account, table)).decode())
     elif as_csv:
         text = io.StringIO()
-        cells = ([_plain(cell) for cell in record] for record in records(account, table))
-        csv.writer(text, lineterminator="\n").writerows(cells)
+        lines = ([_plain(cell) for cell in record] for record in records(account, table))
+        csv.writer(text, lineterminator="\n").writerows(lines)
         click.echo(text.getvalue(), nl=False)
-    else:
-        for line in _lines(account, table):
-            click.echo(clean(line))
+    elif account.parts or not has_failed:
+        tell_table(list(cells(account, table)), left=2)
+        tell(["", *sentences(account, table)])
     unpriced = account.totals.unpriced(table)
     if unpriced:
         say(no_price(unpriced))
-    sys.exit(Exit.BAD_DATA if any(read.failed for read in receipts) else Exit.OK)
+    sys.exit(Exit.BAD_DATA if has_failed else Exit.OK)
 
 
 def _plain(cell: object) -> object:
     """What a spreadsheet would take for a formula, as text: models are named by rows."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
-
-
-def _lines(account: "Account", prices: "PriceTable") -> Iterator[str]:
-    from pipeline.account import sentences, table  # noqa: PLC0415
-    from pipeline.cli.sheet import aligned  # noqa: PLC0415
-
-    yield from aligned(list(table(account, prices)), left=2)
-    yield ""
-    yield from sentences(account, prices)

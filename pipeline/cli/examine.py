@@ -20,6 +20,7 @@ from pipeline.checkup import (
     verdict,
 )
 from pipeline.cli.access import Access
+from pipeline.cli.answer import tell
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock, local_day_and_time
@@ -51,8 +52,7 @@ async def _shown(options: Mapping[str, Any], environment: Mapping[str, str]) -> 
     async for finding in _found(options, environment):
         findings.append(finding)
         if not options["as_json"]:
-            for line in finding.lines():
-                click.echo(clean(line))
+            tell(finding.lines())
     return findings
 
 

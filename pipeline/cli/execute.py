@@ -5,12 +5,13 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from threading import Thread
 
 from pipeline import log
 from pipeline.allowance import Allowance
 from pipeline.board import Complete, Ending, Outcome, Stopped
-from pipeline.cli.answer import answer
+from pipeline.cli.answer import answer, tell
 from pipeline.cli.call import Call
 from pipeline.cli.summary import Summary, of_a_bug
 from pipeline.cli.watched import watched
@@ -22,11 +23,13 @@ from pipeline.metrics import Metrics
 from pipeline.progress import view_of
 from pipeline.rates import Kind, Rate
 from pipeline.refill import Opener
+from pipeline.resumption import Called, shareable
 from pipeline.service import Account, Service
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
 from pipeline.speech import say
 from pipeline.start import carry
+from pipeline.step import Step
 from pipeline.tools import Tools
 from pipeline.totals import no_price
 
@@ -49,7 +52,7 @@ def execute(call: Call, signals: Signals, resume: Sequence[str]) -> int:
     follow = _sequel(call.on_finish)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            outcome = runner.run(carry_out(call, signals))
+            outcome = runner.run(carry_out(call, signals, _called(resume)))
     except RunError:
         # It could not begin.
         raise
@@ -74,8 +77,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return None
 
 
-async def carry_out(call: Call, signals: Signals) -> Outcome:
-    """Carry the run, and let whoever watches it see its end.
+def _called(resume: Sequence[str]) -> Called | None:
+    """What is noted of it; nothing where nobody can say where that is."""
+    with suppress(OSError):
+        return Called(shareable(resume), str(Path.cwd()))
+    return None
+
+
+async def carry_out(call: Call, signals: Signals, called: Called | None = None) -> Outcome:
+    """Carry the run, and let whoever watches it see its end; `called` is what goes on with it.
 
     Raises:
         RunError: it could not begin.
@@ -84,15 +94,17 @@ async def carry_out(call: Call, signals: Signals) -> Outcome:
     clock = Clock()
     with watched(call.paths.output, call.settings.recipe.model, call.metrics_file, clock) as end:
         try:
-            outcome = await _carried(call, signals, clock, end.metrics)
+            outcome = await _carried(call, signals, clock, called, end.metrics)
         except RunError as error:
-            end.exit_code = error.exit_code
+            end.exit_code, end.refused = error.exit_code, True
             raise
         end.exit_code = outcome.exit_code
         return outcome
 
 
-async def _carried(call: Call, signals: Signals, clock: Clock, metrics: Metrics | None) -> Outcome:
+async def _carried(
+    call: Call, signals: Signals, clock: Clock, called: Called | None, metrics: Metrics | None
+) -> Outcome:
     ending = Ending()
     loop = asyncio.get_running_loop()
 
@@ -121,6 +133,7 @@ async def _carried(call: Call, signals: Signals, clock: Clock, metrics: Metrics 
         foretell=say if call.progress in _FOR_PEOPLE else None,
         control=call.paths.control,
         endpoint=call.endpoint,
+        called=called,
     )
     try:
         return await carry(
@@ -162,7 +175,10 @@ def _sequel(command: str | None) -> Callable[[Json], None]:
 
 def _conclude(call: Call, summary: Summary) -> None:
     """The summary on standard output; why it ended, and what goes on, on standard error."""
-    answer([encode(summary.to_json()).decode()] if call.as_json else summary.sentences())
+    if call.as_json:
+        answer([encode(summary.to_json()).decode()])
+    else:
+        tell(summary.sentences())
     unpriced = summary.outcome.totals.unpriced(call.prices)
     if unpriced:
         say(no_price(unpriced))
@@ -171,8 +187,8 @@ def _conclude(call: Call, summary: Summary) -> None:
         case RunError() as error:
             say(f"yagpt-batch: {error.told}")
             if advice is not None:
-                say(str(advice))
+                say(advice)
         case Stopped():
-            say(f"Stopped. {advice}")
+            say("Stopped." if advice is None else Step(f"Stopped. {advice.why}", advice.words))
         case Complete():
             pass

@@ -50,6 +50,7 @@ def export(
     force: bool,
     given_input: Path | None,
 ) -> None:
+    from pipeline.cli.answer import tell  # noqa: PLC0415
     from pipeline.export import Export  # noqa: PLC0415
     from pipeline.paths import Paths  # noqa: PLC0415
     from pipeline.sheets import opener  # noqa: PLC0415
@@ -68,7 +69,7 @@ def export(
         export = Export(paths, keep, failed=not ok_only, input=given_input)
         exported = export.write(path, opened)
     failed = f", {exported.failed:,} of them failed" if exported.failed else ""
-    click.echo(f"{so_many(exported.rows, 'row')}{failed}: {path}")
+    tell([f"{so_many(exported.rows, 'row')}{failed}: {path}"])
     if exported.unfinished:
         say(f"Rows that are not finished, and left out: {exported.unfinished:,}.")
     lacking = [name for name in keep if name in exported.lacking]

@@ -9,7 +9,7 @@ import click
 from pipeline import log
 from pipeline.canary import Canary
 from pipeline.census import Census
-from pipeline.cli.answer import answer
+from pipeline.cli.answer import answer, tell
 from pipeline.cli.asking import asked
 from pipeline.cli.counted import counted_inputs
 from pipeline.cli.requested import Request, rows_of
@@ -23,7 +23,7 @@ from pipeline.preflight import Report, none_fit, unusable
 from pipeline.prices import PriceTable
 from pipeline.quote import CANARY, LIKE, MAX_TOKENS, as_json, sentences
 from pipeline.source import Source
-from pipeline.speech import clean, say
+from pipeline.speech import say
 from pipeline.totals import no_price
 
 _WIDE = 0.1
@@ -56,8 +56,7 @@ def execute(context: click.Context, request: Request) -> int:
     if request.as_json:
         answer([encode(as_json(forecast, table)).decode()])
     else:
-        told = sentences(forecast, table, str(request.name), str(request.like))
-        answer([clean(line) for line in told])
+        tell(sentences(forecast, table, str(request.name), str(request.like)))
     return Exit.OK
 
 

@@ -33,7 +33,6 @@ def prices(*, prices: Path | None, day: object, as_json: bool, as_toml: bool) ->
     from pipeline.clock import Clock  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
     from pipeline.day import day_at  # noqa: PLC0415
-    from pipeline.speech import clean  # noqa: PLC0415
 
     table, today = price_table(prices), day_at(Clock().now())
     chosen = today if day is None else str(day)[:10]
@@ -42,8 +41,7 @@ def prices(*, prices: Path | None, day: object, as_json: bool, as_toml: bool) ->
     elif as_json:
         click.echo(encode(_as_json(table, today)).decode())
     else:
-        for line in _lines(table, chosen, today):
-            click.echo(clean(line))
+        _tell(table, chosen, today)
 
 
 def _as_json(table: "PriceTable", today: str) -> "dict[str, Json]":
@@ -78,20 +76,24 @@ def _price(model: str, price: "Price") -> "dict[str, Json]":
     }
 
 
-def _lines(table: "PriceTable", chosen: str, today: str) -> Iterator[str]:
-    from pipeline.cli.sheet import aligned  # noqa: PLC0415
+def _tell(table: "PriceTable", chosen: str, today: str) -> None:
+    from pipeline.cli.answer import tell, tell_table  # noqa: PLC0415
 
     shown = table.list_on(chosen)
     if shown is None:
-        yield f"No prices are known of {chosen}: the first list is of {table.lists[0].since}."
+        tell([f"No prices are known of {chosen}: the first list is of {table.lists[0].since}."])
         return
     age = _age(shown.since, today)
-    yield f"For 1,000 tokens in asynchronous mode, since {shown.since} ({age}):"
-    yield ""
+    tell([f"For 1,000 tokens in asynchronous mode, since {shown.since} ({age}):", ""])
     dollars = [(other.currency, other.list_on(chosen)) for other in table.also]
     lists = [(table.currency, shown), *((name, found) for name, found in dollars if found)]
-    yield from aligned(_cells(lists), left=1)
-    yield ""
+    tell_table(_cells(lists), left=1)
+    tell(["", *_below(table, shown, lists)])
+
+
+def _below(
+    table: "PriceTable", shown: "PriceList", lists: "list[tuple[str, PriceList]]"
+) -> Iterator[str]:
     for currency, listed in lists:
         vat = "VAT included" if listed.vat_included else "without VAT"
         yield f"{currency}: {vat}. {listed.source}"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.page import Page
     from pipeline.paths import Paths
     from pipeline.prices import PriceTable
-    from pipeline.receipts import Receipt
     from pipeline.snapshot import Snapshot
 
 # Found beside the package's modules, as prices are.
@@ -48,10 +47,11 @@ be read is told and not counted; exit code 65: nothing could be read, or it is n
 def report(*, output: Path, page_path: Path, prices: Path | None) -> None:
     from pipeline.account import Account  # noqa: PLC0415
     from pipeline.chronicle import Chronicle  # noqa: PLC0415
+    from pipeline.cli.answer import tell  # noqa: PLC0415
     from pipeline.clock import Clock, zone_at  # noqa: PLC0415
     from pipeline.page import Report, page  # noqa: PLC0415
     from pipeline.plots import Zone  # noqa: PLC0415
-    from pipeline.receipts import paths_of, receipt  # noqa: PLC0415
+    from pipeline.receipts import no_output, paths_of, receipt  # noqa: PLC0415
     from pipeline.speech import say  # noqa: PLC0415
 
     paths, table, now = paths_of(output), price_table(prices), Clock().now()
@@ -61,23 +61,16 @@ def report(*, output: Path, page_path: Path, prices: Path | None) -> None:
     read = receipt(output, chronicle.see)
     account = Account([read.bill])
     rows = account.totals.rows()
-    if read.failed or (not rows and known is None):
-        _refuse(output, read)
+    if read.trouble is not None:
+        raise read.trouble
+    if not rows and known is None:
+        raise no_output(output)
     zone = Zone(zone_at(now if chronicle.last is None else chronicle.last))
     made = page(Report(output.name, account, chronicle, known, table, zone, now, read.remarks))
     _write(page_path, rendered(made))
     for remark in read.remarks:
         say(remark)
-    click.echo(f"{so_many(rows, 'row')} told in {click.format_filename(page_path)}")
-
-
-def _refuse(output: Path, read: "Receipt") -> NoReturn:
-    from pipeline.errors import BadData  # noqa: PLC0415
-
-    if output.is_file() and (read.bill.unread or not read.failed):
-        told = f"{output} is no output of yagpt-batch: no line of it is a result."
-        raise BadData(told, "Name the output of a run.")
-    raise BadData(read.remarks[-1])
+    tell([f"{so_many(rows, 'row')} told in {click.format_filename(page_path)}"])
 
 
 def _check_place(page_path: Path, own: Iterable[Path]) -> None:

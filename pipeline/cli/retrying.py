@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from pipeline.bystander import is_running
 from pipeline.cli import execute as running
-from pipeline.cli.answer import answer
+from pipeline.cli.answer import answer, tell
 from pipeline.cli.call import Call
 from pipeline.cli.config import show_settings, told_of
 from pipeline.cli.proposal import Proposal
@@ -34,7 +34,7 @@ from pipeline.same_input import found_input
 from pipeline.signals import Signals
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.source import Source
-from pipeline.speech import clean, say
+from pipeline.speech import say
 from pipeline.swap import standing
 
 _TEXTS = frozenset({"system", "template"})
@@ -90,8 +90,10 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     if options["dry_run"]:
         unfit = _still_unfit(paths, begun, options["given_input"], proposal.chosen)
         proposal = replace(proposal, unfit=unfit)
-        as_json = options["as_json"]
-        answer([encode(proposal.to_json())] if as_json else map(clean, proposal.sentences()))
+        if options["as_json"]:
+            answer([encode(proposal.to_json())])
+        else:
+            tell(proposal.sentences())
         return Exit.OK
     if proposal.is_empty:
         if is_running(paths.output):

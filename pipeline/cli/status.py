@@ -1,5 +1,6 @@
 """``yagpt-batch status``: where a run stands."""
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,14 @@ from pipeline.cli.pricing import price_table, prices_option
 
 if TYPE_CHECKING:
     from pipeline.alteration import Growth
+    from pipeline.departure import Left
     from pipeline.paths import Paths
     from pipeline.prices import PriceTable
     from pipeline.prospect import Pause
+    from pipeline.resumption import Resumption
     from pipeline.snapshot import Snapshot
     from pipeline.standing import Standing
+    from pipeline.step import Sentence
 
 _EXAMPLES = """Where the run of OUTPUT stands, while it goes on or not. Changes nothing.
 
@@ -66,20 +70,26 @@ class SecondsKind(click.ParamType):  # type: ignore[type-arg] # not generic in o
 def status(*, output: Path, prices: Path | None, as_json: bool, watch: float | None) -> None:
     table = price_table(prices)
 
-    def look() -> tuple[bool, list[str]]:
+    def look() -> "tuple[bool, list[Sentence]]":
         return _look(output, table, as_json=as_json)
 
     if watch is None:
-        for line in look()[1]:
-            click.echo(line)
-        return
-    from pipeline.cli.watching import is_screen, watched  # noqa: PLC0415
+        from pipeline.cli.answer import answer, tell  # noqa: PLC0415
 
-    in_place = not as_json and is_screen()
+        _, told = look()
+        if as_json:
+            answer(map(str, told))
+        else:
+            tell(told)
+        return
+    from pipeline.cli.watching import watched  # noqa: PLC0415
+    from pipeline.speech import is_screen  # noqa: PLC0415
+
+    in_place = not as_json and is_screen(sys.stdout)
     watched(look, watch, in_place=in_place, between="" if as_json else "\n")
 
 
-def _look(output: Path, table: "PriceTable", *, as_json: bool) -> tuple[bool, list[str]]:
+def _look(output: Path, table: "PriceTable", *, as_json: bool) -> "tuple[bool, list[Sentence]]":
     """Whether the run goes on, and what to tell of it."""
     from pipeline.bystander import is_running  # noqa: PLC0415
     from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
@@ -87,7 +97,6 @@ def _look(output: Path, table: "PriceTable", *, as_json: bool) -> tuple[bool, li
     from pipeline.missing import check_output  # noqa: PLC0415
     from pipeline.paths import Paths  # noqa: PLC0415
     from pipeline.snapshot import looked_at  # noqa: PLC0415
-    from pipeline.speech import clean  # noqa: PLC0415
     from pipeline.standing import as_json as in_json  # noqa: PLC0415
     from pipeline.standing import sentences  # noqa: PLC0415
 
@@ -100,7 +109,7 @@ def _look(output: Path, table: "PriceTable", *, as_json: bool) -> tuple[bool, li
     if as_json:
         return running, [encode(in_json(standing, now, table, stamp)).decode()]
     told = sentences(str(output), standing, now, table, local_day_and_time)
-    return running, [clean(sentence) for sentence in told]
+    return running, list(told)
 
 
 def standing_of(
@@ -135,10 +144,13 @@ def standing_of(
     if isinstance(left, Departure) and left.end == COMPLETE and states:
         # A retry has put rows back since.
         left = Vanished()
+    grown, missing = _growth(paths, seen), [error.told for error in missing_of(paths, seen)]
+    has_more = not complete or grown is not None
+    can_go_on = has_more and not (running or missing or grown == "changed")
     return Standing(
         running=running,
         complete=complete,
-        grown=_growth(paths, seen),
+        grown=grown,
         expected=expected,
         begun=cursor.rows,
         states=states,
@@ -151,8 +163,16 @@ def standing_of(
         pause=None if complete and not running else pause,
         in_force=in_force,
         left=left,
-        missing=[error.told for error in missing_of(paths, seen)],
+        missing=missing,
+        resume=_resumption(seen, left) if can_go_on else None,
     )
+
+
+def _resumption(seen: "Snapshot", left: "Left | None") -> "Resumption | None":
+    called, here = seen.called(), ""
+    with suppress(OSError):
+        here = str(Path.cwd())
+    return None if called is None else called.going_on(left, here)
 
 
 def _pause(paths: "Paths", seen: "Snapshot", *, running: bool) -> "Pause | None":

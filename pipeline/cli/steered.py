@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pipeline import control_file
 from pipeline.bystander import is_running
-from pipeline.cli.answer import answer
+from pipeline.cli.answer import answer, tell
 from pipeline.cli.kinds import chosen_rates, is_auto
 from pipeline.cli.pricing import price_table
 from pipeline.cli.status import standing_of
@@ -26,7 +26,6 @@ from pipeline.prices import PriceTable, money
 from pipeline.rates import Rate
 from pipeline.settings import DEFAULT_RATES
 from pipeline.snapshot import Snapshot, looked_at
-from pipeline.speech import clean
 from pipeline.standing import Standing, steered_json
 
 _PATIENCE, _APART = 5.0, 0.1
@@ -95,7 +94,7 @@ class _Asker(Struct, frozen=True):
         if self.as_json:
             answer([encode(steered_json(standing, stamp)).decode()])
         else:
-            answer(clean(f"{self.paths.output}: {sentence}") for sentence in sentences)
+            tell(f"{self.paths.output}: {sentence}" for sentence in sentences)
         return Exit.OK
 
 

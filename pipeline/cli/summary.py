@@ -7,7 +7,6 @@ next is told as commands that can be copied.
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 
 from msgspec import Struct
@@ -28,8 +27,9 @@ from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.quote import span
 from pipeline.reading import whole_lines
+from pipeline.resumption import shareable, with_later, with_more, with_value
 from pipeline.retrial import STAGES, Alike, alike, read_failed
-from pipeline.speech import clean
+from pipeline.step import Sentence, Step
 from pipeline.totals import beside, in_doubt, in_money
 from pipeline.wording import so_many
 
@@ -37,23 +37,6 @@ from pipeline.wording import so_many
 _MOST_READ = 10_000
 # Sent again for reasons of their own; all other stages together.
 _APART = frozenset({"input", "doubt"})
-# In commands for people, where the old value would lead to the same end: no option takes these.
-_MORE, _LATER = "MORE", "LATER"
-_ON_FINISH = "--on-finish"
-
-
-class Step(Struct, frozen=True):
-    """A command that can be called next, and what for."""
-
-    why: str
-    words: Sequence[str]
-
-    @property
-    def command(self) -> str:
-        return shlex.join(self.words)
-
-    def __str__(self) -> str:
-        return f"{self.why}: {self.command}"
 
 
 class Summary(Struct, frozen=True):
@@ -94,11 +77,11 @@ class Summary(Struct, frozen=True):
             "failures": None if self.failures is None else [asdict(one) for one in self.failures],
             "seconds": round(outcome.seconds, 3),
             "submits": outcome.use.to_json(),
-            "resume": None if going_on is None else _shareable(going_on.words),
+            "resume": None if going_on is None else shlex.join(shareable(going_on.words)),
             "next": [step.command for step in self.next_steps()],
         }
 
-    def sentences(self) -> Iterator[str]:
+    def sentences(self) -> Iterator[Sentence]:
         outcome, totals = self.outcome, self.outcome.totals
         same = f" ({outcome.same:,} with the answer of another row)" if outcome.same else ""
         counted = [f"{so_many(totals.rows('ok'), 'row')} ok{same}"]
@@ -111,11 +94,11 @@ class Summary(Struct, frozen=True):
         yield f"Took {span(outcome.seconds)}: {outcome.use.words}"
         if any(n for _, n in self._troubles()):
             told = "; ".join(map(str, self.failures or ()))
-            yield clean(f"What failed, and why: {self.paths.errors}{f' ({told})' if told else ''}")
+            yield f"What failed, and why: {self.paths.errors}{f' ({told})' if told else ''}"
         if totals.doubt_count:
             worst = totals.doubt_cost(self.prices)
             yield in_doubt(totals.doubt_count, worst, self.prices.currency)
-        yield from map(str, self.next_steps())
+        yield from self.next_steps()
 
     def _troubles(self) -> list[tuple[str, int]]:
         totals = self.outcome.totals
@@ -133,11 +116,9 @@ class Summary(Struct, frozen=True):
         """The same for people: a value that ended the run is left for them to fill in."""
         match self.outcome.end:
             case BudgetReached():
-                call = _with(self.resume, "--budget", _MORE)
-                return Step("To continue, with a larger --budget", call)
+                return with_more(self.resume)
             case DeadlineReached():
-                call = _with(self.resume, "--finish-by", _LATER)
-                return Step("To continue, with a later --finish-by", call)
+                return with_later(self.resume)
             case BadSettings() as error:
                 return self._put_right(error)
             case _:
@@ -149,7 +130,7 @@ class Summary(Struct, frozen=True):
         if not error.right or totals.rows("ok") or totals.rows("held") or totals.doubt_count:
             return Step("To continue, once that is put right", call)
         for option, value in error.right.items():
-            call = _with(call, option, value)
+            call = with_value(call, option, value)
         return Step(f"To continue, with the right {' and '.join(error.right)}", call)
 
     def next_steps(self) -> Iterator[Step]:
@@ -184,7 +165,7 @@ def of_a_bug(paths: Paths, resume: Sequence[str]) -> dict[str, Json]:
     """What scripts are told of a run that ended as none should: all else is not known."""
     why = "a bug; nothing on disk is lost"
     named = _named(paths, Exit.UNEXPECTED, Exit.UNEXPECTED.name.lower())
-    return {**named, "why": why, "resume": _shareable(resume), "next": []}
+    return {**named, "why": why, "resume": shlex.join(shareable(resume)), "next": []}
 
 
 def _named(paths: Paths, code: int, end: str) -> dict[str, Json]:
@@ -193,29 +174,6 @@ def _named(paths: Paths, code: int, end: str) -> dict[str, Json]:
     with suppress(OSError):
         folder = str(Path.cwd())
     return {"exit": int(code), "end": end, "folder": folder, "output": str(paths.output)}
-
-
-def _shareable(words: Sequence[str]) -> str:
-    """The call without what is done at its end: that text may hold a secret, as addresses do."""
-    kept = (
-        word
-        for before, word in pairwise(["", *words])
-        if _ON_FINISH not in (before, word.partition("=")[0])
-    )
-    return shlex.join(kept)
-
-
-def _with(words: Sequence[str], option: str, value: str) -> list[str]:
-    """A call of `yagpt-batch run` with another value of an option, wherever that came from."""
-    changed = [
-        value
-        if before == option
-        else f"{option}={value}"
-        if word.startswith(f"{option}=")
-        else word
-        for before, word in pairwise(["", *words])
-    ]
-    return changed if changed != [*words] else [*words[:2], option, value, *words[2:]]
 
 
 def _failures(errors: Path, outcome: Outcome) -> list[Alike] | None:

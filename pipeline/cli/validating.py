@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli.answer import answer
+from pipeline.cli.answer import answer, tell
 from pipeline.cli.given import input_of, lines_of, name_of
 from pipeline.cli.recipe import recipe_of
 from pipeline.codec import encode
@@ -16,7 +16,7 @@ from pipeline.glance import Glance
 from pipeline.ids import Ids
 from pipeline.preflight import judged
 from pipeline.rows import BadRow, Recipe, Row, is_blank
-from pipeline.speech import clean, say
+from pipeline.speech import say
 from pipeline.wording import so_many
 
 
@@ -62,11 +62,14 @@ def execute(options: Mapping[str, Any]) -> int:
     recipe = recipe_of(options, options["folder_id"] or FOLDER)
     most = None if options["show_all"] else SHOWN
     bad = _bad_rows(_rows_of(path, recipe, options["limit"]), tally, name, recipe)
-    answer(_as_json(bad, tally, most) if as_json else map(clean, _as_text(bad, name, most)))
+    if as_json:
+        answer(_as_json(bad, tally, most))
+    else:
+        tell(_as_text(bad, name, most))
     if not tally.rows:
         raise BadData(f"{name} has no rows.", "Write one JSON object a line into it.")
     if not as_json:
-        answer([clean(tally.sentence(name, options["model"]))])
+        tell([tally.sentence(name, options["model"])])
     return _code(tally)
 
 

@@ -18,10 +18,11 @@ _log = logging.getLogger("yagpt-batch")
 
 @dataclass(slots=True)
 class End:
-    """How it ends; whatever says nothing of that is a bug."""
+    """How it ends; whatever says nothing of that is a bug. `refused`: it did not begin."""
 
     metrics: Metrics | None
     exit_code: int = Exit.UNEXPECTED
+    refused: bool = False
 
 
 @contextmanager
@@ -34,6 +35,14 @@ def watched(output: Path, model: str, metrics_file: Path | None, clock: Clock) -
         yield end
     finally:
         _log.info(ENDED, told.output, end.exit_code)
-        # Another process has this run, and perhaps this file.
-        if end.metrics is not None and end.exit_code != Exit.BUSY:
+        if end.metrics is not None and _concerns(end, end.metrics.path):
             end.metrics.end(end.exit_code)
+
+
+def _concerns(end: End, metrics_file: Path) -> bool:
+    """Whether the end is told there."""
+    if end.exit_code == Exit.BUSY:
+        # Another process has this run, and perhaps this file.
+        return False
+    # A mistaken call leaves no file behind; whoever watches one that is there is told of it.
+    return not end.refused or metrics_file.exists()

@@ -7,17 +7,11 @@ import time
 from collections.abc import Callable
 
 from pipeline.screen import CLEAR, frame
-from pipeline.speech import clean, say
+from pipeline.speech import clean, cleaned, say
+from pipeline.step import Sentence
 
-Look = Callable[[], tuple[bool, list[str]]]
+Look = Callable[[], tuple[bool, list[Sentence]]]
 """One look: whether the run goes on, and what to tell."""
-
-
-def is_screen() -> bool:
-    """Whether standard output is something that can be drawn on."""
-    if sys.stdout is None or not sys.stdout.isatty():
-        return False
-    return os.environ.get("TERM", "dumb") != "dumb"
 
 
 def watched(look: Look, seconds: float, *, in_place: bool, between: str = "") -> None:
@@ -35,10 +29,10 @@ def watched(look: Look, seconds: float, *, in_place: bool, between: str = "") ->
         first = "" if in_place else between
 
 
-def _picture(told: list[str], seconds: float | None, *, in_place: bool) -> str:
-    lines = [clean(line) for line in told]
+def _picture(told: list[Sentence], seconds: float | None, *, in_place: bool) -> str:
     if not in_place:
-        return "".join(f"{line}\n" for line in lines)
+        return "".join(f"{clean(str(sentence))}\n" for sentence in told)
+    lines = [cleaned(sentence) for sentence in told]
     if seconds is not None:
         lines += ["", f"Looked at every {seconds:g} s until it ends; Ctrl-C leaves it alone."]
     size = shutil.get_terminal_size()

@@ -126,7 +126,20 @@ def test_what_can_not_be_read_is_told_and_the_rest_counts(shell: Shell) -> None:
     assert "out.jsonl:4: this last line is not whole, and is not counted." in done.err
     missing = shell.call("cost", "out.jsonl", "none.jsonl", "--json")
     assert (missing.code, missing.json["rows"]) == (65, 2)
-    assert "there is no output none.jsonl." in missing.err
+    assert missing.err.splitlines()[-2] == (
+        "yagpt-batch: there is no output none.jsonl. Name the output of a run."
+    )
+
+
+def test_where_nothing_can_be_read_an_error_is_all_that_is_said(shell: Shell) -> None:
+    shell.path("rows.jsonl").write_text('{"prompt": "a"}\n')
+    done = shell.call("cost", "none.jsonl", "rows.jsonl")
+    assert (done.code, done.out) == (65, "")
+    assert [line for line in done.err.splitlines() if not line.startswith("rows.jsonl:1: ")] == [
+        "yagpt-batch: there is no output none.jsonl. Name the output of a run.",
+        "yagpt-batch: rows.jsonl is no output of yagpt-batch: no line of it is a result. "
+        "Name the output of a run.",
+    ]
 
 
 def test_without_checkpoint_and_totals_doubts_are_not_known(shell: Shell) -> None:

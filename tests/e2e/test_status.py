@@ -1,6 +1,8 @@
 """`status` tells where a run stands from any shell, and never disturbs it."""
 
 import json
+import re
+import shlex
 import signal
 import sqlite3
 from contextlib import closing
@@ -55,8 +57,8 @@ def test_a_run_that_goes_on_and_one_that_was_killed_are_told_apart(
     shell: Shell, service: Hostile
 ) -> None:
     rows, output = shell.write_rows(60), shell.path("out.jsonl")
-    call = ["run", rows, "-o", output, *service.options, *SLOWLY]
-    with shell.started(*call) as running:
+    call = ["run", rows, "-o", output, *service.options, *SLOWLY, "--system", "It's one."]
+    with shell.started(*call, "--on-finish", "true") as running:
         running.until(lambda: count_lines(output) >= 10)
         told = as_json(shell, output)
         assert told["state"] == "running"
@@ -66,9 +68,14 @@ def test_a_run_that_goes_on_and_one_that_was_killed_are_told_apart(
         running.kill()
     told = as_json(shell, output)
     assert told["state"] == "stopped"
-    assert "The same command continues it." in status(shell, output).out
     assert told["rows"]["not_begun"] > 0
-    assert shell.call(*call).code == 0
+    (resume,) = re.findall(r"^To continue: (.+)$", status(shell, output).out, re.MULTILINE)
+    assert resume == told["resume"]
+    program, *words = shlex.split(resume)
+    assert program == "yagpt-batch"
+    assert shell.call(*words).code == 0
+    assert "To continue" not in status(shell, output).out
+    assert as_json(shell, output)["resume"] is None
     assert as_json(shell, output)["rows"]["ok"] == 60
 
 

@@ -1,0 +1,87 @@
+"""The call that goes on with a run: noted by its process, told to whoever finds it ended. Pure."""
+
+import shlex
+from collections.abc import Sequence
+from itertools import pairwise
+
+from msgspec import Struct
+
+from pipeline.codec import encode
+from pipeline.departure import Departure, Left
+from pipeline.errors import Exit
+from pipeline.step import Step
+
+CALL = "call"
+"""The name of the note; checkpoints of earlier versions have none."""
+# In commands for people, where the old value would lead to the same end: no option takes these.
+_MORE, _LATER = "MORE", "LATER"
+_BUDGET, _FINISH_BY, _ON_FINISH = "--budget", "--finish-by", "--on-finish"
+
+
+class Resumption(Struct, frozen=True):
+    """The call as it was, for scripts, and what to call, for people."""
+
+    command: str
+    step: Step
+
+
+class Called(Struct, frozen=True):
+    """The words of a call, and the folder that its paths are meant in."""
+
+    words: Sequence[str]
+    folder: str
+
+    @property
+    def text(self) -> str:
+        """As the checkpoint notes it."""
+        return encode(self).decode()
+
+    def going_on(self, left: Left | None, here: str) -> Resumption | None:
+        """What continues the run that was left so, for somebody in the folder `here`.
+
+        None where it would not help: something is to be put right first, as the end has told.
+        """
+        match left:
+            case Departure(exit=Exit.BAD_DATA | Exit.SETTINGS):
+                return None
+            case Departure(exit=Exit.BUDGET):
+                step = with_more(self.words)
+            case Departure(exit=Exit.DEADLINE):
+                step = with_later(self.words)
+            case _:
+                step = Step("To continue", self.words)
+        if self.folder != here:
+            step = Step(f"{step.why}, in {self.folder}", step.words)
+        return Resumption(shlex.join(self.words), step)
+
+
+def with_more(words: Sequence[str]) -> Step:
+    """For a run whose budget is reached."""
+    return Step(f"To continue, with a larger {_BUDGET}", with_value(words, _BUDGET, _MORE))
+
+
+def with_later(words: Sequence[str]) -> Step:
+    """For a run whose time is over."""
+    return Step(f"To continue, with a later {_FINISH_BY}", with_value(words, _FINISH_BY, _LATER))
+
+
+def with_value(words: Sequence[str], option: str, value: str) -> list[str]:
+    """A call of `yagpt-batch run` with another value of an option, wherever that came from."""
+    changed = [
+        value
+        if before == option
+        else f"{option}={value}"
+        if word.startswith(f"{option}=")
+        else word
+        for before, word in pairwise(["", *words])
+    ]
+    return changed if changed != [*words] else [*words[:2], option, value, *words[2:]]
+
+
+def shareable(words: Sequence[str]) -> list[str]:
+    """The call without what is done at its end: that text may hold a secret, as addresses do."""
+    return [
+        word
+        for before, word in pairwise(["", *words])
+        if _ON_FINISH not in (before, word.partition("=")[0])
+    ]
