@@ -14,7 +14,8 @@ class Background:
 
     `sends` are POSTs by our own clock; of those before the second `since` it knows no more, and
     of all of them if that is None. `ends` tells the end in sight, as a sentence, `changed`
-    what an input that is another now means.
+    what an input that is another now means, `resume` the command that continues the run, where it
+    is known and would help.
     """
 
     settings: Mapping[str, Json]
@@ -23,6 +24,7 @@ class Background:
     expected: int | None
     ends: str = ""
     changed: str = ""
+    resume: str = ""
     sends: Buckets = field(default_factory=Buckets)
     since: int | None = None
 

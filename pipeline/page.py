@@ -118,8 +118,8 @@ def _state(report: Report) -> str:
     ends = f" {known.ends}" if known.ends else ""
     is_over = known.state == "finished"
     goes_on = "" if is_over or known.state == "running" else " The same command continues it."
-    if known.changed:
-        goes_on = f" {known.changed}"
+    if known.changed or known.resume:
+        goes_on = "".join(f" {told}" for told in (known.changed, known.resume) if told)
     return f"{known.state.capitalize()}, {done:,}{of_all} rows done.{goes_on}{ends}"
 
 

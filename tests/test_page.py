@@ -115,6 +115,15 @@ def test_the_state_is_the_checkpoints(
     assert ("Until now" in names) == (state != "finished")
 
 
+def test_the_command_that_continues_the_run_is_told_where_it_is_known(folder: Path) -> None:
+    resume = "To continue: yagpt-batch run in.jsonl -o out.jsonl"
+    known = replace(_BACKGROUND, state="stopped", expected=40, resume=resume)
+    assert of(folder, answer(), background=known).state == f"Stopped, 1 of 40 rows done. {resume}"
+    grown = replace(known, changed="Rows were appended to its input: the same command goes on.")
+    told = of(folder, answer(), background=grown).state
+    assert told == f"Stopped, 1 of 40 rows done. {grown.changed} {resume}"
+
+
 def test_times_are_those_of_the_zone(folder: Path) -> None:
     line = answer(created_at="2026-03-01T22:00:00Z", finished_at="2026-03-01T22:01:30Z")
     found = of(folder, line, background=replace(_BACKGROUND, state="finished"))

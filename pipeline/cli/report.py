@@ -123,6 +123,7 @@ def _background(
         rates=seen.rates(),
         state="finished" if standing.complete and not running else standing.state,
         changed=standing.of_input(str(paths.output)),
+        resume="" if standing.resume is None else str(standing.resume.step),
         expected=standing.expected,
         ends="" if in_sight is None else prospect.sentence(in_sight, local_day_and_time),
         sends=sends,

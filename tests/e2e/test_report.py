@@ -197,7 +197,7 @@ def test_a_run_that_was_killed_is_told_as_stopped(shell: Shell, service: Hostile
         running.until(lambda: count_lines(shell.path("out.jsonl")) >= 5)
         running.kill()
     assert report(shell).code == 0
-    assert "The same command continues it." in text(shell)
+    assert "To continue: yagpt-batch run " in text(shell)
     assert '<span class="note">Until now</span>' in text(shell)
 
 
