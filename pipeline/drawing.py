@@ -9,6 +9,7 @@ from pipeline.clock import local_day_and_time
 from pipeline.panel import laid_out
 from pipeline.scene import Scene
 from pipeline.speech import Speech
+from pipeline.suspension import Suspension
 
 _SHORTEST_BAR = 4
 WIPE = "\r\x1b[2K \x1b[J\r"
@@ -41,6 +42,7 @@ class Drawing(_Bar):
         self._is_last = False
         super().__init__(file=speech)
         speech.route(self._tell, WIPE)
+        self._suspension = Suspension(lambda: len(self._picture))
 
     def draw(self, scene: Scene) -> None:
         """Show this from now on."""
@@ -70,6 +72,7 @@ class Drawing(_Bar):
         """Leave the last picture, and the cursor below it."""
         self._is_last = True
         super().close()
+        self._suspension.end()
         self._speech.route(None)
 
     def _tell(self, lines: str) -> None:

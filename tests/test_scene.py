@@ -211,6 +211,7 @@ def test_a_low_terminal_is_never_scrolled_by_a_picture(terminal: _Terminal) -> N
     panel = Panel()
     panel.show(NIGHT)
     assert terminal.on(40).text.count("\n") == 2
+    panel.close()
 
 
 def test_after_a_resize_the_next_picture_fits(terminal: _Terminal) -> None:
@@ -333,6 +334,7 @@ def test_a_signal_s_sentence_takes_the_panel_s_place_and_a_second_signal_s_too(
     say_last_from_signal("Unheard.")
     assert "oldest operation" in terminal.on(80).text
     assert "Unheard." not in terminal.on(80).text
+    panel.close()
 
 
 def test_no_thread_is_started_to_draw(terminal: _Terminal) -> None:

@@ -94,6 +94,11 @@ class Terminal:
     def press(self, key: str) -> None:
         self.tmux("send-keys", key)
 
+    def enter(self, line: str) -> None:
+        """Type a line."""
+        self.tmux("send-keys", "-l", line)
+        self.press("Enter")
+
 
 @contextmanager
 def terminal(

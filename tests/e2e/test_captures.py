@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.drawing import WIPE
 from tests.e2e.command import FOLDER, PROGRAM, Emulator, Running, Shell
-from tests.e2e.hostile import Hostile
+from tests.e2e.hostile import Hostile, Silence
 from tests.e2e.terminal import CAPTURES, expect, terminal
 from tests.screen import Screen
 
@@ -66,6 +66,25 @@ def test_a_terminal_that_is_resized_shows_one_panel_and_every_word(
         _see("tmux-80-again", shown.until("waiting for the service", columns=80))
         shown.press("C-c")
         _see("tmux-80-stopped", shown.wait("It ended with 130."))
+
+
+@_needs("tmux", "bash")
+def test_a_shell_that_stops_a_run_has_its_prompt_below_the_panel(
+    shell: Shell, service: Hostile
+) -> None:
+    service.fault = lambda *_: Silence()
+    environment = shell.environment({"PS1": "READY "})
+    with terminal(["bash", "--norc", "-i"], shell.folder, environment, 80) as shown:
+        shown.enter(shlex.join([PROGRAM, *map(str, _call(shell, service)[1:])]))
+        shown.wait("0 in flight")
+        shown.press("C-z")
+        bar, facts, *_ = shown.wait("Stopped").partition("% |")[2].splitlines()
+        assert bar.endswith("| 0/13 rows")
+        assert facts == "0 submitted · 0 in flight · 0 ok · 0 failed"
+        assert shown.wait("READY").rstrip().endswith("READY")
+        shown.enter("clear; echo on; fg")
+        shown.wait(f"on\n{PROGRAM}")
+        assert shown.wait("0 in flight").count("% |") == 1
 
 
 def _call(shell: Shell, service: Hostile) -> list[str]:
