@@ -18,9 +18,10 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -32,6 +33,8 @@ _SHARED_FIRST = 0x40000002
 _SHARED_SIZE = 510
 # Where a log, and its shared memory, have the salt by which SQLite tells one log from the next.
 _SALT_IN_LOG, _SALT_IN_MEMORY, _SALT_SIZE = 16, 32, 8
+_Given = TypeVar("_Given")
+_Seen = TypeVar("_Seen")
 
 
 class Disturbed(Exception):
@@ -56,6 +59,27 @@ def is_running(output: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def steadily(output: Path, see: Callable[[_Given, bool], _Seen]) -> Callable[[_Given], _Seen]:
+    """`see` for a look at the checkpoint, told whether a process has the run all the while.
+
+    What a run notes as it begins, with nobody there, would be that of one that was killed.
+
+    Raises:
+        BadData: there is no such output.
+
+    """
+    was = is_running(output)
+
+    def look(given: _Given) -> _Seen:
+        nonlocal was
+        before, was = was, is_running(output)
+        if was != before:
+            raise Disturbed("runs begin and end all the time")
+        return see(given, was)
+
+    return look
 
 
 def signature_of(path: Path) -> Signature | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import bystander, snapshot
-from pipeline.bystander import is_running
+from pipeline.bystander import is_running, steadily
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import BadData, RunError, StorageFailed
 from pipeline.facts import RATES, Cursor, Ended, Note, Sent
@@ -431,3 +431,19 @@ def test_rates_that_are_none_are_damage(folder: Path) -> None:
         files.checkpoint.record([Note(RATES, "fast")], {})
     with pytest.raises(BadData, match="holds a 'rates' that can't be read"):
         looked_at(run.paths.checkpoint, Snapshot.rates)
+
+
+def test_a_run_that_begins_or_ends_meanwhile_is_seen_as_what_it_is_then(tmp_path: Path) -> None:
+    """Or what it notes as it begins would be that of one that was killed."""
+    run, seen = ended(tmp_path), list[tuple[bool, int]]()
+
+    def see(snapshot: Snapshot, running: bool) -> int:
+        seen.append((running, done(snapshot)))
+        return done(snapshot)
+
+    look = steadily(run.paths.output, see)
+    with run.opened() as files:
+        finish(files, 3)
+        assert looked_at(run.paths.checkpoint, look) == 3
+    assert looked_at(run.paths.checkpoint, look) == 3
+    assert seen == [(True, 3), (False, 3)]

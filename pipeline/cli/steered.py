@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pipeline import control_file
-from pipeline.bystander import is_running
+from pipeline.bystander import steadily
 from pipeline.cli.answer import answer
 from pipeline.cli.kinds import chosen_rates, is_auto
 from pipeline.cli.pricing import price_table
@@ -23,7 +23,7 @@ from pipeline.paths import Paths
 from pipeline.prices import PriceTable, money
 from pipeline.rates import Rate
 from pipeline.settings import DEFAULT_RATES
-from pipeline.snapshot import looked_at
+from pipeline.snapshot import Snapshot, looked_at
 from pipeline.speech import clean
 from pipeline.standing import Standing, steered_json
 
@@ -49,11 +49,12 @@ class _Asker(Struct, frozen=True):
             BadData: there is none.
 
         """
-        running, now = is_running(self.paths.output), self.clock.now()
-        return looked_at(
-            self.paths.checkpoint,
-            lambda seen: standing_of(self.paths, seen, self.prices, now, running=running),
-        )
+        now = self.clock.now()
+
+        def see(seen: Snapshot, running: bool) -> Standing:
+            return standing_of(self.paths, seen, self.prices, now, running=running)
+
+        return looked_at(self.paths.checkpoint, steadily(self.paths.output, see))
 
     def ask(self, standing: Standing, **asked: Any) -> Control:
         """Write it down, with a number greater than all that the run may have heard of."""
