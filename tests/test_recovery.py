@@ -716,6 +716,8 @@ def test_nobody_makes_new_files_while_old_ones_are_moved_aside(
         (lambda data: b"\n" + data, 1),
         (lambda data: data[: len(data) // 2], 2),
         (lambda data: data[:-3], 3),
+        # Reading would go on between CR and LF, and number all lines to come one too high.
+        (lambda data: data[:-1] + b"\r\n", 3),
         (lambda _: b"", 1),
         (lambda data: b"\n".join(reversed(data.split(b"\n")[:-1])) + b"\n", 1),
     ],
