@@ -7,6 +7,9 @@ crash left, and the run would no longer notice that its log is missing. So there
     no log                                the file is read as one that does not change
     a log without shared memory           nobody has it open; a copy is read
 
+Shared memory of another log than the one that is there is as good as none: a process was killed,
+or is, between beginning a log anew and telling so. SQLite would wait for it a long time.
+
 The last two are right only while no run begins, so that is looked at afterwards. Meanwhile the
 lock that any reader has keeps a run that ends from removing its log.
 """
@@ -15,9 +18,10 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -27,6 +31,10 @@ from pipeline.facts import Signature
 # The bytes of a database that its readers lock, by SQLite's file format.
 _SHARED_FIRST = 0x40000002
 _SHARED_SIZE = 510
+# Where a log, and its shared memory, have the salt by which SQLite tells one log from the next.
+_SALT_IN_LOG, _SALT_IN_MEMORY, _SALT_SIZE = 16, 32, 8
+_Given = TypeVar("_Given")
+_Seen = TypeVar("_Seen")
 
 
 class Disturbed(Exception):
@@ -51,6 +59,27 @@ def is_running(output: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def steadily(output: Path, see: Callable[[_Given, bool], _Seen]) -> Callable[[_Given], _Seen]:
+    """`see` for a look at the checkpoint, told whether a process has the run all the while.
+
+    What a run notes as it begins, with nobody there, would be that of one that was killed.
+
+    Raises:
+        BadData: there is no such output.
+
+    """
+    was = is_running(output)
+
+    def look(given: _Given) -> _Seen:
+        nonlocal was
+        before, was = was, is_running(output)
+        if was != before:
+            raise Disturbed("runs begin and end all the time")
+        return see(given, was)
+
+    return look
 
 
 def signature_of(path: Path) -> Signature | None:
@@ -113,20 +142,24 @@ def _opened(path: Path, what: str) -> int:
 
 
 class _Way(Struct, frozen=True):
-    """How a checkpoint is read, and what its files were when that was decided."""
+    """How a checkpoint is read, and what its files were when that was decided.
+
+    `is_shared`: the shared memory tells where in the log what stands.
+    """
 
     path: Path
     files: tuple[Signature | None, Signature | None, Signature | None]
+    is_shared: bool
 
     @classmethod
     def to(cls, path: Path) -> "_Way":
-        return cls(path, _files(path))
+        return cls(path, _files(path), _is_shared(path))
 
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
-        _, log, memory = self.files
+        _, log, _ = self.files
         uri = self.path.as_uri()
-        if log is not None and memory is not None:
+        if self.is_shared:
             with closing(_connection(f"{uri}?mode=ro&readonly_shm=1")) as db:
                 yield db
         elif log is None or log.size == 0:
@@ -149,14 +182,32 @@ class _Way(Struct, frozen=True):
 
     def check(self) -> None:
         """Find out whether a run got in between, where it may not."""
-        _, log, memory = self.files
-        if (log is None or memory is None) and _files(self.path) != self.files:
+        if not self.is_shared and _files(self.path) != self.files:
             raise Disturbed("runs begin and end all the time")
 
 
 def _files(path: Path) -> tuple[Signature | None, Signature | None, Signature | None]:
     log, memory = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
     return signature_of(path), signature_of(log), signature_of(memory)
+
+
+def _is_shared(path: Path) -> bool:
+    """Whether there is a log with its own shared memory; no log is of none but itself."""
+    log, memory = (
+        _salt(path.with_name(path.name + ending), at)
+        for ending, at in (("-wal", _SALT_IN_LOG), ("-shm", _SALT_IN_MEMORY))
+    )
+    return None not in (log, memory) and log in (b"", memory)
+
+
+def _salt(path: Path, at: int) -> bytes | None:
+    """The salt in a file, empty where it is too short for one; None where there is no file."""
+    try:
+        with path.open("rb") as file:
+            salt = os.pread(file.fileno(), _SALT_SIZE, at)
+    except OSError:
+        return None
+    return salt if len(salt) == _SALT_SIZE else b""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pipeline.alteration import Growth
 from pipeline.errors import RunError
-from pipeline.facts import Span
+from pipeline.facts import Cursor, Span
 from pipeline.output import seal
 from pipeline.snapshot import Snapshot
 from pipeline.source import Source
@@ -25,9 +25,14 @@ def with_next(span: Span) -> Span:
     return replace(span, size=span.size + 1)
 
 
-def stands(data: bytes, span: Span) -> bool:
-    """Whether a line is what it was, by its bytes and the one behind them."""
-    return seal(data[: span.size]) == span.seal and data[span.size :] in _ENDS
+def stands(data: bytes, span: Span, cursor: Cursor) -> bool:
+    """Whether a line is what it was, by its bytes and the one behind them.
+
+    Reading goes on at `cursor`: between CR and LF it would take the LF for a line of its own.
+    """
+    end = data[span.size :]
+    is_divided = end == b"\r" and cursor.offset == span.offset + span.size + 1
+    return seal(data[: span.size]) == span.seal and end in _ENDS and not is_divided
 
 
 def growth_of(path: Path, size: int, seen: Snapshot) -> Growth:
@@ -44,6 +49,6 @@ def growth_of(path: Path, size: int, seen: Snapshot) -> Growth:
         return "unknown"
     return (
         "appended"
-        if size > seen.signature("input").size and stands(data, last.span)
+        if size > seen.signature("input").size and stands(data, last.span, seen.cursor())
         else "changed"
     )

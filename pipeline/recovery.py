@@ -164,7 +164,9 @@ def _move_aside(paths: Paths, now: float) -> None:
     suffixes = (f".old-{moment}{more}" for more in chain([""], (f"-{n}" for n in count(2))))
     suffix = next(s for s in suffixes if not any(_with(p, s).exists() for p in paths.all()))
     # The errors file first: a kill in between leaves no line that a new checkpoint does not know.
-    for path in [paths.errors, *paths.all()]:
+    # The output last: while it is in its place, its lock keeps others from making new files.
+    others = [path for path in paths.all() if path not in {paths.errors, paths.output}]
+    for path in [paths.errors, *others, paths.output]:
         try:
             if path.exists():
                 path.rename(_with(path, suffix))
@@ -227,7 +229,7 @@ def _other_settings(paths: Paths, differences: str) -> OtherSettings:
 
 def _begun_anew(differences: str) -> str:
     return (
-        "Nothing was sent with the other settings: begun anew, with the old files moved aside "
+        "Nothing was accepted with the other settings: begun anew, with the old files moved aside "
         f"({differences})."
     )
 

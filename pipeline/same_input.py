@@ -83,7 +83,7 @@ def _failed(errors: Path, place: Span) -> Failed | None:
 
 
 def _mismatches(source: Source, checkpoint: Checkpoint) -> Iterator[tuple[int, Span]]:
-    spans = (with_next(span) for _, span in checkpoint.begun())
+    spans, cursor = (with_next(span) for _, span in checkpoint.begun()), checkpoint.cursor()
     for (line, span), data in zip(checkpoint.begun(), source.fetch(spans), strict=False):
-        if not stands(data, span):
+        if not stands(data, span, cursor):
             yield line, span

@@ -7,7 +7,7 @@ in order, the process dies by the signal, so that shells and supervisors see the
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from pipeline.clock import Clock
@@ -35,6 +35,7 @@ class Signals:
         self._first: int | None = None
         self._first_at = 0.0
         self._on_first: Callable[[int], None] | None = None
+        self._rests = False
         _listen(self._heard)
 
     def tell(self, on_first: Callable[[int], None]) -> None:
@@ -44,19 +45,27 @@ class Signals:
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         now = self._clock.now()
-        if self._first is None:
+        is_same = self._first is not None and now - self._first_at < _TOGETHER
+        if self._rests:
+            if not is_same:
+                die_by(number)
+        elif self._first is None:
             self._first, self._first_at = number, now
             say_from_signal("Stopping: waiting for requests in flight (again to leave at once).")
             if self._on_first is not None:
                 self._on_first(number)
-        elif now - self._first_at >= _TOGETHER:
+        elif not is_same:
             _leave(number)
         else:
             signal.signal(signal.SIGALRM, lambda *_: _leave(number))
             signal.setitimer(signal.ITIMER_REAL, _MOMENT)
 
     def rest(self) -> None:
-        """All is recorded: nothing is waited for that a signal was to cut short."""
+        """All is recorded: nothing is waited for that a signal was to cut short.
+
+        One that is new ends the process at once.
+        """
+        self._rests = True
         signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
@@ -64,24 +73,58 @@ class Told(BaseException):
     """A signal ended a block."""
 
 
+class Ear:
+    """Hears the signals of a block that is to be left `cleanly`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._first_at = 0.0
+        self._waits = False
+        self.first: int | None = None
+
+    def heard(self, number: int, _frame: FrameType | None) -> None:
+        now = self._clock.now()
+        if self.first is None:
+            self.first, self._first_at = number, now
+        elif now - self._first_at < _TOGETHER:
+            # The same one: what the first has begun to clean up is not to be left by it.
+            return
+        if not self._waits:
+            raise Told
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Let this part of the block be done whole: a signal ends the block after it."""
+        with self.deaf():
+            yield
+        if self.first is not None:
+            raise Told
+
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Let signals end nothing; the first is remembered."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
+
+
 @contextmanager
-def cleanly() -> Iterator[None]:
+def cleanly(clock: Clock | None = None) -> Iterator[Ear]:
     """Let the block leave nothing half done where a signal ends it; then die by that signal."""
-    first: list[int] = []
-
-    def heard(number: int, _frame: FrameType | None) -> None:
-        first.append(number)
-        raise Told
-
+    ear = Ear(clock or Clock())
     before = [(number, signal.getsignal(number)) for number in _SIGNALS]
-    _listen(heard)
     try:
-        yield
-    except Told:
-        die_by(first[0])
+        _listen(ear.heard)
+        with suppress(Told):
+            yield ear
     finally:
-        for number, what in before:
-            signal.signal(number, what)
+        with ear.deaf():
+            for number, what in before:
+                signal.signal(number, what)
+    if ear.first is not None:
+        die_by(ear.first)
 
 
 def _listen(heard: Callable[[int, FrameType | None], None]) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -686,6 +687,26 @@ def test_a_kill_while_it_begins_anew_loses_nothing(
     assert before["results.jsonl.checkpoint"] in moved
 
 
+@pytest.mark.promise("P7")
+def test_nobody_makes_new_files_while_old_ones_are_moved_aside(
+    unsent: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsent.paths.control.write_bytes(b"{}")
+    rename, moved = Path.rename, list[str]()
+
+    def tried(path: Path, target: Path) -> Path:
+        with closing(Lines(unsent.paths.output)) as output, pytest.raises(Busy):
+            output.lock()
+        moved.append(path.name)
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", tried)
+        with unsent.opened(settings=OTHER):
+            pass
+    assert unsent.paths.control.name in moved
+
+
 # The input.
 
 
@@ -698,6 +719,8 @@ def test_a_kill_while_it_begins_anew_loses_nothing(
         (lambda data: b"\n" + data, 1),
         (lambda data: data[: len(data) // 2], 2),
         (lambda data: data[:-3], 3),
+        # Reading would go on between CR and LF, and number all lines to come one too high.
+        (lambda data: data[:-1] + b"\r\n", 3),
         (lambda _: b"", 1),
         (lambda data: b"\n".join(reversed(data.split(b"\n")[:-1])) + b"\n", 1),
     ],

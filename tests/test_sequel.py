@@ -2,11 +2,14 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline import signals
 from pipeline.cli import sequel
 
 
@@ -58,4 +61,34 @@ def test_more_than_a_pipe_holds_is_told_to_the_end(said: list[str], tmp_path: Pa
     sequel.follow(f"cat > {tmp_path}/told", told)
     assert (tmp_path / "told").read_bytes() == told
     sequel.follow("head -c 1 > /dev/null", told)
+    assert said == []
+
+
+class _Died(BaseException):
+    """In the place of death by a signal."""
+
+
+def test_a_signal_that_comes_while_it_is_started_leaves_nothing_behind(
+    said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = list[subprocess.Popen[bytes]]()
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def _execute_child(self, *args: Any) -> None:
+            super()._execute_child(*args)  # type: ignore[misc] # of no public interface
+            started.append(self)
+            signal.raise_signal(signal.SIGTERM)
+
+    def die(number: int) -> None:
+        assert number == signal.SIGTERM
+        raise _Died
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    monkeypatch.setattr(signals, "die_by", die)
+    with pytest.raises(_Died):
+        sequel.follow("exec sleep 600", b"{}\n")
+    (process,) = started
+    assert process.returncode == -signal.SIGTERM
+    assert process.stdin is not None
+    process.stdin.close()
     assert said == []

@@ -1,13 +1,13 @@
 """What a signal means beside the one before; how a run ends by them, the e2e tests see."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from pipeline import signals
 from pipeline.clock import Clock
-from pipeline.signals import Signals
+from pipeline.signals import Signals, cleanly
 
 _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
@@ -66,3 +66,67 @@ def test_a_run_that_is_over_by_then_ends_in_order(died: list[int]) -> None:
     terminated_twice(0.0).rest()
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert died == []
+
+
+def rested(*, after: Sequence[float] = ()) -> list[float]:
+    """The clock of signals that rest; before that some came, at these moments."""
+    now = [0.0]
+    listening = Signals(Clock(lambda: now[0], 0.0))
+    for moment in after:
+        now[0] = moment
+        signal.raise_signal(signal.SIGTERM)
+    listening.rest()
+    return now
+
+
+@pytest.mark.promise("P10")
+@pytest.mark.parametrize(("earlier", "at"), [((), 0.01), ((0.0,), 0.051)])
+def test_once_all_is_recorded_a_signal_leaves_at_once(
+    died: list[int], capfd: pytest.CaptureFixture[str], earlier: tuple[float, ...], at: float
+) -> None:
+    """And it is not told to wait for requests, of which there are none in flight."""
+    now = rested(after=earlier)
+    capfd.readouterr()
+    now[0] = at
+    signal.raise_signal(signal.SIGTERM)
+    assert died == [signal.SIGTERM]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.promise("P10")
+def test_the_second_of_one_instant_is_none_of_its_own_once_all_is_recorded(
+    died: list[int],
+) -> None:
+    now = rested(after=(0.0,))
+    now[0] = 0.01
+    signal.raise_signal(signal.SIGTERM)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert died == []
+
+
+@pytest.mark.parametrize(("apart", "cleaned"), [(0.049, True), (0.051, False)])
+def test_two_signals_of_one_instant_end_a_block_once(
+    died: list[int], apart: float, *, cleaned: bool
+) -> None:
+    """What it cleans up at the first is not cut short by the second, unless that is meant."""
+    now, done = [0.0], list[bool]()
+    with cleanly(Clock(lambda: now[0], 0.0)):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            now[0] += apart
+            signal.raise_signal(signal.SIGTERM)
+            done.append(True)
+    assert bool(done) is cleaned
+    assert died == [signal.SIGTERM]
+
+
+def test_a_signal_waits_for_what_is_to_be_done_whole(died: list[int]) -> None:
+    done = list[str]()
+    with cleanly() as ear:
+        with ear.whole():
+            signal.raise_signal(signal.SIGINT)
+            done.append("whole")
+        done.append("more")
+    assert done == ["whole"]
+    assert died == [signal.SIGINT]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import bystander
-from pipeline.bystander import is_running
+from pipeline import bystander, snapshot
+from pipeline.bystander import is_running, steadily
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import BadData, RunError, StorageFailed
 from pipeline.facts import RATES, Cursor, Ended, Note, Sent
@@ -74,6 +74,36 @@ def copied_after_a_kill(folder: Path) -> Place:
     return run
 
 
+_BEGINS_A_LOG = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+os._exit(9)
+"""
+
+
+def killed_at_a_new_log(folder: Path, size: int | None) -> Place:
+    """A run that was killed when so much of a log stood there, and its shared memory told of none.
+
+    All of the log if None: its frames were in the database, and it was to be cut.
+    """
+    run = killed(folder)
+    log = beside(run, "-wal")
+    data, path = log.read_bytes(), run.paths.checkpoint
+    subprocess.run([sys.executable, "-c", _BEGINS_A_LOG, path], check=False)
+    assert log.read_bytes() == b""
+    log.write_bytes(data[:size])
+    return run
+
+
+def killed_before_the_first_frame(folder: Path) -> Place:
+    return killed_at_a_new_log(folder, 32)
+
+
+def killed_before_the_log_was_cut(folder: Path) -> Place:
+    return killed_at_a_new_log(folder, None)
+
+
 def beside(run: Place, ending: str) -> Path:
     return run.paths.checkpoint.with_name(run.paths.checkpoint.name + ending)
 
@@ -96,6 +126,22 @@ def test_looking_changes_no_file_and_makes_none(
     assert looked_at(run.paths.checkpoint, done) == 2
     assert not is_running(run.paths.output)
     assert state(tmp_path) == before
+
+
+@pytest.mark.promise("P17")
+@pytest.mark.parametrize("left", [killed_before_the_first_frame, killed_before_the_log_was_cut])
+def test_a_run_killed_as_it_began_a_log_can_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: Callable[[Path], Place]
+) -> None:
+    """SQLite would wait 10 s for a process that tells what stands in the log, at every try."""
+    monkeypatch.setattr(snapshot, "_TRIES", 1)
+    run = left(tmp_path)
+    before = state(tmp_path)
+    assert looked_at(run.paths.checkpoint, done) == 2
+    assert state(tmp_path) == before
+    with run.opened() as files:
+        finish(files, 3)
+    assert looked_at(run.paths.checkpoint, done) == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
@@ -152,9 +198,11 @@ def test_what_a_living_run_records_is_seen_as_of_one_instant(tmp_path: Path) -> 
         assert is_running(run.paths.output)
 
 
-def test_a_run_that_begins_meanwhile_is_waited_for_and_not_hindered(tmp_path: Path) -> None:
-    run = ended(tmp_path)
-    seen = []
+@pytest.mark.parametrize("left", [ended, killed_before_the_first_frame])
+def test_a_run_that_begins_meanwhile_is_waited_for_and_not_hindered(
+    tmp_path: Path, left: Callable[[Path], Place]
+) -> None:
+    run, seen = left(tmp_path), list[int]()
 
     def see(snapshot: Snapshot) -> int:
         seen.append(done(snapshot))
@@ -383,3 +431,19 @@ def test_rates_that_are_none_are_damage(folder: Path) -> None:
         files.checkpoint.record([Note(RATES, "fast")], {})
     with pytest.raises(BadData, match="holds a 'rates' that can't be read"):
         looked_at(run.paths.checkpoint, Snapshot.rates)
+
+
+def test_a_run_that_begins_or_ends_meanwhile_is_seen_as_what_it_is_then(tmp_path: Path) -> None:
+    """Or what it notes as it begins would be that of one that was killed."""
+    run, seen = ended(tmp_path), list[tuple[bool, int]]()
+
+    def see(snapshot: Snapshot, running: bool) -> int:
+        seen.append((running, done(snapshot)))
+        return done(snapshot)
+
+    look = steadily(run.paths.output, see)
+    with run.opened() as files:
+        finish(files, 3)
+        assert looked_at(run.paths.checkpoint, look) == 3
+    assert looked_at(run.paths.checkpoint, look) == 3
+    assert seen == [(True, 3), (False, 3)]

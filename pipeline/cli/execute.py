@@ -57,6 +57,7 @@ def execute(call: Call, signals: Signals, resume: Sequence[str]) -> int:
         # It could not begin.
         raise
     except Exception:
+        signals.rest()
         follow(of_a_bug(call.paths, resume))
         raise
     signals.rest()

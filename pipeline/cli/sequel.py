@@ -8,9 +8,9 @@ how it ends changes no exit code. A signal ends it, and it has an hour: no run h
 import os
 import signal
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
-from pipeline.signals import cleanly
+from pipeline.signals import Ear, cleanly
 from pipeline.speech import say
 
 _LONGEST = 3600.0
@@ -21,31 +21,26 @@ _STANDARD_ERROR = 2
 
 def follow(command: str, told: bytes) -> None:
     """Run it through the shell, as the user wrote it."""
-    with cleanly():
-        trouble = _carried_out(command, told)
+    with cleanly() as ear:
+        trouble = _carried_out(command, told, ear)
     if trouble is not None:
         say(f"The command of --on-finish {trouble}.")
 
 
-def _carried_out(command: str, told: bytes) -> str | None:
+def _carried_out(command: str, told: bytes, ear: Ear) -> str | None:
     """What went wrong, as a clause; None where nothing did."""
-    try:
-        process = subprocess.Popen(  # noqa: S602 - through the shell: the user's own words
-            command,
-            shell=True,
-            stdin=subprocess.PIPE,
-            stdout=_STANDARD_ERROR,
-            stderr=_STANDARD_ERROR,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        return f"can't be started: {error}"
-    try:
-        _wait(process, told)
-    except subprocess.TimeoutExpired:
-        return f"did not end within {_LONGEST / 3600:.0f} h and was ended"
-    finally:
-        _end(process)
+    with ExitStack() as stack:
+        try:
+            # Half started, nobody would know whom to end.
+            with ear.whole():
+                process = _started(command)
+                stack.callback(_end, process)
+        except (OSError, ValueError) as error:
+            return f"can't be started: {error}"
+        try:
+            _wait(process, told)
+        except subprocess.TimeoutExpired:
+            return f"did not end within {_LONGEST / 3600:.0f} h and was ended"
     match process.returncode:
         case 0:
             return None
@@ -53,6 +48,17 @@ def _carried_out(command: str, told: bytes) -> str | None:
             return f"was ended by {signal.Signals(-code).name}"
         case code:
             return f"failed with exit code {code}"
+
+
+def _started(command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S602 - through the shell: the user's own words
+        command,
+        shell=True,
+        stdin=subprocess.PIPE,
+        stdout=_STANDARD_ERROR,
+        stderr=_STANDARD_ERROR,
+        start_new_session=True,
+    )
 
 
 def _wait(process: subprocess.Popen[bytes], told: bytes) -> None:

@@ -91,7 +91,7 @@ def status(*, output: Path, prices: Path | None, as_json: bool, watch: float | N
 
 def _look(output: Path, table: "PriceTable", *, as_json: bool) -> "tuple[bool, list[Sentence]]":
     """Whether the run goes on, and what to tell of it."""
-    from pipeline.bystander import is_running  # noqa: PLC0415
+    from pipeline.bystander import steadily  # noqa: PLC0415
     from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
     from pipeline.missing import check_output  # noqa: PLC0415
@@ -102,14 +102,15 @@ def _look(output: Path, table: "PriceTable", *, as_json: bool) -> "tuple[bool, l
 
     paths, now = Paths(output), Clock().now()
     check_output(paths)
-    running = is_running(output)
-    standing = looked_at(
-        paths.checkpoint, lambda seen: standing_of(paths, seen, table, now, running=running)
-    )
+
+    def see(seen: "Snapshot", running: bool) -> "Standing":
+        return standing_of(paths, seen, table, now, running=running)
+
+    standing = looked_at(paths.checkpoint, steadily(output, see))
     if as_json:
-        return running, [encode(in_json(standing, now, table, stamp)).decode()]
+        return standing.running, [encode(in_json(standing, now, table, stamp)).decode()]
     told = sentences(str(output), standing, now, table, local_day_and_time)
-    return running, list(told)
+    return standing.running, list(told)
 
 
 def standing_of(

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pipeline import control_file
-from pipeline.bystander import is_running
+from pipeline.bystander import steadily
 from pipeline.cli.answer import answer, tell
 from pipeline.cli.kinds import chosen_rates, is_auto
 from pipeline.cli.pricing import price_table
@@ -51,11 +51,12 @@ class _Asker(Struct, frozen=True):
 
         """
         check_output(self.paths)
-        running, now = is_running(self.paths.output), self.clock.now()
-        return looked_at(
-            self.paths.checkpoint,
-            lambda seen: standing_of(self.paths, seen, self.prices, now, running=running),
-        )
+        now = self.clock.now()
+
+        def see(seen: Snapshot, running: bool) -> Standing:
+            return standing_of(self.paths, seen, self.prices, now, running=running)
+
+        return looked_at(self.paths.checkpoint, steadily(self.paths.output, see))
 
     def last_in_force(self) -> InForce | None:
         """What the last process went by, also where it is gone."""

@@ -138,3 +138,20 @@ def test_a_line_that_was_mended_and_is_longer_is_named_with_the_retry_that_sends
     assert call == f"retry {growing.output} --stage input"
     assert shell.call(*call.split(), *service.retry_options).code == 0
     assert len(growing.check().results) == 7
+
+
+@pytest.mark.promise("P6")
+def test_an_input_that_a_retry_has_seen_with_other_line_ends_still_grows(shell: Shell) -> None:
+    rows, output = shell.path("in.jsonl"), shell.path("out.jsonl")
+    rows.write_bytes(b'{"prompt": "one"}\nbad\n{"prompt": "three"}\n')
+    call = ["run", rows, "-o", output, "--emulator", "--rate", "none", "--poll-rate", "none"]
+    assert shell.call(*call).code == 3
+    ended = rows.read_bytes().replace(b"bad", b'{"prompt": "two"}').replace(b"\n", b"\r\n")
+    rows.write_bytes(ended)
+    assert shell.call("retry", output, "--rate", "none").code == 0
+    for more in (b'{"prompt": "four"}', b'\r\n{"prompt": "five"}\r\n'):
+        rows.write_bytes(rows.read_bytes() + more)
+        assert shell.call(*call).code == 0
+    lines = whole_lines(output)[:-1]
+    assert sorted(line["line"] for line in lines) == [1, 2, 3, 4, 5]
+    assert shell.call("audit", output).code == 0

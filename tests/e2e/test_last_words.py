@@ -55,7 +55,7 @@ def test_after_a_mistyped_model_the_command_runs_once_the_right_one_is_filled_in
     filled_in = ["yandexgpt-lite" if word == "MODEL" else word for word in copied]
     again = shell.call(*filled_in)
     assert again.code == 0, again.err
-    assert "Nothing was sent with the other settings: begun anew" in again.err
+    assert "Nothing was accepted with the other settings: begun anew" in again.err
     assert len(check(rows, output).results) == 3
     # Now rows are paid for.
     assert shell.call(*copied).code == 65
