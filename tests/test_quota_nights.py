@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.carrier import Reply
 from pipeline.clock import Clock
+from pipeline.credentials import Credential
 from pipeline.emulator.model import Config, Service
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
@@ -166,7 +167,9 @@ def test_a_machine_that_slept_goes_on_when_it_wakes(tmp_path: Path) -> None:
         clock = Clock(lambda: loop.time() + (asleep if loop.time() > MINUTE else 0.0), EVENING)
         carrier = ModelCarrier(model, clock, lambda: 0.02)
         source, output = rows(tmp_path, 40), tmp_path / "results.jsonl"
-        await live(source, output, settings(hourly), clock, carrier)
+        # Without an end it would be asked for anew once an hour, and that wakes everybody.
+        key = Credential("Api-Key", "simulated", ends_at=EVENING + 24 * HOUR, is_users=False)
+        await live(source, output, settings(hourly), clock, carrier, credential=key)
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(night())
