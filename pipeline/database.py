@@ -14,12 +14,11 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline import codec
-from pipeline.errors import BadData, StorageFailed
+from pipeline.errors import AFRESH, BadData, StorageFailed
 from pipeline.facts import APPLICATION, TWINS_VERSION, UNDATED_VERSION, VERSION, Cursor
 
 _INCOMPLETE = (
-    "Without both files rows would be paid for again. "
-    "Put back what is missing, or start afresh with --fresh (old files are moved aside)."
+    f"Without both files rows would be paid for again. Put back what is missing, or {AFRESH}."
 )
 # Bytes of a checkpoint that are read in a few hundredths of a second: some 30,000 rows.
 _SMALL = 8 << 20
@@ -99,9 +98,7 @@ class Database:
 
     def _damaged(self, how: object) -> BadData:
         words = " ".join(str(how).split())
-        advice = (
-            "Restore it from a copy, or start afresh with --fresh (old files are moved aside)."
-        )
+        advice = f"Restore it from a copy, or {AFRESH}."
         return BadData(f"the checkpoint {self._path} is damaged: {words}.", advice)
 
     # The mark that it is open.
@@ -163,7 +160,7 @@ class Database:
         if version not in {VERSION, TWINS_VERSION, UNDATED_VERSION}:
             raise BadData(
                 f"{self._path} was written by another version of yagpt-batch.",
-                "Finish the run with that version, or start afresh with --fresh.",
+                f"Finish the run with that version, or {AFRESH}.",
             )
         return version
 

@@ -17,7 +17,9 @@ A row's failure is data (`records.Failure`) and never stands here.
 from collections.abc import Mapping
 from enum import IntEnum
 
-RESTORE = "Restore what was there, or start afresh with --fresh (old files are moved aside)."
+AFRESH = "start afresh: --fresh moves old files aside, and pays for all rows again"
+"""The way out of last resort, as a clause."""
+RESTORE = f"Restore what was there, or {AFRESH}."
 """What to do about files that are not what they were."""
 
 

@@ -5,7 +5,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from pipeline.day import Day, day_of
-from pipeline.errors import BadData
+from pipeline.errors import AFRESH, BadData
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Twin, Waiting
 from pipeline.outcomes import Answer, Usage
 from pipeline.rates import Kind
@@ -293,6 +293,4 @@ def _named(
 
 def _unknown(name: str) -> BadData:
     what = f"the checkpoint is damaged: it holds a row in state {name!r} that no run wrote."
-    return BadData(
-        what, "Restore it from a copy, or start afresh with --fresh (old files are moved aside)."
-    )
+    return BadData(what, f"Restore it from a copy, or {AFRESH}.")

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from pipeline import reading
-from pipeline.errors import BadData, Busy, StorageFailed
+from pipeline.errors import AFRESH, BadData, Busy, StorageFailed
 from pipeline.facts import Signature, Span
 from pipeline.paths import unwritable
 
@@ -142,7 +142,7 @@ class Lines:
         if seal(data) != place.seal:
             raise BadData(
                 f"{self.path}: the line at byte {place.offset:,} is not what this run wrote.",
-                "Restore the file from a copy, or start afresh with --fresh (old files are kept).",
+                f"Restore the file from a copy, or {AFRESH}.",
             )
         return data
 
@@ -165,7 +165,7 @@ def changed(path: Path, number: int, offset: int) -> BadData:
     """The refusal of a file whose committed part is not what was written."""
     return BadData(
         f"{path}: line {number:,} (byte {offset:,}) is not what this run wrote.",
-        "Restore the file from a copy, or start afresh with --fresh (old files are kept).",
+        f"Restore the file from a copy, or {AFRESH}.",
     )
 
 
@@ -173,7 +173,7 @@ def missing(path: Path, written: int) -> BadData:
     """The refusal of a run of which a file that it wrote so many bytes to is not there."""
     return BadData(
         f"{path} is missing: this run wrote {written:,} bytes into it.",
-        "Put it back, or start afresh: run with --fresh (the other files are moved aside).",
+        f"Put it back, or {AFRESH}.",
     )
 
 

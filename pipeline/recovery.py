@@ -25,7 +25,7 @@ from pipeline.paths import Paths
 from pipeline.reading import whole_lines
 from pipeline.repair import repair
 from pipeline.retrial import read_failed
-from pipeline.same_input import check_input, note_input
+from pipeline.same_input import check_input
 from pipeline.settings import DEDUPE, difference
 from pipeline.source import Source
 
@@ -122,7 +122,6 @@ def opened(
         run_id = _run_id(checkpoint, identity)
         if DEDUPE in identity:
             checkpoint.twins.keep()
-        note_input(checkpoint, source, paths)
         files = Files(paths, source, output, checkpoint, run_id, resumed=existed, anew=anew)
         stack.callback(files.close)
         swap.complete(paths.errors, paths.rewritten, checkpoint)
@@ -221,7 +220,7 @@ def _is_unpaid(checkpoint: Checkpoint, paths: Paths) -> bool:
 def _other_settings(paths: Paths, differences: str) -> OtherSettings:
     return OtherSettings(
         f"{paths.output} was begun with other settings: {differences}.",
-        "Use the old settings, another output, or --fresh.",
+        "Use the old settings, or another output; --fresh would pay for all rows again.",
     )
 
 

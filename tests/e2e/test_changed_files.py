@@ -175,6 +175,27 @@ def test_other_settings_are_refused_by_name(story: Story) -> None:
     assert len(story.service.submits) == 20
 
 
+@pytest.mark.promise("P6")
+def test_a_mistyped_input_changes_nothing_that_is_told_of_the_run(story: Story) -> None:
+    story.kill_on_the_way()
+    shutil.copy(story.rows, story.shell.path("other.jsonl"))
+    edit_line(story.shell.path("other.jsonl"), 1)
+    options = story.service.options
+    for mistyped in (
+        story.shell.call("run", "other.jsonl", "-o", "out.jsonl", *options),
+        story.shell.call("retry", "out.jsonl", "--input", "other.jsonl"),
+    ):
+        assert mistyped.code == 65
+        assert "out.jsonl was begun with in.jsonl, and other.jsonl is another" in mistyped.err
+        assert "--fresh" not in mistyped.err
+    status = story.shell.call("status", "out.jsonl", "--json").json
+    assert not status["input_changed"]
+    assert status["resume"].startswith("yagpt-batch run in.jsonl -o out.jsonl ")
+    assert story.shell.call("audit", "out.jsonl").code == 0
+    assert story.shell.call("export", "out.jsonl", "-o", "x.csv", "--keep", "prompt").code == 0
+    assert story.run().code == 0
+
+
 @pytest.mark.promise("P8")
 def test_files_of_a_run_can_move_together(story: Story) -> None:
     assert story.run("--limit", 8).code == 0
