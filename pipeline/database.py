@@ -45,6 +45,7 @@ class Database:
             try:
                 self._prepare()
                 self._mark_open(had_log=had_log)
+                self._status = path.stat()
             except BaseException:
                 self.connection.close()
                 raise
@@ -58,6 +59,13 @@ class Database:
         else:
             with self.failures("close"):
                 self.connection.close()
+
+    def is_at_path(self) -> bool:
+        """Whether the path still leads to what was opened."""
+        try:
+            return os.path.samestat(self._status, self._path.stat())
+        except OSError:
+            return False
 
     def keep_twins(self) -> None:
         """Make the tables of a run that sends the same request once, where they are not there."""

@@ -9,6 +9,7 @@ All calls block; they are made on one thread at a time.
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from pipeline.paths import unwritable
 
 # Whoever asks from outside whether a run goes on has its lock for less than this.
 _INSTANT = 0.05
+_BLOCK = 1 << 20
 # Not every system has the one that leaves a file's times alone.
 _sync = getattr(os, "fdatasync", os.fsync)
 
@@ -43,6 +45,7 @@ class Lines:
             self._fd = _open_file(path)
             self.size = os.fstat(self._fd).st_size
             self._last_line_at: int | None = None
+            self._is_locked = False
             if self.size == 0:
                 _sync_folder(path.parent)
         except OSError as error:
@@ -62,6 +65,7 @@ class Lines:
             if not self._try_lock():
                 time.sleep(_INSTANT)
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._is_locked = True
             # Whoever had the lock until now may have written since we opened the file.
             self.size = os.fstat(self._fd).st_size
         except BlockingIOError:
@@ -85,6 +89,39 @@ class Lines:
         except FileNotFoundError:
             return False
 
+    def is_deleted(self) -> bool:
+        """Whether no path at all leads to it any more."""
+        return os.fstat(self._fd).st_nlink == 0
+
+    def put_back(self, path: Path) -> None:
+        """Give what is in the file, which was deleted, the name `path`, and go on with that.
+
+        Whoever looks there finds nothing, or all of it under the lock that this file has.
+
+        Raises:
+            FileExistsError: something has that name, and was left alone.
+            OSError: it can't be written.
+
+        """
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part.unlink(missing_ok=True)
+        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            if self._is_locked:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _copy(self._fd, fd)
+            os.fsync(fd)
+            # No rename: it would take the place of another file.
+            os.link(part, path)
+        except BaseException:
+            os.close(fd)
+            raise
+        finally:
+            part.unlink(missing_ok=True)
+        os.close(self._fd)
+        self._fd = fd
+        _sync_folder(path.parent)
+
     def append(self, lines: Sequence[bytes]) -> list[Span]:
         """Write whole lines in one piece and sync them; return where each stands."""
         self.take_back_last()
@@ -94,9 +131,7 @@ class Lines:
             self.size += len(line) + 1
         data = b"".join(part for line in lines for part in (line, b"\n"))
         try:
-            written = os.write(self._fd, data)
-            while written < len(data):
-                written += os.write(self._fd, data[written:])
+            _write(self._fd, data)
             _sync(self._fd)
         except OSError as error:
             raise _failed("write", self.path, error) from error
@@ -159,6 +194,23 @@ def _open_file(path: Path) -> int:
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is no regular file")
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+
+
+def _write(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, data[written:])
+
+
+def _copy(fd: int, to: int) -> None:
+    """Copy all of a file to an empty one, with its time, by which it is known, and its mode."""
+    at = 0
+    while block := os.pread(fd, _BLOCK, at):
+        _write(to, block)
+        at += len(block)
+    status = os.fstat(fd)
+    os.fchmod(to, stat.S_IMODE(status.st_mode))
+    os.utime(to, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def changed(path: Path, number: int, offset: int) -> BadData:

@@ -28,6 +28,7 @@ from pipeline.retrial import read_failed
 from pipeline.same_input import check_input
 from pipeline.settings import DEDUPE, difference
 from pipeline.source import Source
+from pipeline.whereabouts import kept
 
 _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
 
@@ -58,19 +59,15 @@ class Files:
         self.close()
         self._errors = Lines(self.paths.errors)
 
-    def check_in_place(self) -> None:
-        """Make sure that what was written is what users will find.
+    def keep_in_place(self) -> list[str]:
+        """Put back what was deleted while the run went on, and tell of it.
 
         Raises:
-            StorageFailed: a file was moved or deleted while the run went on.
+            Displaced: a file is not where it belongs, and could not be put back.
 
         """
-        for lines in (self.output, self._errors):
-            if lines is not None and not lines.is_at_path():
-                raise StorageFailed(
-                    f"{lines.path} was moved or deleted while the run went on.",
-                    "Put it back, then run the same command again.",
-                )
+        open_files = (lines for lines in (self.output, self._errors) if lines is not None)
+        return list(kept(self.paths, self.checkpoint, open_files))
 
     def close(self) -> None:
         if self._errors is not None:

@@ -31,7 +31,7 @@ from pipeline.pacing import paces
 from pipeline.poll_lanes import PollLanes
 from pipeline.prices import PriceTable
 from pipeline.progress import View
-from pipeline.recorder import Recorder, Style
+from pipeline.recorder import Recorder, Style, Watch
 from pipeline.recovery import Files
 from pipeline.refill import Refill
 from pipeline.service import Service
@@ -127,7 +127,7 @@ class Run:
             self._note_departure(Departure(self._tools.clock.now(), BUG, Exit.UNEXPECTED))
             raise end.error
         outcome = self._outcome(end, begun)
-        if not isinstance(end, StorageFailed):
+        if not self._course.recorder.has_failed:
             self._note_departure(outcome.departure(self._tools.clock.now()))
         return outcome
 
@@ -219,6 +219,8 @@ class Run:
         await count(self._files, self._course, self._settings.limit)
 
     async def _complete(self) -> None:
+        for told in self._files.keep_in_place():
+            self._tools.say(told)
         complete(self._files, self._settings, self._tools.prices)
         self._steering.end()
 
@@ -226,7 +228,8 @@ class Run:
 def _course(files: Files, settings: Settings, tools: Tools, ending: Ending) -> Course:
     recipe, finish_by = settings.recipe, settings.finish_by
     style = Style(recipe.model, settings.raw, settings.emulator)
-    recorder = Recorder(files.checkpoint, files.source, files.output, files.errors, style)
+    watch = Watch(files.keep_in_place, tools.say, ending.set)
+    recorder = Recorder(files.checkpoint, files.source, files.output, files.errors, style, watch)
     cursor = files.checkpoint.cursor()
     # A compressed input would be read to its end, to find that there is nothing more.
     limit = cursor.rows if counted(files) == cursor.rows else settings.limit

@@ -109,7 +109,7 @@ def test_how_the_last_process_ended_is_told(left: Departure, sentence: str) -> N
 
 def test_of_one_that_did_not_say_how_it_ended_no_more_is_told_than_is_known() -> None:
     standing = replace(HALF, running=False, left=Vanished())
-    assert "it was killed, the machine stopped, or the disk failed." in told(standing)
+    assert "it left at once at a second Ctrl-C, was killed, the machine" in told(standing)
     assert fields(as_json(standing, NOW, PRICES, stamp)["ended"])["end"] == "vanished"
     # An earlier version noted nothing.
     assert "killed" not in told(replace(HALF, running=False))

@@ -14,6 +14,7 @@ from pipeline.errors import (
     BadSettings,
     BudgetReached,
     DeadlineReached,
+    Displaced,
     RunError,
     Unreachable,
 )
@@ -149,6 +150,12 @@ def test_what_is_not_complete_is_continued(
     assert str(summary.going_on()) == f"{told}: yagpt-batch run 'my rows.jsonl' -o out.jsonl"
     assert told_of(summary)[0].startswith("40 rows ok, 110 not finished: ")
     assert list(summary.next_steps()) == []
+
+
+def test_where_a_file_was_moved_the_run_is_continued_once_that_is_put_right() -> None:
+    advice = ended(Path("out.jsonl"), Displaced("moved")).advice()
+    assert advice is not None
+    assert advice.why == "To continue, once that is put right"
 
 
 @pytest.mark.parametrize(

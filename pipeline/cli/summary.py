@@ -19,6 +19,7 @@ from pipeline.errors import (
     BadSettings,
     BudgetReached,
     DeadlineReached,
+    Displaced,
     Exit,
     RunError,
     StorageFailed,
@@ -121,6 +122,8 @@ class Summary(Struct, frozen=True):
                 return with_later(self.resume)
             case BadSettings() as error:
                 return self._put_right(error)
+            case Displaced():
+                return Step("To continue, once that is put right", self.resume)
             case _:
                 return self.going_on()
 
