@@ -9,6 +9,7 @@ All calls block; they are made on one thread at a time.
 import errno
 import fcntl
 import os
+import shlex
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -227,6 +228,13 @@ def missing(path: Path, written: int) -> BadData:
         f"{path} is missing: this run wrote {written:,} bytes into it.",
         f"Put it back, or {AFRESH}.",
     )
+
+
+def missing_errors(path: Path, output: Path, written: int) -> BadData:
+    """The same of the errors file, without which the results still can be had."""
+    refusal = missing(path, written)
+    call = f"yagpt-batch export {shlex.quote(str(output))} -o FILE --ok-only"
+    return BadData(str(refusal), f"{refusal.advice} The rows that are ok: {call}")
 
 
 def replace(path: Path, by: Path) -> None:

@@ -20,7 +20,7 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
 from pipeline.errors import RESTORE, BadData, OtherSettings, RunError, StorageFailed
 from pipeline.facts import REWRITTEN
-from pipeline.output import Lines, missing
+from pipeline.output import Lines, missing, missing_errors
 from pipeline.paths import Paths
 from pipeline.reading import whole_lines
 from pipeline.repair import repair
@@ -126,7 +126,7 @@ def opened(
             check_input(source, checkpoint, paths)
         repair(checkpoint, "output", output)
         if not paths.errors.exists() and _committed(checkpoint, "errors"):
-            raise missing(paths.errors, _committed(checkpoint, "errors"))
+            raise missing_errors(paths.errors, paths.output, _committed(checkpoint, "errors"))
         if paths.errors.exists():
             repair(checkpoint, "errors", files.errors())
         yield files

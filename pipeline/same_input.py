@@ -2,14 +2,14 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import AFRESH, BadData
 from pipeline.facts import Note, Signature, Span
-from pipeline.growth import stands, with_next
+from pipeline.growth import changed_lines
 from pipeline.output import seal
 from pipeline.paths import Paths
 from pipeline.reading import line_at
@@ -40,7 +40,7 @@ def check_input(source: Source, checkpoint: Checkpoint, paths: Paths) -> None:
     """
     now, before = source.signature(), checkpoint.signature("input")
     if now != before:
-        for line, span in _mismatches(source, checkpoint):
+        for line, span in changed_lines(checkpoint.begun(), source):
             why = f"the line is not what it was when this run began it (byte {span.offset:,})"
             raise _refusal(source, line, why, checkpoint, paths)
     else:
@@ -113,10 +113,3 @@ def _failed(errors: Path, place: Span) -> Failed | None:
         return read_failed(line_at(fd, place.offset, place.size))
     finally:
         os.close(fd)
-
-
-def _mismatches(source: Source, checkpoint: Checkpoint) -> Iterator[tuple[int, Span]]:
-    spans = (with_next(span) for _, span in checkpoint.begun())
-    for (line, span), data in zip(checkpoint.begun(), source.fetch(spans), strict=False):
-        if not stands(data, span):
-            yield line, span

@@ -236,6 +236,21 @@ def test_a_missing_checkpoint_is_not_taken_for_a_new_run(done: Story) -> None:
 
 
 @pytest.mark.promise("P6")
+def test_of_a_row_that_was_mended_an_export_says_how_to_send_it(story: Story) -> None:
+    with story.rows.open("a") as file:
+        file.write('{"prompt": 7}\n')
+    story.shell.write_rows(3, first=22)
+    assert story.run().code == 3
+    story.rows.write_text(story.rows.read_text().replace("7}", '"seven"}'))
+    for options in ([], ["--ok-only"]):
+        call = ["export", "out.jsonl", "-o", "out.csv", "--keep", "prompt", *options]
+        refused = story.shell.call(*call)
+        assert refused.code == 65
+        assert "in.jsonl:21: the line is not what it was" in refused.err
+        assert "`yagpt-batch retry out.jsonl --stage input`" in refused.err
+
+
+@pytest.mark.promise("P6")
 def test_an_output_that_was_deleted_is_refused(done: Story) -> None:
     done.output.unlink()
     calls = [["retry", "--dry-run"], ["status"], ["export", "-o", "all.csv"], ["pause"]]
@@ -274,6 +289,10 @@ def test_an_errors_file_that_was_deleted_is_told_by_every_command(story: Story) 
     assert refused.code == 65
     assert "out.errors.jsonl is missing" in refused.err
     assert "Put it back" in refused.err
+    assert "pays for all rows again" in refused.err
+    assert "yagpt-batch export out.jsonl -o FILE --ok-only" in refused.err
+    kept = story.shell.call("export", story.output, "-o", "ok.csv", "--ok-only")
+    assert (kept.code, kept.out) == (0, "20 rows: ok.csv\n")
     assert not errors.exists()
     errors.write_bytes(whole)
     assert story.run().code == 3
