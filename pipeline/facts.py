@@ -177,6 +177,8 @@ class Finish(Struct, frozen=True):
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
 COSTS, COUNTED, RATES = "costs", "counted", "rates"
+LIMIT = "limit"
+"""How many rows --limit let through of an input with more; of a complete run alone."""
 IN_FORCE = "in force"
 """What the process goes by that has the run, or had it last: see control.InForce."""
 ENDPOINT = "endpoint"

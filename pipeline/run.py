@@ -22,7 +22,7 @@ from pipeline.deadline import Deadline
 from pipeline.departure import BUG, DEPARTURE, Departure
 from pipeline.errors import Exit, RunError, StorageFailed
 from pipeline.expectation import count, counted, expect
-from pipeline.facts import COSTS, COUNTED, Note
+from pipeline.facts import COSTS, COUNTED, LIMIT, Note
 from pipeline.forgiveness import Forgiveness
 from pipeline.hosts import Hosts
 from pipeline.intake import Intake
@@ -143,7 +143,9 @@ class Run:
         left = None if total is None else max(total - totals.rows(), 0)
         seconds = self._tools.clock.now() - begun
         same = self._files.checkpoint.twins.answered()
-        return Outcome(end, totals, self._submits.meter.use(), seconds, left, same)
+        use, limit = self._submits.meter.use(), self._files.checkpoint.meta(LIMIT)
+        limited = int(limit) if limit and isinstance(end, Complete) else None
+        return Outcome(end, totals, use, seconds, left, same, limited)
 
     async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:
         """What ends a run may arise in any part of it; even a bug ends it in order."""

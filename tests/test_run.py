@@ -447,6 +447,24 @@ def test_a_lost_row_that_is_given_another_s_operation_has_been_replaced_once(
     assert replaced == [2]
 
 
+# A limit.
+
+
+def test_of_a_limit_is_told_only_where_it_left_rows_out(tmp_path: Path, output: Path) -> None:
+    path, service, said = rows(tmp_path, 30), steady(), list[str]()
+    ends = [
+        simulate(path, output, replace(SETTINGS, limit=limit), service, say=said.append)[0]
+        for limit in (20, 10, 30, None)
+    ]
+    assert [end.limited for end in ends] == [20, 20, None, None]
+    assert all(isinstance(end.end, Complete) for end in ends)
+    # Rows begun are no fewer than they are.
+    assert [line[:33] for line in said if line.startswith("Continuing")][:2] == [
+        "Continuing: 20 of 20 rows done, o",
+        "Continuing: 20 of 30 rows done, o",
+    ]
+
+
 # Files that are changed or break while the run goes on.
 
 
