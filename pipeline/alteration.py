@@ -7,14 +7,18 @@ Growth = Literal["appended", "changed", "unknown"]
 """Of an input of another length: rows came behind the others; it is another; either of these."""
 
 
+def mended(output: str) -> str:
+    """What sends lines that were mended."""
+    return f"yagpt-batch retry {shlex.quote(output)} --stage input"
+
+
 def told(growth: Growth | None, output: str, *, is_complete: bool) -> str:
     """One sentence; empty where what is told of the run without it is right."""
     match growth:
         case "changed":
-            retry = f"yagpt-batch retry {shlex.quote(output)} --stage input"
             return (
                 "Its input has changed since: `run` refuses it; "
-                f"lines that you mended go with `{retry}`."
+                f"lines that you mended go with `{mended(output)}`."
             )
         case "appended" if is_complete:
             return "Rows were appended to its input: the same command goes on."

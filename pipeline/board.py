@@ -109,6 +109,7 @@ class Outcome:
 
     The rest is of this process alone: what it used of the quota of submits, and how many seconds
     it took. `left` rows have no line yet, None where it is not known how many there are.
+    `limited`: how many --limit let through of more, where the run is complete.
     """
 
     end: Complete | Stopped | RunError
@@ -117,6 +118,7 @@ class Outcome:
     seconds: float = 0.0
     left: int | None = None
     same: int = 0
+    limited: int | None = None
 
     @property
     def name(self) -> str:

@@ -49,6 +49,7 @@ class Checkpoint:
         self._database = Database(path)
         self._db = self._database.connection
         self._failures = self._database.failures
+        self.is_at_path = self._database.is_at_path
         try:
             with self._failures("read"):
                 self._ids = RowIds(self._db)

@@ -1,23 +1,36 @@
 """What is left to do once every row has its line: users must find it, and see what it came to."""
 
+from pipeline import extent
 from pipeline.codec import encode
-from pipeline.facts import ROWS, Signature
+from pipeline.facts import COUNTED, LIMIT, ROWS, Signature
 from pipeline.prices import PriceTable
 from pipeline.recovery import Files
 from pipeline.settings import Settings
 
 
 def complete(files: Files, settings: Settings, prices: PriceTable) -> None:
-    """Make sure that the files are in place, and write totals; once more, it changes nothing.
+    """Say that all is counted, and write totals; once more, it changes nothing.
 
     Raises:
-        RunError: a file was moved or deleted while the run went on, or the disk fails.
+        RunError: the disk fails.
 
     """
-    files.check_in_place()
-    files.checkpoint.set_meta({ROWS: str(files.checkpoint.cursor().rows)})
+    rows = files.checkpoint.cursor().rows
+    limit = str(rows) if _has_more(files, settings) else ""
+    files.checkpoint.set_meta({ROWS: str(rows), LIMIT: limit})
     if settings.totals:
         _write_totals(files, settings.recipe.model, prices)
+
+
+def _has_more(files: Files, settings: Settings) -> bool:
+    """Whether a limit left rows out; what stands behind the last one is not read."""
+    cursor, now = files.checkpoint.cursor(), files.source.signature()
+    rows = extent.rows_of(files.checkpoint.meta(COUNTED), now)
+    if settings.limit is None or cursor.rows < settings.limit:
+        return False
+    if rows is not None:
+        return rows > cursor.rows
+    return files.source.is_compressed or cursor.offset < now.size
 
 
 def _write_totals(files: Files, model: str, prices: PriceTable) -> None:

@@ -14,12 +14,11 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline import codec
-from pipeline.errors import BadData, StorageFailed
+from pipeline.errors import AFRESH, BadData, StorageFailed
 from pipeline.facts import APPLICATION, TWINS_VERSION, UNDATED_VERSION, VERSION, Cursor
 
 _INCOMPLETE = (
-    "Without both files rows would be paid for again. "
-    "Put back what is missing, or start afresh with --fresh (old files are moved aside)."
+    f"Without both files rows would be paid for again. Put back what is missing, or {AFRESH}."
 )
 # Bytes of a checkpoint that are read in a few hundredths of a second: some 30,000 rows.
 _SMALL = 8 << 20
@@ -46,6 +45,7 @@ class Database:
             try:
                 self._prepare()
                 self._mark_open(had_log=had_log)
+                self._status = path.stat()
             except BaseException:
                 self.connection.close()
                 raise
@@ -59,6 +59,13 @@ class Database:
         else:
             with self.failures("close"):
                 self.connection.close()
+
+    def is_at_path(self) -> bool:
+        """Whether the path still leads to what was opened."""
+        try:
+            return os.path.samestat(self._status, self._path.stat())
+        except OSError:
+            return False
 
     def keep_twins(self) -> None:
         """Make the tables of a run that sends the same request once, where they are not there."""
@@ -99,9 +106,7 @@ class Database:
 
     def _damaged(self, how: object) -> BadData:
         words = " ".join(str(how).split())
-        advice = (
-            "Restore it from a copy, or start afresh with --fresh (old files are moved aside)."
-        )
+        advice = f"Restore it from a copy, or {AFRESH}."
         return BadData(f"the checkpoint {self._path} is damaged: {words}.", advice)
 
     # The mark that it is open.
@@ -163,7 +168,7 @@ class Database:
         if version not in {VERSION, TWINS_VERSION, UNDATED_VERSION}:
             raise BadData(
                 f"{self._path} was written by another version of yagpt-batch.",
-                "Finish the run with that version, or start afresh with --fresh.",
+                f"Finish the run with that version, or {AFRESH}.",
             )
         return version
 

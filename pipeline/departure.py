@@ -1,7 +1,7 @@
 """How a process left its run, as it notes that last of all in the checkpoint. Pure.
 
 The note is empty while a process has the run. One that finds no time to say how it ended leaves
-it so: it was killed, the machine stopped, or the disk took nothing any more.
+it so: it was told to stop twice, or killed, the machine stopped, or the disk took nothing more.
 """
 
 from collections.abc import Callable
@@ -61,8 +61,8 @@ class Vanished(Struct, frozen=True):
 
     def sentence(self, _: Callable[[float], str]) -> str:
         return (
-            "Its last process did not say how it ended: it was killed, the machine stopped, or "
-            "the disk failed."
+            "Its last process did not say how it ended: it left at once at a second Ctrl-C, was "
+            "killed, the machine stopped, or the disk failed."
         )
 
     def to_json(self, _: Callable[[float], str]) -> Json:

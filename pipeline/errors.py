@@ -7,6 +7,7 @@ A row's failure is data (`records.Failure`) and never stands here.
     │   └── OtherSettings   the run was begun with other ones
     ├── Unreachable   69  an outage longer than --patience
     ├── StorageFailed 74  a write or sync failed
+    │   └── Displaced       a file of the run is not where it belongs any more
     ├── Busy          75  another process has this run
     ├── NoPermission  77  credential missing, refused, or without the right role
     ├── BadSettings   78  folder, model or hosts are wrong
@@ -17,7 +18,9 @@ A row's failure is data (`records.Failure`) and never stands here.
 from collections.abc import Mapping
 from enum import IntEnum
 
-RESTORE = "Restore what was there, or start afresh with --fresh (old files are moved aside)."
+AFRESH = "start afresh: --fresh moves old files aside, and pays for all rows again"
+"""The way out of last resort, as a clause."""
+RESTORE = f"Restore what was there, or {AFRESH}."
 """What to do about files that are not what they were."""
 
 
@@ -76,6 +79,10 @@ class StorageFailed(RunError):
     """A write or sync failed. Never retried: after a failed sync the disk's state is unknown."""
 
     exit_code = Exit.STORAGE
+
+
+class Displaced(StorageFailed):
+    """A file of the run was moved or deleted while it went on; the disk itself is well."""
 
 
 class Busy(RunError):

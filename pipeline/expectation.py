@@ -16,9 +16,9 @@ def counted(files: Files) -> int | None:
     return extent.rows_of(files.checkpoint.meta(COUNTED), files.source.signature())
 
 
-def within(limit: int | None, rows: int | None) -> int | None:
-    """How many of the rows are to be sent."""
-    return rows if rows is None or limit is None else min(rows, limit)
+def within(limit: int | None, rows: int | None, begun: int) -> int | None:
+    """How many of the rows are to be sent; those begun are, whatever the limit is by now."""
+    return rows if rows is None or limit is None else max(min(rows, limit), begun)
 
 
 def expect(course: Course, total: int | None) -> None:
@@ -33,4 +33,4 @@ async def count(files: Files, course: Course, limit: int | None) -> None:
         source, before = files.source, files.source.signature()
         rows = await asyncio.get_running_loop().run_in_executor(None, source.count_rows)
         course.recorder.post(Note(COUNTED, extent.noted(rows, before)))
-        expect(course, within(limit, rows))
+        expect(course, within(limit, rows, course.counts.finished + course.counts.open))

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import IO
 
 from pipeline import output
+from pipeline.alteration import mended
 from pipeline.columns import Columns, Fields, Result
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Recorded, Ways
-from pipeline.missing import check_files
+from pipeline.growth import changed_lines
+from pipeline.missing import missing_of
 from pipeline.output import seal
 from pipeline.paths import Paths, unwritable
 from pipeline.rows import fields_of
@@ -82,7 +84,10 @@ class Export:
         self, path: Path, file: IO[bytes], opened: Opener, seen: list[int], snapshot: Snapshot
     ) -> Exported:
         _refuse_own(path, snapshot.input_paths(self.paths.output))
-        check_files(self.paths, snapshot)
+        for refusal in missing_of(self.paths, snapshot):
+            # Without rows that failed nothing is read there.
+            if self.failed or not self.paths.output.exists():
+                raise refusal
         # An attempt before this one may have been disturbed.
         file.seek(0)
         file.truncate()
@@ -121,11 +126,23 @@ class Export:
             rows, places = tee(rows)
             for row, data in zip(rows, source.fetch(row.span for row in places), strict=True):
                 if seal(data) != row.span.seal:
-                    why = f"{path}:{row.line}: the line is not what it was when this run began it."
-                    raise BadData(why, "Put the input back as it was, or export without --keep.")
+                    raise self._changed(path, row, snapshot)
                 fields = fields_of(data)
                 exported.lacking.difference_update(fields)
                 yield row, {name: fields.get(name) for name in self.keep}
+
+    def _changed(self, path: Path, met: Recorded, snapshot: Snapshot) -> BadData:
+        """The refusal of an input; the line that was met may only have been shifted."""
+        with closing(Source(path)) as source:
+            begun = ((row.line, row.span) for row in snapshot.rows.begun())
+            line, _ = next(changed_lines(begun, source, snapshot.cursor()), (met.line, met.span))
+        row = snapshot.rows.of(line) or met
+        advice = "Put the input back as it was, or export without --keep."
+        if row.state == "failed" and not row.submits:
+            call = mended(str(self.paths.output))
+            advice = f"If you have mended it, send it first, with `{call}`. {advice}"
+        why = f"{path}:{line}: the line is not what it was when this run began it."
+        return BadData(why, advice)
 
     def _input(self, snapshot: Snapshot) -> Path:
         given = self.input

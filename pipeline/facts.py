@@ -5,7 +5,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from pipeline.day import Day, day_of
-from pipeline.errors import BadData
+from pipeline.errors import AFRESH, BadData
 from pipeline.item import Doubtful, Gone, Intended, Running, State, Twin, Waiting
 from pipeline.outcomes import Answer, Usage
 from pipeline.rates import Kind
@@ -177,6 +177,8 @@ class Finish(Struct, frozen=True):
 # Under what names notes stand in the checkpoint.
 ROWS, ETA, LATENCY, POLLED_UNTIL = "rows", "eta", "latency", "polled until"
 COSTS, COUNTED, RATES = "costs", "counted", "rates"
+LIMIT = "limit"
+"""How many rows --limit let through of an input with more; of a complete run alone."""
 IN_FORCE = "in force"
 """What the process goes by that has the run, or had it last: see control.InForce."""
 ENDPOINT = "endpoint"
@@ -293,6 +295,4 @@ def _named(
 
 def _unknown(name: str) -> BadData:
     what = f"the checkpoint is damaged: it holds a row in state {name!r} that no run wrote."
-    return BadData(
-        what, "Restore it from a copy, or start afresh with --fresh (old files are moved aside)."
-    )
+    return BadData(what, f"Restore it from a copy, or {AFRESH}.")

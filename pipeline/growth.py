@@ -4,7 +4,9 @@ That takes no longer for a larger file. What was changed in the middle, and has 
 seen: a start of the run compares every line.
 """
 
+from collections.abc import Iterable, Iterator
 from contextlib import closing
+from itertools import tee
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -33,6 +35,17 @@ def stands(data: bytes, span: Span, cursor: Cursor) -> bool:
     end = data[span.size :]
     is_divided = end == b"\r" and cursor.offset == span.offset + span.size + 1
     return seal(data[: span.size]) == span.seal and end in _ENDS and not is_divided
+
+
+def changed_lines(
+    begun: Iterable[tuple[int, Span]], source: Source, cursor: Cursor
+) -> Iterator[tuple[int, Span]]:
+    """Those of the rows begun whose lines are not what they were, in order; reads all of them."""
+    rows, places = tee(begun)
+    fetched = source.fetch(with_next(span) for _, span in places)
+    for (line, span), data in zip(rows, fetched, strict=False):
+        if not stands(data, span, cursor):
+            yield line, span
 
 
 def growth_of(path: Path, size: int, seen: Snapshot) -> Growth:

@@ -7,23 +7,25 @@ from collections.abc import Iterator
 from functools import partial
 
 from pipeline.errors import BadData
-from pipeline.output import missing
+from pipeline.output import missing, missing_errors
 from pipeline.paths import Paths
 from pipeline.snapshot import Snapshot, looked_at
 
 
 def missing_of(paths: Paths, snapshot: Snapshot) -> Iterator[BadData]:
     """What to say of each such file of a run."""
+    written = snapshot.signature("output").size
+    if written and not paths.output.exists():
+        yield missing(paths.output, written)
     # In this order: a retry gives the one the other's name.
     errors = [paths.rewritten, paths.errors] if snapshot.is_swapping() else [paths.errors]
-    for name, places in (("output", [paths.output]), ("errors", errors)):
-        written = snapshot.signature(name).size
-        if written and not any(path.exists() for path in places):
-            yield missing(places[-1], written)
+    written = snapshot.signature("errors").size
+    if written and not any(path.exists() for path in errors):
+        yield missing_errors(paths.errors, paths.output, written)
 
 
 def check_files(paths: Paths, snapshot: Snapshot) -> None:
-    """Make sure that what the run has written is there.
+    """Make sure that all that the run has written is there.
 
     Raises:
         BadData: a file of it is not.

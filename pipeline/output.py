@@ -9,6 +9,8 @@ All calls block; they are made on one thread at a time.
 import errno
 import fcntl
 import os
+import shlex
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,12 +18,13 @@ from hashlib import blake2b
 from pathlib import Path
 
 from pipeline import reading
-from pipeline.errors import BadData, Busy, StorageFailed
+from pipeline.errors import AFRESH, BadData, Busy, StorageFailed
 from pipeline.facts import Signature, Span
 from pipeline.paths import unwritable
 
 # Whoever asks from outside whether a run goes on has its lock for less than this.
 _INSTANT = 0.05
+_BLOCK = 1 << 20
 # Not every system has the one that leaves a file's times alone.
 _sync = getattr(os, "fdatasync", os.fsync)
 
@@ -43,6 +46,7 @@ class Lines:
             self._fd = _open_file(path)
             self.size = os.fstat(self._fd).st_size
             self._last_line_at: int | None = None
+            self._is_locked = False
             if self.size == 0:
                 _sync_folder(path.parent)
         except OSError as error:
@@ -62,6 +66,7 @@ class Lines:
             if not self._try_lock():
                 time.sleep(_INSTANT)
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._is_locked = True
             # Whoever had the lock until now may have written since we opened the file.
             self.size = os.fstat(self._fd).st_size
         except BlockingIOError:
@@ -85,6 +90,39 @@ class Lines:
         except FileNotFoundError:
             return False
 
+    def is_deleted(self) -> bool:
+        """Whether no path at all leads to it any more."""
+        return os.fstat(self._fd).st_nlink == 0
+
+    def put_back(self, path: Path) -> None:
+        """Give what is in the file, which was deleted, the name `path`, and go on with that.
+
+        Whoever looks there finds nothing, or all of it under the lock that this file has.
+
+        Raises:
+            FileExistsError: something has that name, and was left alone.
+            OSError: it can't be written.
+
+        """
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part.unlink(missing_ok=True)
+        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            if self._is_locked:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _copy(self._fd, fd)
+            os.fsync(fd)
+            # No rename: it would take the place of another file.
+            os.link(part, path)
+        except BaseException:
+            os.close(fd)
+            raise
+        finally:
+            part.unlink(missing_ok=True)
+        os.close(self._fd)
+        self._fd = fd
+        _sync_folder(path.parent)
+
     def append(self, lines: Sequence[bytes]) -> list[Span]:
         """Write whole lines in one piece and sync them; return where each stands."""
         self.take_back_last()
@@ -94,9 +132,7 @@ class Lines:
             self.size += len(line) + 1
         data = b"".join(part for line in lines for part in (line, b"\n"))
         try:
-            written = os.write(self._fd, data)
-            while written < len(data):
-                written += os.write(self._fd, data[written:])
+            _write(self._fd, data)
             _sync(self._fd)
         except OSError as error:
             raise _failed("write", self.path, error) from error
@@ -142,7 +178,7 @@ class Lines:
         if seal(data) != place.seal:
             raise BadData(
                 f"{self.path}: the line at byte {place.offset:,} is not what this run wrote.",
-                "Restore the file from a copy, or start afresh with --fresh (old files are kept).",
+                f"Restore the file from a copy, or {AFRESH}.",
             )
         return data
 
@@ -161,11 +197,28 @@ def _open_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
 
 
+def _write(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, data[written:])
+
+
+def _copy(fd: int, to: int) -> None:
+    """Copy all of a file to an empty one, with its time, by which it is known, and its mode."""
+    at = 0
+    while block := os.pread(fd, _BLOCK, at):
+        _write(to, block)
+        at += len(block)
+    status = os.fstat(fd)
+    os.fchmod(to, stat.S_IMODE(status.st_mode))
+    os.utime(to, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 def changed(path: Path, number: int, offset: int) -> BadData:
     """The refusal of a file whose committed part is not what was written."""
     return BadData(
         f"{path}: line {number:,} (byte {offset:,}) is not what this run wrote.",
-        "Restore the file from a copy, or start afresh with --fresh (old files are kept).",
+        f"Restore the file from a copy, or {AFRESH}.",
     )
 
 
@@ -173,8 +226,15 @@ def missing(path: Path, written: int) -> BadData:
     """The refusal of a run of which a file that it wrote so many bytes to is not there."""
     return BadData(
         f"{path} is missing: this run wrote {written:,} bytes into it.",
-        "Put it back, or start afresh: run with --fresh (the other files are moved aside).",
+        f"Put it back, or {AFRESH}.",
     )
+
+
+def missing_errors(path: Path, output: Path, written: int) -> BadData:
+    """The same of the errors file, without which the results still can be had."""
+    refusal = missing(path, written)
+    call = f"yagpt-batch export {shlex.quote(str(output))} -o FILE --ok-only"
+    return BadData(str(refusal), f"{refusal.advice} The rows that are ok: {call}")
 
 
 def replace(path: Path, by: Path) -> None:

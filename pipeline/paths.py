@@ -1,9 +1,12 @@
 """The files of one run, all named after its output; and why a file can't be made where it is."""
 
+import os
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
+from pipeline.codec import encode
 from pipeline.errors import StorageFailed
 
 
@@ -39,6 +42,26 @@ class Paths(Struct, frozen=True):
         logs = [self.checkpoint.with_name(self.checkpoint.name + s) for s in ("-wal", "-shm")]
         own = [self.output, self.errors, self.rewritten, self.emulator, self.control]
         return [self.checkpoint, *logs, *own]
+
+    def note_of(self, source: Path) -> str:
+        """Where the input is, to be noted: files may be moved together, or the output alone."""
+        absolute = source.resolve()
+        return encode(
+            [str(absolute), os.path.relpath(absolute, self.output.resolve().parent)]
+        ).decode()
+
+    def noted(self, note: str | None) -> list[Path]:
+        """Where an input that was noted may be: beside the output as it was, or where it was.
+
+        Raises:
+            ValueError: no run writes such a note.
+
+        """
+        found = msgspec.json.decode(note or "[]", type=list[str])
+        if len(found) != 2:
+            return []
+        absolute, relative = found
+        return [Path(os.path.normpath(self.output.absolute().parent / relative)), Path(absolute)]
 
 
 def unwritable(doing: str, path: Path, error: OSError, advice: str = "") -> StorageFailed:

@@ -62,8 +62,15 @@ class Plain:
 
     interval = 60.0
 
+    def __init__(self) -> None:
+        self._last = ""
+
     def show(self, scene: Scene) -> None:
-        say_whole(f"{local_day_and_time(scene.now)} {scene.line(local_day_and_time)}")
+        line = f"{local_day_and_time(scene.now)} {scene.line(local_day_and_time)}"
+        # The end may come within the minute of the line before, and have nothing new.
+        if line != self._last:
+            self._last = line
+            say_whole(line)
 
     def close(self) -> None: ...
 

@@ -10,7 +10,7 @@ After the first failure nothing is written any more: everybody who waits is told
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -37,6 +37,19 @@ class Style:
     model: str
     raw: bool = False
     emulator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Whoever looks whether files are where they belong, before anything is announced.
+
+    `keep` does, in the recorder's thread, and returns what it put back, as sentences for `say`;
+    `end` ends the run where a file is not there, and could not be put back.
+    """
+
+    keep: Callable[[], Sequence[str]]
+    say: Callable[[str], None]
+    end: Callable[[RunError], None]
 
 
 @dataclass(slots=True)
@@ -69,12 +82,14 @@ class Recorder:
         output: Lines,
         errors: Callable[[], Lines],
         style: Style,
+        watch: Watch | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._source = source
         self._output = output
         self._open_errors = errors
         self._style = style
+        self._watch = watch
         self._loop = asyncio.get_running_loop()
         self._next = _Round()
         self._written = _Written()
@@ -139,6 +154,11 @@ class Recorder:
         """POSTs that had not ended by then, as far as they are on disk."""
         return await self._in_thread(self._checkpoint.sends_since, moment)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing can be written any more, not even to the checkpoint."""
+        return self._failure is not None
+
     def close(self) -> None:
         """Let `run` return once all that is queued has been written."""
         self._closing = True
@@ -181,7 +201,8 @@ class Recorder:
 
     async def _write_round(self, current: _Round) -> None:
         if current.facts or self._written.waiting:
-            repeated = await self._in_thread(self._commit, current.facts)
+            put_back, repeated = await self._in_thread(self._commit, current.facts)
+            self._tell(put_back)
             for future, line in current.recorded:
                 if not future.done():
                     future.set_result(line not in repeated)
@@ -202,9 +223,30 @@ class Recorder:
     async def _in_thread(self, call: Callable[[_A], _R], argument: _A) -> _R:
         return await self._loop.run_in_executor(self._thread, call, argument)
 
-    def _commit(self, facts: list[Fact]) -> set[int]:
-        written = self._written
-        return self._checkpoint.record([*facts, *written.finishes], written.signatures)
+    def _tell(self, put_back: Sequence[str] | RunError) -> None:
+        """What became of the files; to be told before those who wait to send a row go on."""
+        if self._watch is None:
+            return
+        if isinstance(put_back, RunError):
+            self._lines_failure = put_back
+            self._watch.end(put_back)
+            return
+        for told in put_back:
+            self._watch.say(told)
+
+    def _commit(self, facts: list[Fact]) -> tuple[Sequence[str] | RunError, set[int]]:
+        written, put_back = self._written, self._looked()
+        # A file that is gone is no reason to forget ids that were paid for.
+        repeated = self._checkpoint.record([*facts, *written.finishes], written.signatures)
+        return put_back, repeated
+
+    def _looked(self) -> Sequence[str] | RunError:
+        if self._watch is None or self._lines_failure is not None:
+            return ()
+        try:
+            return self._watch.keep()
+        except RunError as error:
+            return error
 
     def _append(self, ends: list[End]) -> tuple[list[Finish], dict[str, Signature]]:
         """Write the lines and sync them; what the checkpoint is to say of them."""

@@ -20,14 +20,15 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
 from pipeline.errors import RESTORE, BadData, OtherSettings, RunError, StorageFailed
 from pipeline.facts import REWRITTEN
-from pipeline.output import Lines, missing
+from pipeline.output import Lines, missing, missing_errors
 from pipeline.paths import Paths
 from pipeline.reading import whole_lines
 from pipeline.repair import repair
 from pipeline.retrial import read_failed
-from pipeline.same_input import check_input, note_input
+from pipeline.same_input import check_input
 from pipeline.settings import DEDUPE, difference
 from pipeline.source import Source
+from pipeline.whereabouts import kept
 
 _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
 
@@ -58,19 +59,15 @@ class Files:
         self.close()
         self._errors = Lines(self.paths.errors)
 
-    def check_in_place(self) -> None:
-        """Make sure that what was written is what users will find.
+    def keep_in_place(self) -> list[str]:
+        """Put back what was deleted while the run went on, and tell of it.
 
         Raises:
-            StorageFailed: a file was moved or deleted while the run went on.
+            Displaced: a file is not where it belongs, and could not be put back.
 
         """
-        for lines in (self.output, self._errors):
-            if lines is not None and not lines.is_at_path():
-                raise StorageFailed(
-                    f"{lines.path} was moved or deleted while the run went on.",
-                    "Put it back, then run the same command again.",
-                )
+        open_files = (lines for lines in (self.output, self._errors) if lines is not None)
+        return list(kept(self.paths, self.checkpoint, open_files))
 
     def close(self) -> None:
         if self._errors is not None:
@@ -122,7 +119,6 @@ def opened(
         run_id = _run_id(checkpoint, identity)
         if DEDUPE in identity:
             checkpoint.twins.keep()
-        note_input(checkpoint, source, paths)
         files = Files(paths, source, output, checkpoint, run_id, resumed=existed, anew=anew)
         stack.callback(files.close)
         swap.complete(paths.errors, paths.rewritten, checkpoint)
@@ -130,7 +126,7 @@ def opened(
             check_input(source, checkpoint, paths)
         repair(checkpoint, "output", output)
         if not paths.errors.exists() and _committed(checkpoint, "errors"):
-            raise missing(paths.errors, _committed(checkpoint, "errors"))
+            raise missing_errors(paths.errors, paths.output, _committed(checkpoint, "errors"))
         if paths.errors.exists():
             repair(checkpoint, "errors", files.errors())
         yield files
@@ -223,7 +219,7 @@ def _is_unpaid(checkpoint: Checkpoint, paths: Paths) -> bool:
 def _other_settings(paths: Paths, differences: str) -> OtherSettings:
     return OtherSettings(
         f"{paths.output} was begun with other settings: {differences}.",
-        "Use the old settings, another output, or --fresh.",
+        "Use the old settings, or another output; --fresh would pay for all rows again.",
     )
 
 

@@ -15,7 +15,7 @@ CALL = "call"
 """The name of the note; checkpoints of earlier versions have none."""
 # In commands for people, where the old value would lead to the same end: no option takes these.
 _MORE, _LATER = "MORE", "LATER"
-_BUDGET, _FINISH_BY, _ON_FINISH = "--budget", "--finish-by", "--on-finish"
+_LIMIT, _BUDGET, _FINISH_BY, _ON_FINISH = "--limit", "--budget", "--finish-by", "--on-finish"
 
 
 class Resumption(Struct, frozen=True):
@@ -50,9 +50,17 @@ class Called(Struct, frozen=True):
                 step = with_later(self.words)
             case _:
                 step = Step("To continue", self.words)
-        if self.folder != here:
-            step = Step(f"{step.why}, in {self.folder}", step.words)
-        return Resumption(shlex.join(self.words), step)
+        return Resumption(shlex.join(self.words), self._in_place(step, here))
+
+    def unlimited(self, here: str) -> Step | None:
+        """What sends the rows that --limit left out; None where the call has none."""
+        step = unlimited(self.words)
+        return None if step is None else self._in_place(step, here)
+
+    def _in_place(self, step: Step, here: str) -> Step:
+        if self.folder == here:
+            return step
+        return Step(f"{step.why}, in {self.folder}", step.words)
 
 
 def with_more(words: Sequence[str]) -> Step:
@@ -76,6 +84,23 @@ def with_value(words: Sequence[str], option: str, value: str) -> list[str]:
         for before, word in pairwise(["", *words])
     ]
     return changed if changed != [*words] else [*words[:2], option, value, *words[2:]]
+
+
+def unlimited(words: Sequence[str]) -> Step | None:
+    """For a complete run of the first rows; None where the call itself has no limit."""
+    left = [
+        word
+        for before, word in pairwise(["", *words])
+        if _LIMIT not in (before, word) and not word.startswith(f"{_LIMIT}=")
+    ]
+    return None if left == [*words] else Step("To send the other rows of the input, too", left)
+
+
+def limited(rows: int) -> str:
+    """What a limit did, as a sentence."""
+    first = "row" if rows == 1 else f"{rows:,} rows"
+    are = "This is" if rows == 1 else "These are"
+    return f"{are} the first {first} of the input, as --limit said; without it the run goes on."
 
 
 def shareable(words: Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ from pipeline.recovery import Files
 from pipeline.repair import check_lines
 from pipeline.retrial import Choice, Failed, Reopening, Revision, told
 from pipeline.rows import Recipe
-from pipeline.same_input import check_input
+from pipeline.same_input import check_input, note_input
 from pipeline.source import Source
 from pipeline.spending import Spending
 from pipeline.takeover import reserve
@@ -69,6 +69,7 @@ class Retry:
         if self.budget is not None:
             self._check_budget(files.checkpoint, self.budget, chosen, now)
         revision = self._revision(files, chosen)
+        note_input(files.source, files.checkpoint, files.paths)
         unfit = self._put_back(files, chosen, revision, now)
         self.say(f"Put back: {'; '.join(told(chosen.values()))}.")
         if unfit:

@@ -22,7 +22,7 @@ from pipeline.deadline import Deadline
 from pipeline.departure import BUG, DEPARTURE, Departure
 from pipeline.errors import Exit, RunError, StorageFailed
 from pipeline.expectation import count, counted, expect
-from pipeline.facts import COSTS, COUNTED, Note
+from pipeline.facts import COSTS, COUNTED, LIMIT, Note
 from pipeline.forgiveness import Forgiveness
 from pipeline.hosts import Hosts
 from pipeline.intake import Intake
@@ -31,7 +31,7 @@ from pipeline.pacing import paces
 from pipeline.poll_lanes import PollLanes
 from pipeline.prices import PriceTable
 from pipeline.progress import View
-from pipeline.recorder import Recorder, Style
+from pipeline.recorder import Recorder, Style, Watch
 from pipeline.recovery import Files
 from pipeline.refill import Refill
 from pipeline.service import Service
@@ -127,7 +127,7 @@ class Run:
             self._note_departure(Departure(self._tools.clock.now(), BUG, Exit.UNEXPECTED))
             raise end.error
         outcome = self._outcome(end, begun)
-        if not isinstance(end, StorageFailed):
+        if not self._course.recorder.has_failed:
             self._note_departure(outcome.departure(self._tools.clock.now()))
         return outcome
 
@@ -143,7 +143,9 @@ class Run:
         left = None if total is None else max(total - totals.rows(), 0)
         seconds = self._tools.clock.now() - begun
         same = self._files.checkpoint.twins.answered()
-        return Outcome(end, totals, self._submits.meter.use(), seconds, left, same)
+        use, limit = self._submits.meter.use(), self._files.checkpoint.meta(LIMIT)
+        limited = int(limit) if limit and isinstance(end, Complete) else None
+        return Outcome(end, totals, use, seconds, left, same, limited)
 
     async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:
         """What ends a run may arise in any part of it; even a bug ends it in order."""
@@ -219,6 +221,8 @@ class Run:
         await count(self._files, self._course, self._settings.limit)
 
     async def _complete(self) -> None:
+        for told in self._files.keep_in_place():
+            self._tools.say(told)
         complete(self._files, self._settings, self._tools.prices)
         self._steering.end()
 
@@ -226,7 +230,8 @@ class Run:
 def _course(files: Files, settings: Settings, tools: Tools, ending: Ending) -> Course:
     recipe, finish_by = settings.recipe, settings.finish_by
     style = Style(recipe.model, settings.raw, settings.emulator)
-    recorder = Recorder(files.checkpoint, files.source, files.output, files.errors, style)
+    watch = Watch(files.keep_in_place, tools.say, ending.set)
+    recorder = Recorder(files.checkpoint, files.source, files.output, files.errors, style, watch)
     cursor = files.checkpoint.cursor()
     # A compressed input would be read to its end, to find that there is nothing more.
     limit = cursor.rows if counted(files) == cursor.rows else settings.limit

@@ -2,28 +2,21 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from pipeline import codec
 from pipeline.checkpoint import Checkpoint
-from pipeline.errors import RESTORE, BadData
-from pipeline.facts import Span
-from pipeline.growth import stands, with_next
+from pipeline.errors import AFRESH, BadData
+from pipeline.facts import Note, Signature, Span
+from pipeline.growth import changed_lines
 from pipeline.output import seal
 from pipeline.paths import Paths
 from pipeline.reading import line_at
 from pipeline.retrial import Failed, read_failed
 from pipeline.source import Source
 
-
-def note_input(checkpoint: Checkpoint, source: Source, paths: Paths) -> None:
-    """Say where the input is, for commands that are given the output alone."""
-    absolute, folder = source.path.resolve(), paths.output.resolve().parent
-    # The files may be moved together, or the output alone.
-    where = codec.encode([str(absolute), os.path.relpath(absolute, folder)]).decode()
-    if checkpoint.meta("input") != where:
-        checkpoint.set_meta({"input": where})
+_INPUT = "input"
 
 
 def found_input(places: Sequence[Path]) -> Path:
@@ -41,26 +34,66 @@ def found_input(places: Sequence[Path]) -> Path:
 
 
 def check_input(source: Source, checkpoint: Checkpoint, paths: Paths) -> None:
-    """Refuse an input whose rows begun are not what they were; more rows are welcome."""
+    """Refuse an input whose rows begun are not what they were; more rows are welcome.
+
+    Of one that is right is noted where it is, for commands that are given the output alone.
+    """
     now, before = source.signature(), checkpoint.signature("input")
     if now != before:
-        for line, span in _mismatches(source, checkpoint):
-            raise BadData(
-                f"{source.path}:{line}: the line is not what it was when this run began it "
-                f"(byte {span.offset:,}).",
-                _for_changed(checkpoint, line, paths),
-            )
-        checkpoint.record([], {"input": now})
-        return
-    last = checkpoint.last_begun()
-    if last is not None and not source.is_compressed:
-        (data,) = source.fetch([last[1]])
-        if seal(data) != last[1].seal:
-            raise BadData(f"{source.path}:{last[0]}: the line was changed.", RESTORE)
+        for line, span in changed_lines(checkpoint.begun(), source, checkpoint.cursor()):
+            why = f"the line is not what it was when this run began it (byte {span.offset:,})"
+            raise _refusal(source, line, why, checkpoint, paths)
+    else:
+        last = checkpoint.last_begun()
+        if last is not None and not source.is_compressed:
+            (data,) = source.fetch([last[1]])
+            if seal(data) != last[1].seal:
+                raise _refusal(source, last[0], "the line was changed", checkpoint, paths)
+    note_input(source, checkpoint, paths, now)
+
+
+def note_input(
+    source: Source, checkpoint: Checkpoint, paths: Paths, now: Signature | None = None
+) -> None:
+    """Note of an input that was found to be the run's where it is, and what it is `now`."""
+    where = paths.note_of(source.path)
+    is_noted = checkpoint.meta(_INPUT) == where
+    if not is_noted or (now is not None and now != checkpoint.signature(_INPUT)):
+        # Together: no kill leaves the one file's place beside the other's length and time.
+        checkpoint.record([Note(_INPUT, where)], {} if now is None else {_INPUT: now})
+
+
+def _refusal(source: Source, line: int, why: str, checkpoint: Checkpoint, paths: Paths) -> BadData:
+    own = _own_input(source, checkpoint, paths)
+    if own is not None:
+        return BadData(
+            f"{paths.output} was begun with {own}, and {source.path} is another input: "
+            f"{source.path}:{line}: {why}.",
+            f"Name {own} again, or for {source.path} an output of its own (-o).",
+        )
+    return BadData(f"{source.path}:{line}: {why}.", _for_changed(checkpoint, line, paths))
+
+
+def _own_input(source: Source, checkpoint: Checkpoint, paths: Paths) -> Path | None:
+    """The file that the run was begun with, where that is another one and still there."""
+    try:
+        places = [path for path in paths.noted(checkpoint.meta(_INPUT)) if path.exists()]
+    except ValueError:
+        return None
+    if not places or any(path.samefile(source.path) for path in places):
+        return None
+    return _near(places[0])
+
+
+def _near(path: Path) -> Path:
+    """A path as one would name it here."""
+    with suppress(OSError, ValueError):
+        return path.relative_to(Path.cwd())
+    return path
 
 
 def _for_changed(checkpoint: Checkpoint, line: int, paths: Paths) -> str:
-    advice = "Put the input back as it was, or start afresh with --fresh."
+    advice = f"Put the input back as it was, or {AFRESH}."
     known, place = checkpoint.known(line, ""), checkpoint.place(line)
     if known is None or known.submits or place is None:
         return advice
@@ -80,10 +113,3 @@ def _failed(errors: Path, place: Span) -> Failed | None:
         return read_failed(line_at(fd, place.offset, place.size))
     finally:
         os.close(fd)
-
-
-def _mismatches(source: Source, checkpoint: Checkpoint) -> Iterator[tuple[int, Span]]:
-    spans, cursor = (with_next(span) for _, span in checkpoint.begun()), checkpoint.cursor()
-    for (line, span), data in zip(checkpoint.begun(), source.fetch(spans), strict=False):
-        if not stands(data, span, cursor):
-            yield line, span

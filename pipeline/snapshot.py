@@ -1,6 +1,5 @@
 """What a checkpoint holds at one instant, for everybody who is not the run."""
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +31,7 @@ from pipeline.facts import (
     Signature,
 )
 from pipeline.matching import Key
+from pipeline.paths import Paths
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
 from pipeline.recorded import RESTORE, RecordedRows
@@ -121,11 +121,7 @@ class Snapshot:
     def input_paths(self, output: Path) -> list[Path]:
         """Where the input may be: beside the output as it was, or where it was."""
         with self._readable("input"):
-            found = msgspec.json.decode(self.meta("input") or "[]", type=list[str])
-        if len(found) != 2:
-            return []
-        absolute, relative = found
-        return [Path(os.path.normpath(output.absolute().parent / relative)), Path(absolute)]
+            return Paths(output).noted(self.meta("input"))
 
     def cursor(self) -> Cursor:
         place = self.meta("cursor")

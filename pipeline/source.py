@@ -16,7 +16,7 @@ from aiofiles.threadpool.binary import AsyncBufferedReader
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pipeline.errors import BadData, StorageFailed
+from pipeline.errors import AFRESH, BadData, StorageFailed
 from pipeline.facts import Cursor, Signature, Span
 from pipeline.rows import is_blank
 
@@ -242,7 +242,7 @@ class _Splitter:
             if data.strip(b"\r"):
                 raise BadData(
                     f"{self._path}:{start.line - 1}: the line goes on where it ended before.",
-                    "Put the line back as it was, or start afresh with --fresh.",
+                    f"Put the line back as it was, or {AFRESH}.",
                 )
             self._next = replace(start, offset=after, open=False)
             return None

@@ -13,9 +13,9 @@ from pipeline.departure import Departure, Left
 from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
 from pipeline.prospect import Eta, Pause
-from pipeline.resumption import Resumption
+from pipeline.resumption import Resumption, limited
 from pipeline.spent import Spent
-from pipeline.step import Sentence
+from pipeline.step import Sentence, Step
 from pipeline.totals import Totals, beside, in_doubt, in_money
 
 Told = Callable[[float], str]
@@ -73,7 +73,8 @@ class Standing:
     one that is in force, or that the next process begins with; `in_force`: what a running process
     goes by; `left`: how the last one left it, where none has it now and that is noted; `missing`:
     files that it wrote and that are not there, as sentences with what to do; `resume`: what goes
-    on with it, where that is known and would help.
+    on with it, where that is known and would help; `limited`: of a complete run that
+    took the first rows only, how many, and what sends the others.
     """
 
     running: bool
@@ -93,6 +94,7 @@ class Standing:
     left: Left | None = None
     missing: Sequence[str] = ()
     resume: Resumption | None = None
+    limited: tuple[int, Step | None] | None = None
 
     @property
     def state(self) -> str:
@@ -195,6 +197,10 @@ def sentences(
         yield standing.left.sentence(local)
     if standing.resume is not None:
         yield standing.resume.step
+    if standing.limited is not None and standing.state == "finished":
+        rows, others = standing.limited
+        yield limited(rows)
+        yield from [] if others is None else [others]
     if standing.pause is not None:
         yield _paused(standing, local)
     yield _rows(standing)

@@ -48,6 +48,42 @@ def test_a_file_opened_again_is_appended_to(path: Path) -> None:
     assert path.read_bytes() == b"one\ntwo\n"
 
 
+def test_a_deleted_file_is_put_back_with_its_time_its_mode_and_its_lock(path: Path) -> None:
+    lines = Lines(path)
+    lines.lock()
+    lines.append([b"one"])
+    path.chmod(0o640)
+    before = path.stat()
+    assert not lines.is_deleted()
+    path.unlink()
+    assert lines.is_deleted()
+    lines.put_back(path)
+    after = path.stat()
+    assert (after.st_mtime_ns, after.st_mode) == (before.st_mtime_ns, before.st_mode)
+    assert lines.is_at_path()
+    other = Lines(path)
+    with pytest.raises(Busy):
+        other.lock()
+    other.close()
+    lines.append([b"two"])
+    lines.close()
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_nothing_is_put_in_the_place_of_another_file(path: Path) -> None:
+    lines = Lines(path)
+    lines.append([b"one"])
+    path.unlink()
+    path.write_bytes(b"another")
+    with pytest.raises(FileExistsError):
+        lines.put_back(path)
+    assert path.read_bytes() == b"another"
+    assert list(path.parent.iterdir()) == [path]
+    lines.append([b"two"])
+    lines.close()
+
+
 def test_a_last_line_gives_way_to_whatever_follows(path: Path) -> None:
     lines = Lines(path)
     lines.append([b"one"])

@@ -77,6 +77,15 @@ def outcomes(files: Files) -> dict[str, int]:
     return {name: totals.rows(name) for name in ("ok", "failed", "held") if totals.rows(name)}
 
 
+def noted(run: Place) -> str | None:
+    """Where the run has its input."""
+    checkpoint = Checkpoint(run.paths.checkpoint)
+    try:
+        return checkpoint.meta("input")
+    finally:
+        checkpoint.close()
+
+
 def swapped(old: bytes, new: bytes) -> Edit:
     return lambda data: data.replace(old, new)
 
@@ -731,6 +740,42 @@ def test_an_input_whose_rows_changed_is_refused_by_name_and_line(
     edit(run.input, change)
     error = refused(run, rf"prompts\.jsonl:{line}: ")
     assert error.advice
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("same_time", [False, True])
+def test_a_mistyped_input_is_refused_by_the_name_of_the_run_s_own_and_changes_nothing(
+    run: Place, same_time: bool
+) -> None:
+    other = replace(run, input=run.input.with_name("other.jsonl"))
+    shutil.copy2(run.input, other.input)
+    edit(other.input, swapped("Вопрос 3".encode(), "Запрос 3".encode()), same_time=same_time)
+    was = noted(run)
+    error = refused(other, rf"was begun with .*{run.input.name}, and .*other\.jsonl is another")
+    assert str(run.input) in error.advice
+    assert "--fresh" not in error.advice
+    assert noted(run) == was
+    with run.opened():
+        pass
+
+
+@pytest.mark.promise("P6")
+def test_an_input_of_another_name_is_noted_once_it_was_found_to_be_the_run_s(run: Place) -> None:
+    run = replace(run, input=run.input.rename(run.input.with_name("moved.jsonl")))
+    edit(run.input, lambda data: data + b'{"prompt":"more"}\n')
+    with run.opened() as files:
+        assert files.checkpoint.signature("input") == files.source.signature()
+    assert run.paths.noted(noted(run)) == [run.input, run.input]
+
+
+@pytest.mark.promise("P6")
+def test_where_the_run_s_own_input_is_gone_another_one_is_refused_as_a_changed_one(
+    run: Place,
+) -> None:
+    run.input.unlink()
+    run.input.with_name("other.jsonl").write_text('{"prompt":"other"}\n')
+    other = replace(run, input=run.input.with_name("other.jsonl"))
+    assert "--fresh" in refused(other, r"^\S*other\.jsonl:1: the line is not what").advice
 
 
 @pytest.mark.promise("P6")

@@ -9,24 +9,28 @@ import json
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.board import Complete, Stopped
 from pipeline.carrier import NoAnswerError, Reply, UndecodableError
 from pipeline.checkpoint import Checkpoint
 from pipeline.clock import Clock
 from pipeline.codec import encode
 from pipeline.credentials import Credential
+from pipeline.departure import Departure
 from pipeline.emulator.model import Config, Service
-from pipeline.errors import BadData, StorageFailed, Unreachable
+from pipeline.errors import BadData, Displaced, StorageFailed, Unreachable
 from pipeline.item import Doubtful, Policy, Running, State
 from pipeline.paths import Paths
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
+from pipeline.snapshot import Snapshot, looked_at
 from tests import oracle
 from tests.builders import refusal
 from tests.simulation import EVENING, ModelCarrier, Sending, black_hole, simulate
@@ -443,6 +447,24 @@ def test_a_lost_row_that_is_given_another_s_operation_has_been_replaced_once(
     assert replaced == [2]
 
 
+# A limit.
+
+
+def test_of_a_limit_is_told_only_where_it_left_rows_out(tmp_path: Path, output: Path) -> None:
+    path, service, said = rows(tmp_path, 30), steady(), list[str]()
+    ends = [
+        simulate(path, output, replace(SETTINGS, limit=limit), service, say=said.append)[0]
+        for limit in (20, 10, 30, None)
+    ]
+    assert [end.limited for end in ends] == [20, 20, None, None]
+    assert all(isinstance(end.end, Complete) for end in ends)
+    # Rows begun are no fewer than they are.
+    assert [line[:33] for line in said if line.startswith("Continuing")][:2] == [
+        "Continuing: 20 of 20 rows done, o",
+        "Continuing: 20 of 30 rows done, o",
+    ]
+
+
 # Files that are changed or break while the run goes on.
 
 
@@ -467,29 +489,124 @@ def test_a_row_whose_line_was_changed_before_it_is_submitted_again_ends_the_run(
     assert not any(b"ROW 7." in body for body in posts)
 
 
-@pytest.mark.promise("P9")
-@pytest.mark.parametrize("name", ["results.jsonl", "results.errors.jsonl"])
-@pytest.mark.parametrize("fate", ["deleted", "moved", "replaced"])
-def test_a_file_that_is_gone_at_the_end_is_a_failure_of_storage(
-    tmp_path: Path, output: Path, name: str, fate: str
-) -> None:
+def losing(
+    path: Path, lose: Callable[[Path], object], when: str
+) -> Callable[[Sending], Awaitable[Reply]]:
+    """A file is lost at the first submit whose body says `when`; row 1 is refused."""
+    ways = [lose]
+
     async def meet(call: Sending) -> Reply:
         if call.is_submit and call.says("row 1."):
             return Reply(400, {}, refusal("invalid role"))
-        path = tmp_path / name
-        if call.is_submit and call.says("row 20."):
-            if fate == "deleted":
-                path.unlink()
-            else:
-                path.rename(tmp_path / "elsewhere")
-            if fate == "replaced":
-                path.write_bytes((tmp_path / "elsewhere").read_bytes())
+        if call.is_submit and call.says(when) and ways:
+            ways.pop()(path)
         return await call.onward()
 
-    outcome, _ = simulate(rows(tmp_path, 20), output, SETTINGS, steady(), meet=meet)
-    assert isinstance(outcome.end, StorageFailed)
+    return meet
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+
+
+def replaced(path: Path) -> None:
+    moved(path)
+    path.write_bytes(b"somebody's own")
+
+
+def deleted_and_replaced(path: Path) -> None:
+    path.unlink()
+    path.write_bytes(b"somebody's own")
+
+
+SLOW = replace(SETTINGS, rates=(Rate(1, 1.0),))
+NAMES = ["results.jsonl", "results.errors.jsonl"]
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("when", ["row 15.", "row 40."])
+def test_a_file_that_is_deleted_while_the_run_goes_on_is_put_back(
+    tmp_path: Path, output: Path, name: str, when: str
+) -> None:
+    said = list[str]()
+    meet = losing(tmp_path / name, Path.unlink, when)
+    outcome, _ = simulate(rows(tmp_path, 40), output, SLOW, steady(), meet=meet, say=said.append)
+    assert isinstance(outcome.end, Complete)
+    assert [line for line in said if f"{name} was deleted" in line]
+    assert numbers(output) == each_once(40)
+    assert list(errors(output)) == [1]
+    again, _ = simulate(tmp_path / "prompts.jsonl", output, SLOW, steady())
+    assert isinstance(again.end, Complete)
+
+
+@pytest.mark.promise("P9")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("lose", [moved, replaced])
+def test_where_a_file_is_moved_nothing_more_is_submitted_and_back_in_place_it_goes_on(
+    tmp_path: Path, output: Path, name: str, lose: Callable[[Path], object]
+) -> None:
+    service, path = steady(), tmp_path / name
+    meet = losing(path, lose, "row 15.")
+    outcome, _ = simulate(rows(tmp_path, 40), output, SLOW, service, meet=meet)
+    assert isinstance(outcome.end, Displaced)
     assert outcome.exit_code == 74
-    assert name in str(outcome.end)
+    assert f"{name} was moved while the run went on." in outcome.end.told
+    assert len(service.ledger.submits) <= 16
+    if lose is replaced:
+        assert path.read_bytes() == b"somebody's own"
+    left = looked_at(Paths(output).checkpoint, Snapshot.left)
+    assert isinstance(left, Departure)
+    assert (left.exit, left.why) == (74, outcome.end.told)
+    (tmp_path / "elsewhere").replace(path)
+    after, _ = simulate(tmp_path / "prompts.jsonl", output, SETTINGS, service)
+    assert isinstance(after.end, Complete)
+    assert numbers(output) == each_once(40)
+    assert after.totals.doubt_count == 0
+
+
+@pytest.mark.promise("P9")
+def test_where_another_file_takes_the_place_of_a_deleted_one_all_answers_stand_beside_it(
+    tmp_path: Path, output: Path
+) -> None:
+    service, saved = steady(), tmp_path / "results.jsonl.saved"
+    meet = losing(output, deleted_and_replaced, "row 15.")
+    outcome, _ = simulate(rows(tmp_path, 40), output, SLOW, service, meet=meet)
+    assert isinstance(outcome.end, Displaced)
+    assert f"another file was put at {output}" in outcome.end.told
+    assert f"`mv {saved} {output}`" in outcome.end.told
+    assert output.read_bytes() == b"somebody's own"
+    saved.replace(output)
+    after, _ = simulate(tmp_path / "prompts.jsonl", output, SETTINGS, service)
+    assert isinstance(after.end, Complete)
+    assert numbers(output) == each_once(40)
+
+
+@pytest.mark.promise("P9")
+def test_a_checkpoint_that_is_moved_ends_the_run(tmp_path: Path, output: Path) -> None:
+    service = steady()
+    meet = losing(Paths(output).checkpoint, moved, "row 15.")
+    outcome, _ = simulate(rows(tmp_path, 40), output, SLOW, service, meet=meet)
+    assert isinstance(outcome.end, Displaced)
+    assert "results.jsonl.checkpoint was moved or deleted" in outcome.end.told
+    assert len(service.ledger.submits) <= 16
+
+
+@pytest.mark.promise("P10")
+@pytest.mark.parametrize(("lose", "end"), [(Path.unlink, Stopped), (moved, Displaced)])
+def test_a_signal_is_no_reason_not_to_look_whether_files_are_in_place(
+    tmp_path: Path,
+    output: Path,
+    lose: Callable[[Path], object],
+    end: type[Stopped] | type[Displaced],
+) -> None:
+    # Nothing is left to be submitted, and no answer comes before the signal.
+    meet = losing(output, lose, "row 3.")
+    outcome, _ = simulate(
+        rows(tmp_path, 3), output, SETTINGS, steady(3600.0), meet=meet, stop_after=60.0
+    )
+    assert isinstance(outcome.end, end)
+    assert output.exists() == (end is Stopped)
 
 
 @pytest.mark.promise("P9")

@@ -15,7 +15,7 @@ import pytest
 from aiofiles.threadpool.binary import AsyncBufferedReader
 from click.testing import CliRunner
 
-from pipeline import database, extent, preflight, run
+from pipeline import database, extent, preflight, start
 from pipeline.agenda import Agenda
 from pipeline.board import Counts, Ending, Stopped
 from pipeline.checkpoint import Checkpoint
@@ -150,7 +150,7 @@ def test_an_input_is_counted_and_looked_at_once_while_it_is_the_same(
     monkeypatch.setattr(preflight, "ROWS", 5)
     path, output, model = prompts(folder, 60, packed=packed), folder / "results.jsonl", steady()
     told: list[str] = []
-    counts, looks = calls(monkeypatch, Source, "count_rows"), calls(monkeypatch, run, "look")
+    counts, looks = calls(monkeypatch, Source, "count_rows"), calls(monkeypatch, start, "look")
 
     first, _ = simulate(path, output, ASKED, model, stop_after=3)
     assert isinstance(first.end, Stopped)

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from pipeline.board import Counts
 from pipeline.clock import local_day_and_time, stamp
@@ -281,6 +282,17 @@ def test_a_command_that_is_wrapped_can_be_copied(terminal: _Terminal) -> None:
     assert all(len(line) < 30 for line in lines if "Be" not in line)
     say(Step("Short", words[:2]))
     assert terminal.on(80).text.splitlines()[-1] == "Short: yagpt-batch run"
+
+
+def test_a_line_is_not_told_twice_in_a_minute_where_nothing_is_new(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plain = Plain()
+    plain.show(NIGHT)
+    plain.show(NIGHT)
+    assert capsys.readouterr().err.count("\n") == 1
+    plain.show(structs.replace(NIGHT, now=NIGHT.now + 60))
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_line_of_a_log_is_never_wrapped(terminal: _Terminal) -> None:

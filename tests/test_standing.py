@@ -51,6 +51,21 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
     assert "7,000 tokens in, 3,000 out, cost so far 1.00 RUB (prices of 2026-03-03)" in words
 
 
+def test_of_a_finished_run_is_told_that_it_took_the_first_rows_only() -> None:
+    others = Called(["yagpt-batch", "run", "in.jsonl", "--limit", "70", "-o", "out.jsonl"], "/n")
+    words = told(replace(DONE, limited=(70, others.unlimited("/n"))))
+    assert "These are the first 70 rows of the input, as --limit said;" in words
+    assert (
+        "\nTo send the other rows of the input, too: yagpt-batch run in.jsonl -o out.jsonl"
+        in words
+    )
+    assert "--limit said" not in told(replace(DONE, limited=(70, None), grown="appended"))
+    assert "To send" not in told(replace(DONE, limited=(70, None)))
+    in_other = others.unlimited("/")
+    assert in_other is not None
+    assert in_other.why.endswith(", too, in /n")
+
+
 def test_while_it_goes_on_the_end_in_sight_is_told_as_the_process_saw_it() -> None:
     end = Eta(
         NOW - 30, 9, Rate(5000, 3600.0), 0.994, NOW + 3600, NOW + 4000, NOW + 4001, NOW + 4002
@@ -109,7 +124,7 @@ def test_how_the_last_process_ended_is_told(left: Departure, sentence: str) -> N
 
 def test_of_one_that_did_not_say_how_it_ended_no_more_is_told_than_is_known() -> None:
     standing = replace(HALF, running=False, left=Vanished())
-    assert "it was killed, the machine stopped, or the disk failed." in told(standing)
+    assert "it left at once at a second Ctrl-C, was killed, the machine" in told(standing)
     assert fields(as_json(standing, NOW, PRICES, stamp)["ended"])["end"] == "vanished"
     # An earlier version noted nothing.
     assert "killed" not in told(replace(HALF, running=False))

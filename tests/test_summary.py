@@ -14,6 +14,7 @@ from pipeline.errors import (
     BadSettings,
     BudgetReached,
     DeadlineReached,
+    Displaced,
     RunError,
     Unreachable,
 )
@@ -149,6 +150,23 @@ def test_what_is_not_complete_is_continued(
     assert str(summary.going_on()) == f"{told}: yagpt-batch run 'my rows.jsonl' -o out.jsonl"
     assert told_of(summary)[0].startswith("40 rows ok, 110 not finished: ")
     assert list(summary.next_steps()) == []
+
+
+def test_what_a_limit_left_out_is_told_with_the_call_without_it(tmp_path: Path) -> None:
+    paths = Paths(tmp_path / "out.jsonl")
+    outcome = Outcome(Complete(), totals(), limited=40)
+    for limit in (["--limit", "40"], ["--limit=40"]):
+        summary = Summary.of(paths, PRICES, outcome, [*RESUME, *limit])
+        assert told_of(summary)[1].startswith("These are the first 40 rows of the input")
+        assert next(iter(summary.next_steps())).words == RESUME
+    # Where the limit comes from a variable or a file.
+    assert next(iter(Summary.of(paths, PRICES, outcome, RESUME).next_steps())).words != RESUME
+
+
+def test_where_a_file_was_moved_the_run_is_continued_once_that_is_put_right() -> None:
+    advice = ended(Path("out.jsonl"), Displaced("moved")).advice()
+    assert advice is not None
+    assert advice.why == "To continue, once that is put right"
 
 
 @pytest.mark.parametrize(

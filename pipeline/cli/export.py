@@ -1,5 +1,6 @@
 """``yagpt-batch export``: all results in the order of the input, in one file."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -75,4 +76,11 @@ def export(
     lacking = [name for name in keep if name in exported.lacking]
     if lacking and exported.rows:
         names = ", ".join(dict.fromkeys(lacking))
-        say(f"No exported row has what --keep names: {names}.")
+        say(f"No exported row has what --keep names: {names}.{_one_by_one(lacking)}")
+
+
+def _one_by_one(lacking: list[str]) -> str:
+    """What may be meant by a name with commas in it."""
+    several = next((name.split(",") for name in lacking if "," in name), [])
+    options = " ".join(f"--keep {shlex.quote(name.strip())}" for name in several if name.strip())
+    return f" One name for each field: {options}" if options else ""

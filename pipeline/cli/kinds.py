@@ -119,7 +119,10 @@ class MomentKind(click.ParamType):  # type: ignore[type-arg] # as above
         try:
             return moment_of(str(value).strip(), Clock().now())
         except ValueError:
-            self.fail(f"{value!r} is no time: write 07:30, or 2026-11-22T07:30.", param, ctx)
+            far = " A deadline is lifted by one far ahead: 2099-01-01T00:00."
+            hint = far if value == "none" else ""
+            why = f"{value!r} is no time: write 07:30, or 2026-11-22T07:30.{hint}"
+            self.fail(why, param, ctx)
 
 
 def is_auto(given: Collection[Rate | str | None]) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.resumption import Resumption
     from pipeline.snapshot import Snapshot
     from pipeline.standing import Standing
-    from pipeline.step import Sentence
+    from pipeline.step import Sentence, Step
 
 _EXAMPLES = """Where the run of OUTPUT stands, while it goes on or not. Changes nothing.
 
@@ -166,14 +166,29 @@ def standing_of(
         left=left,
         missing=missing,
         resume=_resumption(seen, left) if can_go_on else None,
+        limited=_limited(seen) if complete and not running else None,
     )
 
 
-def _resumption(seen: "Snapshot", left: "Left | None") -> "Resumption | None":
-    called, here = seen.called(), ""
+def _limited(seen: "Snapshot") -> "tuple[int, Step | None] | None":
+    """How many rows --limit let through, where there were more, and what sends these."""
+    from pipeline.facts import LIMIT  # noqa: PLC0415
+
+    rows, called = seen.meta(LIMIT) or "", seen.called()
+    if not rows.isdecimal():
+        return None
+    return int(rows), None if called is None else called.unlimited(_here())
+
+
+def _here() -> str:
     with suppress(OSError):
-        here = str(Path.cwd())
-    return None if called is None else called.going_on(left, here)
+        return str(Path.cwd())
+    return ""
+
+
+def _resumption(seen: "Snapshot", left: "Left | None") -> "Resumption | None":
+    called = seen.called()
+    return None if called is None else called.going_on(left, _here())
 
 
 def _pause(paths: "Paths", seen: "Snapshot", *, running: bool) -> "Pause | None":

@@ -19,6 +19,7 @@ from pipeline.errors import (
     BadSettings,
     BudgetReached,
     DeadlineReached,
+    Displaced,
     Exit,
     RunError,
     StorageFailed,
@@ -27,7 +28,7 @@ from pipeline.paths import Paths
 from pipeline.prices import PriceTable
 from pipeline.quote import span
 from pipeline.reading import whole_lines
-from pipeline.resumption import shareable, with_later, with_more, with_value
+from pipeline.resumption import limited, shareable, unlimited, with_later, with_more, with_value
 from pipeline.retrial import STAGES, Alike, alike, read_failed
 from pipeline.step import Sentence, Step
 from pipeline.totals import beside, in_doubt, in_money
@@ -89,6 +90,8 @@ class Summary(Struct, frozen=True):
         if not isinstance(outcome.end, Complete) and outcome.left:
             counted.append(f"{outcome.left:,} not finished")
         yield f"{', '.join(counted)}: {self.paths.output}"
+        if outcome.limited is not None:
+            yield limited(outcome.limited)
         yield in_money(totals, self.prices)
         yield from beside(totals, self.prices)
         yield f"Took {span(outcome.seconds)}: {outcome.use.words}"
@@ -121,6 +124,8 @@ class Summary(Struct, frozen=True):
                 return with_later(self.resume)
             case BadSettings() as error:
                 return self._put_right(error)
+            case Displaced():
+                return Step("To continue, once that is put right", self.resume)
             case _:
                 return self.going_on()
 
@@ -137,6 +142,9 @@ class Summary(Struct, frozen=True):
         """What can be done with a complete run."""
         if not isinstance(self.outcome.end, Complete):
             return
+        others = None if self.outcome.limited is None else unlimited(self.resume)
+        if others is not None:
+            yield others
         yield from self._retries()
         if self.outcome.totals.rows("ok"):
             output = _word(self.paths.output)

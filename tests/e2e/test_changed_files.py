@@ -175,6 +175,27 @@ def test_other_settings_are_refused_by_name(story: Story) -> None:
     assert len(story.service.submits) == 20
 
 
+@pytest.mark.promise("P6")
+def test_a_mistyped_input_changes_nothing_that_is_told_of_the_run(story: Story) -> None:
+    story.kill_on_the_way()
+    shutil.copy(story.rows, story.shell.path("other.jsonl"))
+    edit_line(story.shell.path("other.jsonl"), 1)
+    options = story.service.options
+    for mistyped in (
+        story.shell.call("run", "other.jsonl", "-o", "out.jsonl", *options),
+        story.shell.call("retry", "out.jsonl", "--input", "other.jsonl"),
+    ):
+        assert mistyped.code == 65
+        assert "out.jsonl was begun with in.jsonl, and other.jsonl is another" in mistyped.err
+        assert "--fresh" not in mistyped.err
+    status = story.shell.call("status", "out.jsonl", "--json").json
+    assert not status["input_changed"]
+    assert status["resume"].startswith("yagpt-batch run in.jsonl -o out.jsonl ")
+    assert story.shell.call("audit", "out.jsonl").code == 0
+    assert story.shell.call("export", "out.jsonl", "-o", "x.csv", "--keep", "prompt").code == 0
+    assert story.run().code == 0
+
+
 @pytest.mark.promise("P8")
 def test_files_of_a_run_can_move_together(story: Story) -> None:
     assert story.run("--limit", 8).code == 0
@@ -212,6 +233,21 @@ def test_a_missing_checkpoint_is_not_taken_for_a_new_run(done: Story) -> None:
     assert "not its checkpoint" in refused.err
     assert done.output.read_bytes() == before
     assert not done.shell.path("out.jsonl.checkpoint").exists()
+
+
+@pytest.mark.promise("P6")
+def test_of_a_row_that_was_mended_an_export_says_how_to_send_it(story: Story) -> None:
+    with story.rows.open("a") as file:
+        file.write('{"prompt": 7}\n')
+    story.shell.write_rows(3, first=22)
+    assert story.run().code == 3
+    story.rows.write_text(story.rows.read_text().replace("7}", '"seven"}'))
+    for options in ([], ["--ok-only"]):
+        call = ["export", "out.jsonl", "-o", "out.csv", "--keep", "prompt", *options]
+        refused = story.shell.call(*call)
+        assert refused.code == 65
+        assert "in.jsonl:21: the line is not what it was" in refused.err
+        assert "`yagpt-batch retry out.jsonl --stage input`" in refused.err
 
 
 @pytest.mark.promise("P6")
@@ -253,6 +289,10 @@ def test_an_errors_file_that_was_deleted_is_told_by_every_command(story: Story) 
     assert refused.code == 65
     assert "out.errors.jsonl is missing" in refused.err
     assert "Put it back" in refused.err
+    assert "pays for all rows again" in refused.err
+    assert "yagpt-batch export out.jsonl -o FILE --ok-only" in refused.err
+    kept = story.shell.call("export", story.output, "-o", "ok.csv", "--ok-only")
+    assert (kept.code, kept.out) == (0, "20 rows: ok.csv\n")
     assert not errors.exists()
     errors.write_bytes(whole)
     assert story.run().code == 3

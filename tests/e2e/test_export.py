@@ -47,6 +47,13 @@ def test_a_field_that_no_row_has_is_told(done: Shell) -> None:
     assert rows_of(done) == 6
 
 
+def test_names_with_commas_between_them_are_told_apart(done: Shell) -> None:
+    said = done.call("export", "out.jsonl", "-o", "all.csv", "--keep", "prompt, the id")
+    assert said.code == 0
+    assert "No exported row has what --keep names: prompt, the id." in said.err
+    assert said.err.endswith("One name for each field: --keep prompt --keep 'the id'\n")
+
+
 def test_a_file_that_is_there_is_replaced_only_by_force(done: Shell) -> None:
     done.path("all.csv").write_text("mine")
     said = done.call("export", "out.jsonl", "-o", "all.csv")

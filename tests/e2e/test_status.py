@@ -114,7 +114,7 @@ def test_how_the_last_process_ended_is_told_once_it_has(shell: Shell, service: H
     assert (stopped["end"], stopped["exit"], stopped["why"]) == ("signal", 143, None)
     assert "with exit code 143: stopped by TERM." in status(shell, output).out
     assert left(signal.SIGKILL)["end"] == "vanished"
-    assert "it was killed, the machine stopped" in status(shell, output).out
+    assert "was killed, the machine stopped" in status(shell, output).out
     spent = shell.call(*call, "--finish-by", "2000-01-01T00:00")
     assert spent.code == 81
     ended = as_json(shell, output)["ended"]
