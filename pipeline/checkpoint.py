@@ -297,6 +297,11 @@ class Checkpoint:
         with self._failures("read"):
             return tally.read(self._db, model)
 
+    def totals_at_end(self, model: str) -> Totals:
+        """The same, once nothing is under way any more: rows intended are in doubt."""
+        with self._failures("read"):
+            return tally.read_at_end(self._db, model)
+
 
 def _known(
     line: int,
