@@ -62,10 +62,12 @@ def test_a_second_signal_leaves_at_once_and_is_still_safe(shell: Shell, service:
         running.until(lambda: len(service.submits) >= 5)
         running.signal(signal.SIGINT)
         running.until(lambda: "Stopping" in running.err, 1)
+        # "In flight" are operations, which a stop does not wait for.
+        assert "waiting for answers to requests being sent (again" in running.err
         running.signal(signal.SIGINT)
         done = running.wait(1)
         assert done.code == -signal.SIGINT
-        assert done.err.splitlines()[-1].startswith("Left at once: requests in flight may be in")
+        assert done.err.splitlines()[-1].startswith("Left at once: requests being sent may be in")
     standing = json.loads(shell.call("status", output, "--json").out)
     left = standing["rows"]["being_submitted"]
     assert left == standing["totals"]["doubts"] > 0
