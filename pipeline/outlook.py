@@ -150,13 +150,14 @@ class Outlook:
         """Take note of how fast it goes where the windows don't hold it up."""
         counts, settings = self.course.counts, self.settings
         most, in_flight = self.course.max_in_flight, counts.running + counts.posting
+        purse = self.submits.purse
         closed = [w for w in self.submits.windows if w.place_at(0, now) > now]
         by = hindrance(
             throttled=self.submits.gate_opens_at(now) > now,
             in_flight_full=most is not None and in_flight >= most,
             posting_full=counts.posting >= settings.concurrency,
             beside_others=not closed and self.submits.is_beside_others(now),
-            shared=not closed and self.submits.purse is not None,
+            shared=not closed and purse is not None and purse.has_company,
         )
         is_held = self.course.pause is not None or self._is_away(left)
         is_free = left > 0 and not is_held and self._is_open(now)
