@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipeline.bill import Bill, Known, Part, Said
+from pipeline.bill import NO_MODEL, Bill, Known, Part, Said
 from pipeline.codec import Json
 from pipeline.prices import PriceTable, money
 from pipeline.totals import Sums, Tally, Totals, add, in_doubt, sum_of, usage_object
@@ -97,11 +97,35 @@ class Account:
         return sum_of([known, *theirs])
 
     def replaced(self) -> Sums | None:
+        return None if self.without_doubts() else add(self.superseded)
+
+    @property
+    def superseded(self) -> list[Tally]:
+        """What was paid for and superseded; a totals line says neither how often nor of which."""
+        return [tally for bill in self.bills for tally in _superseded(bill)]
+
+    def replaced_cost(self, prices: PriceTable) -> Decimal | None:
+        """Of what is known of it; None where that, or a price, is not."""
         if self.without_doubts():
             return None
-        said = (bill.aside.replaced for bill in self.bills if isinstance(bill.aside, Said))
-        mine = add(tally for tally in self.totals.tallies if tally.outcome == "replaced")
-        return sum(said, mine)
+        return sum_of(tally.cost(prices) for tally in self.superseded)
+
+    def unknown_cost(self, prices: PriceTable) -> Decimal | None:
+        """Of operations whose usage is not known, at worst; None where nothing tells of them."""
+        if not all(isinstance(bill.aside, Known) for bill in self.bills):
+            return None
+        return sum_of(part.most(prices) for part in self.totals.unknowns)
+
+
+def _superseded(bill: Bill) -> Sequence[Tally]:
+    match bill.aside:
+        case Known(replaced=replaced):
+            return replaced
+        case Said(replaced=replaced, models=models):
+            model = models[0] if len(models) == 1 else NO_MODEL
+            return [Tally("replaced", model, None, replaced)]
+        case None:
+            return []
 
 
 def _units(tally: Tally, prices: PriceTable) -> int | None:
@@ -124,6 +148,8 @@ def as_json(account: Account, prices: PriceTable) -> dict[str, Json]:
         "doubts": account.doubts(),
         "doubt_cost": money(account.doubt_cost(prices)),
         "replaced_usage": None if replaced is None else usage_object(replaced),
+        "replaced_cost": money(account.replaced_cost(prices)),
+        "unknown_cost": money(account.unknown_cost(prices)),
     }
     rows, cost = account.totals.rows(), account.cost(prices)
     return told | {
@@ -219,6 +245,7 @@ def sentences(account: Account, prices: PriceTable) -> Iterator[str]:
         yield in_doubt(doubts, account.doubt_cost(prices), prices.currency)
     for output in account.without_doubts():
         yield f"Doubts are not known: {output} has neither its checkpoint beside it nor totals."
+    yield from _with_superseded(account, prices)
     if replaced is not None and replaced.unknown:
         lost = f"{replaced.unknown:,}"
         yield f"Operations paid for and superseded, whose usage is not known: {lost}."
@@ -229,8 +256,26 @@ def sentences(account: Account, prices: PriceTable) -> Iterator[str]:
         yield f"In no cost above, but what {count} of unknown usage cost at worst: {worst}."
 
 
+def _with_superseded(account: Account, prices: PriceTable) -> Iterator[str]:
+    """What a bill has besides the costs of lines."""
+    sums, cost = add(account.superseded), account.replaced_cost(prices)
+    if not sums.total_tokens:
+        return
+    # A totals line tells their tokens alone.
+    is_counted = all(isinstance(bill.aside, Known) for bill in account.bills)
+    count = f" ({sums.rows - sums.unknown:,})" if is_counted else ""
+    whole = sum_of((account.cost(prices), cost))
+    yield (
+        f"In no cost above, but paid for all the same: superseded operations{count}, "
+        f"{so_much(cost, prices.currency)}; with them {so_much(whole, prices.currency)}."
+    )
+
+
 def records(account: Account, prices: PriceTable) -> Iterator[list[str]]:
-    """Cells for a spreadsheet: a head, and a line for each group of each output."""
+    """Cells for a spreadsheet: a head, and a line for each group of each output.
+
+    What was superseded is no row, but has its cost.
+    """
     more = [f"cost_{other.currency.lower()}" for other in prices.also]
     yield [
         *("output", "model", "outcome", "finish", "emulator", "rows", "unknown_usage"),
@@ -238,9 +283,13 @@ def records(account: Account, prices: PriceTable) -> Iterator[list[str]]:
         *("currency", "cost", *more),
     ]
     for bill in account.bills:
-        for group in Account([bill]).groups():
+        account = Account([bill])
+        emulator = account.emulated() > 0
+        again = (Group(t.model, "replaced", None, emulator, [t]) for t in account.superseded)
+        for group in (*account.groups(), *(one for one in again if one.sums != Sums())):
             sums = group.sums
-            counts = (sums.rows, sums.unknown, sums.input_tokens, sums.completion_tokens)
+            rows = 0 if group.outcome == "replaced" else sums.rows
+            counts = (rows, sums.unknown, sums.input_tokens, sums.completion_tokens)
             costs = [group.cost(table) for table in (prices, *prices.also)]
             yield [
                 *(bill.output, group.model, group.outcome, group.finish or ""),

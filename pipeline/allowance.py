@@ -137,6 +137,11 @@ class Allowance:
         finally:
             self.abandon()
 
+    @property
+    def has_others(self) -> bool:
+        """Whether somebody else was there when the file was looked at last."""
+        return bool(self._others)
+
     def abandon(self) -> None:
         """Let the others find that this run is gone."""
         self._register.close()

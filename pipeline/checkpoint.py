@@ -8,6 +8,7 @@ All calls block; they are made on one thread at a time.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
@@ -258,14 +259,17 @@ class Checkpoint:
             found = {line: self._db.execute(query, (line,)).fetchone() for line in lines}
             return {line: _known(line, model, *row) for line, row in found.items() if row}
 
-    def bounds(self, lines: Iterable[int]) -> set[tuple[str | None, int, int | None]]:
-        """Own model and most tokens in and out of those of these rows that ever were sent."""
+    def bounds(self, lines: Iterable[int]) -> dict[tuple[str | None, int, int | None], int]:
+        """Own model and most tokens in and out of those of these rows that ever were sent.
+
+        Each with the number of rows.
+        """
         query = (
             "SELECT model, input_bound, output_bound FROM rows WHERE line = ?"
             " AND (submits > 0 OR operation_id IS NOT NULL)"
         )
         with self._failures("read"):
-            return {row for line in lines for row in self._db.execute(query, (line,))}
+            return Counter(row for line in lines for row in self._db.execute(query, (line,)))
 
     def place(self, line: int) -> Span | None:
         """Where a finished row's line stands in its file; None for a row that has none."""
@@ -297,6 +301,11 @@ class Checkpoint:
         """The fold over everything finished; `model` is the run's, for rows that name none."""
         with self._failures("read"):
             return tally.read(self._db, model)
+
+    def totals_at_end(self, model: str) -> Totals:
+        """The same, once nothing is under way any more: rows intended are in doubt."""
+        with self._failures("read"):
+            return tally.read_at_end(self._db, model)
 
 
 def _known(

@@ -227,6 +227,10 @@ class Signature(Struct, frozen=True):
 # A row that is intended is what it was before as well, in case its POST is refused for now.
 _INTENDED = {"waiting": "intended", "doubt": "intended again", "gone": "intended anew"}
 _BEFORE = {intended: before for before, intended in _INTENDED.items()}
+INTENDED = tuple(_BEFORE)
+"""Under what names rows stand of which a POST may be under way: in doubt, once no process is."""
+INTENDED_ANEW = _INTENDED["gone"]
+"""The one of them that has lost an operation, which is superseded as the doubt is noted."""
 
 Columns = tuple[str, float | None, int, int, str | None]
 

@@ -79,6 +79,9 @@ class Meter:
 
     def answered(self, now: float) -> None:
         """One has come to its end: by then what was not sent has given its places back."""
+        self._look(now)
+
+    def _look(self, now: float) -> None:
         for window in self._pace.windows:
             taken, known = window.taken(now), self._fullest.get(window.seconds)
             if known is None or taken > known.used:
@@ -89,6 +92,8 @@ class Meter:
         self._calls -= 1
 
     def use(self) -> Use:
+        """What came of it by now, when nothing is under way but what is never answered."""
+        self._look(self._last)
         full = tuple(self._fullest.values()) if self._calls else ()
         return Use(self._calls, full, self._share())
 

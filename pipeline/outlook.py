@@ -20,6 +20,7 @@ from pipeline.prospect import (
     FINISH_BY,
     IN_FLIGHT,
     PAUSED,
+    SERVICE,
     Eta,
     is_soon,
     words,
@@ -36,6 +37,8 @@ _NEAR, _NEAR_APART = 180.0, 5.0
 _TIMES = 50
 _LONG_WINDOW = 60.0
 _LOOKS = 4
+# Where some POSTs are under way, and none has come back for so long, nobody knows when one will.
+_SILENT = 10.0
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class Outlook:
     hosts: Hosts
     _tempo: Tempo = field(default_factory=Tempo)
     _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
+    _heard: tuple[int, float] = (-1, 0.0)
     _last: Eta | None = None
     _bell: Bell = field(default_factory=Bell)
 
@@ -62,6 +66,8 @@ class Outlook:
             return Eta(now, self.course.counts.running, PAUSED, pause=pause)
         if left is None:
             return None
+        if self._is_silent(now):
+            return Eta(now, self.course.counts.running, SERVICE)
         left, limited_by = self._within_limits(left)
         flights = agenda.flights(now, SAMPLES)
         denied = self._denied()
@@ -150,18 +156,28 @@ class Outlook:
         """Take note of how fast it goes where the windows don't hold it up."""
         counts, settings = self.course.counts, self.settings
         most, in_flight = self.course.max_in_flight, counts.running + counts.posting
+        purse = self.submits.purse
         closed = [w for w in self.submits.windows if w.place_at(0, now) > now]
         by = hindrance(
             throttled=self.submits.gate_opens_at(now) > now,
             in_flight_full=most is not None and in_flight >= most,
             posting_full=counts.posting >= settings.concurrency,
             beside_others=not closed and self.submits.is_beside_others(now),
-            shared=not closed and self.submits.purse is not None,
+            shared=not closed and purse is not None and purse.has_company,
         )
         is_held = self.course.pause is not None or self._is_away(left)
         is_free = left > 0 and not is_held and self._is_open(now)
         submitted = (counts.total or 0) - left
         self._tempo.look(now, submitted, by, is_free=is_free, is_steady=by == IN_FLIGHT)
+
+    def _is_silent(self, now: float) -> bool:
+        """Whether POSTs are under way, none of which has come back for long."""
+        counts = self.course.counts
+        back = counts.submits - counts.posting
+        if back != self._heard[0] or not counts.posting:
+            # Those under way may have left long after a look that saw none.
+            self._heard = (back if counts.posting else -1, now)
+        return now - self._heard[1] >= _SILENT
 
     def _is_open(self, now: float) -> bool:
         """Whether all long windows are."""

@@ -137,10 +137,17 @@ def _facts(report: Report) -> Iterator[Fact]:
     yield Fact(
         "Cost",
         "unknown" if cost is None else so_much(cost, prices.currency),
-        f"prices of {listed}",
+        f"prices of {listed}{_superseded(account, prices)}",
     )
     yield _doubts(account, prices)
     yield from _ends(report)
+
+
+def _superseded(account: Account, prices: PriceTable) -> str:
+    if not add(account.superseded).total_tokens:
+        return ""
+    more = so_much(account.replaced_cost(prices), prices.currency)
+    return f"; and {more} for superseded operations"
 
 
 def _doubts(account: Account, prices: PriceTable) -> Fact:

@@ -30,11 +30,13 @@ class Statement(Struct, frozen=True):
 class Purse:
     """The places of one kind of call; `on_empty` hears at once when one is missed.
 
+    `has_company`: other runs share the allowance now; without one it holds up nobody for long.
     `apart` calls are under way at first that hold no place. Which ones those are nobody remembers:
     the first ends are taken for theirs, so that a place is given back late rather than early.
     """
 
     def __init__(self, on_empty: Callable[[], None], apart: int = 0) -> None:
+        self.has_company = False
         self._on_empty = on_empty
         self._apart = apart
         self._places: list[float] = []

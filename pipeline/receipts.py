@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.bill import Bill, Fold, Known, Seen, bill
+from pipeline.bystander import is_running
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Ways
 from pipeline.output import missing
@@ -47,7 +48,7 @@ def receipt(output: Path, seen: Seen | None = None) -> Receipt:
 
     """
     remarks: list[str] = []
-    known, errors_written = _known(paths_of(output).checkpoint, remarks)
+    known, errors_written = _known(paths_of(output), remarks)
     fold = Fold(None if known is None else known.recipe, seen)
     errors: list[BadData] = []
     errors_files = _errors_files(output)
@@ -105,20 +106,21 @@ def _read(path: Path, fold: Fold) -> None:
     fold.take_torn(b"".join(parts))
 
 
-def _known(checkpoint: Path, remarks: list[str]) -> tuple[Known | None, int]:
+def _known(paths: Paths, remarks: list[str]) -> tuple[Known | None, int]:
     """What a checkpoint knows, and how many bytes of error lines it has seen written."""
-    if not checkpoint.is_file():
+    if not paths.checkpoint.is_file():
         return None, 0
+    running = paths.output.is_file() and is_running(paths.output)
 
     def see(snapshot: Snapshot) -> tuple[Known, int]:
         recipe = Ways.of(snapshot.settings()).recipe
-        totals = snapshot.totals(recipe.model)
+        totals = snapshot.totals_of(recipe.model, running=running)
         replaced = [tally for tally in totals.tallies if tally.outcome == "replaced"]
         known = Known(recipe, totals.doubts, replaced, totals.unknowns)
         return known, snapshot.signature("errors").size
 
     try:
-        return looked_at(checkpoint, see)
+        return looked_at(paths.checkpoint, see)
     except (BadData, StorageFailed) as error:
         remarks.append(f"{error.told} Only the lines are counted.")
         return None, 0

@@ -132,7 +132,9 @@ class Refill:
             while True:
                 shares, left, self._left = self._shares.copy(), self._left, []
                 said, rates = self._statements(), self._rates()
-                places = await self._in_thread(self._exchange, said, rates, left)
+                places, has_others = await self._in_thread(self._exchange, said, rates, left)
+                for share in shares.values():
+                    share.purse.has_company = has_others
                 self._hand_out(places, shares)
                 await asyncio.sleep(_APART)
                 await self._bell.wait(self._pause())
@@ -165,11 +167,12 @@ class Refill:
         said: Mapping[Kind, Statement],
         rates: Mapping[Kind, tuple[Rate, ...]],
         left: Sequence[_Left],
-    ) -> dict[Kind, tuple[float, ...]]:
+    ) -> tuple[dict[Kind, tuple[float, ...]], bool]:
+        """The places, and whether others are there."""
         assert self._allowance is not None  # noqa: S101 - opened before
         _drop(self._allowance, left)
         self._allowance.keep_to(rates)
-        return self._allowance.exchange(said)
+        return self._allowance.exchange(said), self._allowance.has_others
 
     def _leave(
         self,

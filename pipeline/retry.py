@@ -8,7 +8,7 @@ is to be renamed (`swap`). No line of a row is written before that is done.
 """
 
 from array import array
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -28,7 +28,7 @@ from pipeline.retrial import Choice, Failed, Reopening, Revision, told
 from pipeline.rows import Recipe
 from pipeline.same_input import check_input, note_input
 from pipeline.source import Source
-from pipeline.spending import Spending
+from pipeline.spending import LARGER_BUDGET, Spending
 from pipeline.takeover import reserve
 
 _WRITTEN_TOGETHER = 1000
@@ -84,7 +84,7 @@ class Retry:
         return self.choice.chosen(line for _, line, _ in errors.lines_from(0))
 
     def _check_budget(
-        self, checkpoint: Checkpoint, budget: Budget, chosen: Iterable[int], now: float
+        self, checkpoint: Checkpoint, budget: Budget, chosen: Collection[int], now: float
     ) -> None:
         model = self.recipe.model
         spending = Spending(budget.prices, model, checkpoint.totals(model), budget.limit)
@@ -93,13 +93,14 @@ class Retry:
         bounds = checkpoint.bounds(chosen)
         # What rows may cost that never were sent, their lines tell as they read now.
         costs = [
-            spending.worst(own, most_in, most_out, now)
-            for own, most_in, most_out in bounds
-            if spending.has_price(own or model)
+            (spending.worst(*row, now), count)
+            for row, count in bounds.items()
+            if spending.has_price(row[0] or model)
         ]
-        against = spending.against(min(costs, default=Decimal(0)))
+        against = spending.against(min((cost for cost, _ in costs), default=Decimal(0)))
         if against is not None:
-            raise BudgetReached(f"{against} No row was put back.", against.advice)
+            advice = _advice(spending, costs, len(chosen)) if costs else against.advice
+            raise BudgetReached(f"{against} No row was put back.", advice)
 
     def _revision(self, files: Files, chosen: dict[int, Failed]) -> Revision:
         source, checkpoint = files.source, files.checkpoint
@@ -147,6 +148,21 @@ class Retry:
         swap.complete(files.paths.errors, files.paths.rewritten, files.checkpoint)
         files.reopen_errors()
         return unfit
+
+
+def _advice(spending: Spending, costs: Sequence[tuple[Decimal, int]], chosen: int) -> str:
+    """How much is enough for rows of these costs at worst, so many of each.
+
+    Of those chosen that never were sent nobody can tell: they may have been mended.
+    """
+    worst = sum((cost * count for cost, count in costs), Decimal(0))
+    count = sum(count for _, count in costs)
+    rows = "the row" if count == 1 else f"the {count:,} rows"
+    which = "to be sent again" if count == chosen else "among them that were sent before"
+    return (
+        f"{LARGER_BUDGET}: {spending.enough_for(worst)} is enough for {rows} {which}, at the most "
+        "that each can cost, and what is spent."
+    )
 
 
 def _kept(errors: Lines, chosen: Container[int]) -> Iterator[list[bytes]]:

@@ -137,7 +137,7 @@ class Run:
             self._files.checkpoint.set_meta({DEPARTURE: departure.text})
 
     def _outcome(self, end: Complete | Stopped | RunError, begun: float) -> Outcome:
-        totals = self._files.checkpoint.totals(self._settings.recipe.model)
+        totals = self._files.checkpoint.totals_at_end(self._settings.recipe.model)
         total = self._course.counts.total
         # Not as counted here: a line may be on disk that nobody heard of any more.
         left = None if total is None else max(total - totals.rows(), 0)
@@ -208,6 +208,8 @@ class Run:
             await asyncio.wait(list(sending), timeout=_DRAIN_SECONDS)
         if sending:
             self._tools.say(f"{len(sending)} requests had no answer in time: they are in doubt.")
+        # The next process would count them; nobody else is told of them any more.
+        self._course.counts.doubts += len(sending)
         for lane in list(sending):
             lane.cancel()
         await asyncio.wait(lanes)

@@ -17,8 +17,10 @@ from pipeline.speech import say_from_signal, say_last_from_signal
 # that pass on what the terminal has sent to all. No hand is so fast, but a program may be.
 _TOGETHER = 0.05
 _MOMENT = 0.25
+# Not "in flight": that is said of operations, and nobody waits for these at a stop.
+_FIRST_WORDS = "Stopping: waiting for answers to requests being sent (again to leave at once)."
 _LAST_WORDS = (
-    "Left at once: requests in flight may be in doubt. The same command goes on with the run."
+    "Left at once: requests being sent may be in doubt. The same command goes on with the run."
 )
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -51,7 +53,7 @@ class Signals:
                 die_by(number)
         elif self._first is None:
             self._first, self._first_at = number, now
-            say_from_signal("Stopping: waiting for requests in flight (again to leave at once).")
+            say_from_signal(_FIRST_WORDS)
             if self._on_first is not None:
                 self._on_first(number)
         elif not is_same:

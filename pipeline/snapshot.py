@@ -233,6 +233,10 @@ class Snapshot:
         """The fold over everything finished; `model` is the run's, for rows that name none."""
         return tally.read(self._db, model)
 
+    def totals_of(self, model: str, *, running: bool) -> Totals:
+        """The same; where no process has the run, rows that one left intended are in doubt."""
+        return self.totals(model) if running else tally.read_at_end(self._db, model)
+
     # What is pending. These look at pending rows alone, however many are done.
 
     def states(self) -> dict[str, int]:

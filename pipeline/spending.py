@@ -33,6 +33,7 @@ _REMEMBERED = 4096
 # Of a normal distribution: 95 % are within.
 _SPREAD = 1.96
 _KOPECK = Decimal("0.01")
+LARGER_BUDGET = "Run the same command with a larger --budget to go on"
 
 
 @dataclass(slots=True)
@@ -65,6 +66,11 @@ class _Answers:
         variance = max(self.squares / self.count - mean * mean, 0.0)
         off = math.sqrt(variance * (more + more * more / self.count))
         return mean * more, _SPREAD * off
+
+
+def _as_option(amount: Decimal) -> str:
+    """A new limit, in place of the old one: to be typed as it stands."""
+    return f"--budget {amount.quantize(_KOPECK, ROUND_CEILING):f}"
 
 
 @dataclass(slots=True)
@@ -143,7 +149,7 @@ class Spending:
         return BudgetReached(
             f"the budget of {limit} is reached: {committed} are spent, or can have been, and the "
             f"next row can cost {most}.",
-            f"Run the same command with a larger --budget to go on{self._enough(worst, left)}.",
+            f"{LARGER_BUDGET}{self._enough(worst, left)}.",
         )
 
     def _enough(self, worst: Decimal, left: int | None) -> str:
@@ -155,16 +161,18 @@ class Spending:
         the_rows = "the only row" if left == 1 else f"the {left:,} rows"
         if more is None:
             each = so_much(most, self.prices.currency)
-            enough = self._rounded_up(self._settled + most * left)
+            enough = _as_option(self._settled + most * left)
             return f": {enough} is enough if none of {the_rows} left can cost more than {each}"
         expected = Decimal(more[0] + more[1]) + most
-        enough = self._rounded_up(self._settled + min(expected, most * left))
+        enough = _as_option(self._settled + min(expected, most * left))
         return (
-            f": {enough} is likely to be enough for {the_rows} left, by what answers cost so far"
+            f": {enough} is likely to be enough for all, {the_rows} left and what is spent, by "
+            "what answers cost so far"
         )
 
-    def _rounded_up(self, amount: Decimal) -> str:
-        return so_much(amount.quantize(_KOPECK, ROUND_CEILING), self.prices.currency)
+    def enough_for(self, worst: Decimal) -> str:
+        """The option that pays for requests of so much at worst, beside all that counts."""
+        return _as_option(self.committed + worst)
 
     @property
     def _settled(self) -> Decimal:

@@ -10,6 +10,7 @@ from pipeline.alteration import Growth
 from pipeline.codec import Json
 from pipeline.control import InForce
 from pipeline.departure import Departure, Left
+from pipeline.facts import INTENDED
 from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
 from pipeline.prospect import Eta, Pause
@@ -22,7 +23,6 @@ Told = Callable[[float], str]
 """A moment as text."""
 
 _LONG = 3600.0
-_BEING_SUBMITTED = ("intended", "intended again", "intended anew")
 _NOT_SUBMITTED = ("waiting", "unfit")
 _TWIN = "twin"
 
@@ -134,7 +134,7 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
             "failed": totals.rows("failed"),
             "held": totals.rows("held"),
             "running": standing.pending("running"),
-            "being_submitted": standing.pending(*_BEING_SUBMITTED),
+            "being_submitted": standing.pending(*INTENDED),
             "in_doubt": standing.pending("doubt"),
             "lost": standing.pending("gone"),
             "to_be_submitted": standing.pending(*_NOT_SUBMITTED),
@@ -242,7 +242,7 @@ def _paused(standing: Standing, local: Told) -> str:
 
 def _rows(standing: Standing) -> str:
     totals = standing.totals
-    intended = standing.pending(*_BEING_SUBMITTED)
+    intended = standing.pending(*INTENDED)
     were = "being submitted" if standing.running else "in doubt since the process ended"
     counts = [
         (totals.rows("failed"), "failed"),

@@ -6,13 +6,16 @@
 import sqlite3
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from pipeline.codec import encode
-from pipeline.facts import Finish
+from pipeline.facts import INTENDED, INTENDED_ANEW, Finish
 from pipeline.outcomes import Usage
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
 
 _Key = tuple[str, str, str, str]
 """Outcome, model, finish and day."""
+_DAY = "date(at, 'unixepoch', '+3 hours')"
 
 
 def add_finished(db: sqlite3.Connection, ends: Sequence[Finish]) -> None:
@@ -109,11 +112,34 @@ def read(db: sqlite3.Connection, model: str) -> Totals:
     return Totals(tallies, _worst(db, "doubts", model), _worst(db, "unknowns", model))
 
 
+def read_at_end(db: sqlite3.Connection, model: str) -> Totals:
+    """The same where no process has the run: as the next one will find it when it takes over.
+
+    It notes a doubt for each row whose POST may have left and has no answer on record; they count
+    from the moment at which nobody can bring that answer any more.
+    """
+    totals = read(db, model)
+    left = db.execute(
+        f"SELECT model, input_bound, output_bound, {_DAY} AS day, state = ?2, count(*)"  # noqa: S608 - of a constant
+        " FROM rows INDEXED BY pending WHERE place IS NULL"
+        " AND state IN (SELECT value FROM json_each(?1)) GROUP BY 1, 2, 3, 4, 5",
+        (encode(INTENDED).decode(), INTENDED_ANEW),
+    )
+    tallies, doubts, unknowns = list(totals.tallies), list(totals.doubts), list(totals.unknowns)
+    for own, input_bound, output_bound, day, is_superseding, count in left:
+        one = DoubtTally(own or model, input_bound, output_bound, count, day)
+        doubts.append(one)
+        if is_superseding:
+            tallies.append(Tally("replaced", own or model, None, Sums(count, count)))
+            unknowns.append(replace(one, day=None))
+    return Totals(tallies, doubts, unknowns)
+
+
 def _worst(db: sqlite3.Connection, table: str, model: str) -> list[DoubtTally]:
     return [
         DoubtTally(own or model, input_bound, output_bound, count, day)
         for own, input_bound, output_bound, day, count in db.execute(
-            "SELECT model, input_bound, output_bound, date(at, 'unixepoch', '+3 hours') AS day,"  # noqa: S608 - one of two names
+            f"SELECT model, input_bound, output_bound, {_DAY} AS day,"  # noqa: S608 - one of two names
             f" count(*) FROM {table} GROUP BY model, input_bound, output_bound, day"
         )
     ]

@@ -116,7 +116,7 @@ def test_the_amount_that_is_named_at_the_end_is_enough(folder: Path, budget: str
     first, now = simulate(prompts, output, settings(budget), model)
     assert first.exit_code == 80
     assert isinstance(first.end, BudgetReached)
-    (enough,) = re.findall(r"go on: ([\d.]+) RUB", first.end.advice)
+    (enough,) = re.findall(r"go on: --budget ([\d.]+) is ", first.end.advice)
     likely = "likely to be enough" in first.end.advice
     assert likely == (first.totals.rows() >= 50)
     outcome, _ = simulate(prompts, output, settings(enough), model, start=now)

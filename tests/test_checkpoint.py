@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.checkpoint import Checkpoint
+from pipeline.course import superseded
 from pipeline.database import Database
 from pipeline.errors import BadData
 from pipeline.facts import (
@@ -25,10 +26,12 @@ from pipeline.facts import (
     Signature,
     Span,
 )
-from pipeline.item import Doubtful, Gone, Intended, Running, State, Waiting
+from pipeline.item import Doubted, Doubtful, Gone, Intended, Running, State, Waiting, after
 from pipeline.outcomes import Usage
 from pipeline.records import Known
 from pipeline.snapshot import looked_at
+from pipeline.totals import beside
+from tests.builders import price_table
 from tests.scratch import as_version_1
 
 
@@ -310,6 +313,33 @@ def test_every_doubt_is_counted_once_forgiven_or_not(path: Path) -> None:
     totals = checkpoint.totals("m")
     assert totals.doubt_count == 3
     assert {(d.model, d.count) for d in totals.doubts} == {("yandexgpt", 2), ("m", 1)}
+    checkpoint.close()
+
+
+@pytest.mark.promise("P5")
+def test_rows_left_intended_count_at_the_end_as_the_next_start_will_note_them(path: Path) -> None:
+    at, lite = 1_795_300_000.0, "yandexgpt-lite"
+    rows: list[tuple[int, State]] = [
+        (1, Intended(at, WAITING)),
+        (2, Intended(at, Doubtful(1, 1))),
+        (3, Intended(at, Gone("d7q", 1, 1))),
+        (4, Intended(at, Gone("d7r", 1, 1))),
+    ]
+    begun = [begin(line, state=state, model="yandexgpt") for line, state in rows]
+    others = [begin(5), begin(6, state=Running("d7s", at, 1, 1)), begin(7, state=Doubtful(1, 1))]
+    checkpoint = recorded(path, *begun, *others, Doubt(7, at))
+    assert checkpoint.totals(lite).doubt_count == 1
+    left = checkpoint.totals_at_end(lite)
+    for line, state in rows:
+        doubtful = after(state, Doubted())
+        checkpoint.record([Move(line, doubtful), Doubt(line, at), *superseded(line, state)], {})
+    noted = checkpoint.totals(lite)
+    assert left.doubt_count == noted.doubt_count == 5
+    prices = price_table()
+    assert left.to_json(prices) == noted.to_json(prices)
+    assert left.exposure(prices) == noted.exposure(prices)
+    assert list(beside(left, prices)) == list(beside(noted, prices))
+    assert checkpoint.totals_at_end(lite).doubt_count == 5
     checkpoint.close()
 
 

@@ -95,6 +95,18 @@ def test_a_call_that_was_never_sent_is_not_counted() -> None:
     assert (meter.use().calls, meter.use().words) == (0, "0 submits")
 
 
+def test_calls_that_never_were_answered_held_their_places_too() -> None:
+    pace = Pace([TEN, HOURLY])
+    meter = Meter(pace)
+    for second in range(5):
+        pace.begin()
+        meter.left(START + second)
+        if second < 3:
+            pace.end(START + second)
+            meter.answered(START + second)
+    assert meter.use().words == "5 submits, at the fullest 5 of 100 an hour"
+
+
 def test_scripts_have_the_same_as_fields() -> None:
     use, _ = play(Pace([TEN, HOURLY]), 150)
     assert use.to_json() == {

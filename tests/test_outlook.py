@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.board import Counts
+from pipeline.carrier import Reply
 from pipeline.clock import local_day_and_time, stamp
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.model import Config, Service
@@ -21,7 +22,7 @@ from pipeline.rows import Recipe
 from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.snapshot import looked_at
-from tests.simulation import EVENING, AwayCarrier, refused, simulate
+from tests.simulation import EVENING, AwayCarrier, Sending, black_hole, refused, simulate
 
 HOUR = 3600.0
 PER_HOUR = Rate(100, HOUR)
@@ -201,3 +202,20 @@ def test_machines_get_the_end_as_values(capsys: pytest.CaptureFixture[str]) -> N
     assert (known["bound_by"], known["used"]) == ("100/h", 0.994)
     assert known["note"].endswith(", bound by 100 an hour (99.4 % used)")
     assert set(unknown["eta"].values()) == {unknown["bound_by"]} == {unknown["used"]} == {None}
+
+
+def test_while_no_post_comes_back_the_end_is_not_known(rows: Path, tmp_path: Path) -> None:
+    async def meet(call: Sending) -> Reply:
+        if call.is_submit and EVENING + 20 < call.at < EVENING + 40:
+            return await black_hole(50.0)
+        return await call.onward()
+
+    view = Watching(1.0)
+    settings = replace(_settings(), rates=(Rate(2, 1.0),))
+    model = Service(Config(latency_median=1.0, latency_sigma=0.5))
+    simulate(rows, tmp_path / "out.jsonl", settings, model, view=view, meet=meet)
+    hung = [eta for eta in view.etas if EVENING + 36 < eta.at < EVENING + 68]
+    assert len(hung) > 20
+    assert {(eta.bound_by, eta.likely) for eta in hung} == {(SERVICE, None)}
+    assert {eta.submitted for eta in hung} == {None}
+    assert all(eta.likely for eta in view.etas if EVENING + 10 < eta.at < EVENING + 20)

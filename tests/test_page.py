@@ -17,6 +17,7 @@ from pipeline.page import Page, Report, page
 from pipeline.plots import Zone
 from pipeline.rates import Rate
 from pipeline.receipts import receipt
+from pipeline.totals import Sums, Tally
 from pipeline.wording import so_much
 from tests.builders import MODEL, NOW, fields, price_table
 from tests.lines import TOTALS, USAGE, answer, failed
@@ -85,6 +86,20 @@ def test_the_price_lists_of_the_answers_are_named(folder: Path) -> None:
     stamps = ("2025-12-01T00:00:00Z", "2026-03-05T00:00:00Z")
     found = of(folder, *(answer(model=MODEL, finished_at=stamp) for stamp in stamps))
     assert fact(found, "Cost")[1] == "prices of 2025-11-25, 2026-03-03"
+
+
+@pytest.mark.promise("P15")
+def test_the_cost_on_the_page_has_what_was_superseded_beside_it(folder: Path) -> None:
+    usage = {"input_tokens": 1000, "completion_tokens": 0, "total_tokens": 1000, "unknown": 0}
+    by_model = [{"model": MODEL}]
+    totals = {**TOTALS["totals"], "replaced_usage": usage, "by_model": by_model}
+    found = of(folder, answer(model=MODEL), {"totals": totals})
+    more = so_much(
+        Tally("replaced", MODEL, None, Sums(0, 0, 1000, 0, 0, 1000)).cost(PRICES), "RUB"
+    )
+    assert fact(found, "Cost")[1].endswith(f"; and {more} for superseded operations")
+    assert "superseded" in " ".join(found.below_models)
+    assert "superseded" not in fact(of(folder, answer(model=MODEL), TOTALS), "Cost")[1]
 
 
 def test_doubts_of_a_totals_line_are_told(folder: Path) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from pipeline import source
-from pipeline.account import Account, as_json, sentences, with_outputs
-from pipeline.bill import NO_MODEL, Bill, Known, Said
+from pipeline.account import Account, as_json, records, sentences, with_outputs
+from pipeline.bill import NO_MODEL, Bill, Known, Part, Said
 from pipeline.errors import BadData
 from pipeline.receipts import chosen, receipt
 from pipeline.rows import Recipe
-from pipeline.totals import DoubtTally
+from pipeline.totals import DoubtTally, Sums, Tally
+from pipeline.wording import so_much
 from tests.builders import MODEL, Place, begin_all, fail, fields, finish, place, price_table
 from tests.lines import TOTALS, answer, failed
 from tests.test_audit import story
@@ -196,3 +197,48 @@ def test_a_folder_is_no_output(folder: Path) -> None:
     assert receipt(folder).trouble is not None
     with pytest.raises(BadData):
         source.Source(folder)
+
+
+@pytest.mark.promise("P15")
+def test_what_was_paid_for_and_superseded_is_told_beside_the_cost() -> None:
+    line = Tally("ok", MODEL, "final", Sums(2, 0, 1000, 1000, 0, 2000))
+    again = Tally("replaced", MODEL, None, Sums(4, 1, 500, 0, 0, 500))
+    cost, more = line.cost(PRICES), again.cost(PRICES)
+    assert cost is not None
+    assert more is not None
+    known = Known(Recipe(MODEL, "b1g"), [], [again])
+    account = Account([Bill("out.jsonl", [Part(line, emulator=False)], known)])
+    found = as_json(account, PRICES)
+    assert (found["replaced_cost"], found["unknown_cost"]) == (str(more), "0.00")
+    told = " ".join(sentences(account, PRICES))
+    assert (
+        f"In no cost above, but paid for all the same: superseded operations (3), "
+        f"{so_much(more, 'RUB')}; with them {so_much(cost + more, 'RUB')}."
+    ) in told
+    head, *cells = records(account, PRICES)
+    ok, replaced = (dict(zip(head, record, strict=True)) for record in cells)
+    assert (ok["rows"], ok["cost"]) == ("2", str(cost))
+    assert (replaced["outcome"], replaced["rows"], replaced["unknown_usage"]) == (
+        "replaced", "0", "1"
+    )  # fmt: skip
+    assert (replaced["model"], replaced["cost"]) == (MODEL, str(more))
+
+
+@pytest.mark.promise("P15")
+def test_a_totals_line_tells_what_was_superseded_but_not_how_often() -> None:
+    line = Tally("ok", MODEL, "final", Sums(2, 0, 1000, 1000, 0, 2000))
+    said = Said(0, None, "RUB", Sums(0, 0, 500, 0, 0, 500), (MODEL,))
+    account = Account([Bill("out.jsonl", [Part(line, emulator=False)], said)])
+    found = as_json(account, PRICES)
+    assert found["replaced_cost"] == str(
+        Tally("replaced", MODEL, None, said.replaced).cost(PRICES)
+    )
+    assert found["unknown_cost"] is None
+    assert "superseded operations, 0." in " ".join(sentences(account, PRICES))
+    several = Said(0, None, "RUB", said.replaced, (MODEL, "yandexgpt"))
+    of_two = Account([Bill("out.jsonl", [Part(line, emulator=False)], several)])
+    assert as_json(of_two, PRICES)["replaced_cost"] is None
+    nothing = Known(Recipe(MODEL, "b1g"), [], [])
+    alone = Account([Bill("out.jsonl", [Part(line, emulator=False)], nothing)])
+    assert "superseded" not in " ".join(sentences(alone, PRICES))
+    assert len(list(records(alone, PRICES))) == 2

@@ -1,7 +1,9 @@
 """A run's dealings with the allowance where its file hangs."""
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -10,7 +12,7 @@ from pipeline import refill
 from pipeline.allowance import Allowance
 from pipeline.clock import Clock
 from pipeline.pace import Pace
-from pipeline.rates import Rate
+from pipeline.rates import Kind, Rate
 from pipeline.refill import Opener, Refill
 
 
@@ -43,6 +45,35 @@ def test_a_file_that_hangs_is_given_up_and_holds_up_no_end() -> None:
     assert pace.purse is None
     assert len(said) == len(woken) == 1
     assert "did not answer" in said[0]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_run_knows_whether_it_shares_the_quota_with_another(tmp_path: Path, others: int) -> None:
+    """Alone it is not to say that other runs hold it up; one that died is none."""
+    path, slow = tmp_path / "quota", Rate(10, 1.0)
+    rates: dict[Kind, tuple[Rate, ...]] = {"submits": (slow,)}
+    pace = Pace([slow])
+
+    def opener(kept_to: Mapping[Kind, tuple[Rate, ...]]) -> Allowance:
+        return Allowance(path, kept_to, Clock())
+
+    async def run() -> None:
+        clock, has_places = Clock(), asyncio.Event()
+        dealings = Refill(opener, clock, lambda _: None)
+        dealings.attach("submits", pace, has_places.set)
+        pace.opens_at(clock.now())
+        watching = asyncio.get_running_loop().create_task(dealings.watch())
+        await has_places.wait()
+        watching.cancel()
+        dealings.leave()
+
+    Allowance(path, rates, Clock()).abandon()
+    company = [Allowance(path, rates, Clock()) for _ in range(others)]
+    asyncio.run(run())
+    for one in company:
+        one.abandon()
+    assert pace.purse is not None
+    assert pace.purse.has_company == (others > 0)
 
 
 class Prepared:

@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -277,11 +278,30 @@ def test_what_was_spent_on_failed_rows_leaves_no_room_in_a_budget(scene: Scene) 
     assert refused.value.exit_code == 80
     assert (scene.output.read_bytes(), scene.paths.errors.read_bytes()) == before
     assert scene.audit().findings == []
+    assert "is enough for the 4 rows among them that were sent before, at the" in (
+        refused.value.advice
+    )
     # For the cheapest row that was sent there is enough, for all of them there is not.
     cheap = scene.run(ALL, replace(SETTINGS, budget=spent + Decimal("0.02")))
     assert cheap.exit_code == 80
     assert scene.audit().findings == []
     assert scene.run(settings=replace(SETTINGS, budget=spent + Decimal(1))).exit_code == 3
+    scene.check()
+
+
+@pytest.mark.promise("P15")
+def test_the_amount_that_a_refused_retry_names_is_enough(scene: Scene) -> None:
+    sent = Choice(stages=frozenset({"operation", "doubt", "answer", "lost"}))
+    spent = scene.run(Choice(codes=frozenset({"none"}))).totals.exposure(PRICES)
+    assert spent is not None
+    with pytest.raises(BudgetReached) as refused:
+        scene.run(sent, replace(SETTINGS, budget=spent))
+    (enough,) = re.findall(
+        r"go on: --budget ([\d.]+) is enough for the 4 rows to be sent again", refused.value.advice
+    )
+    short = scene.run(sent, replace(SETTINGS, budget=spent + (Decimal(enough) - spent) / 4))
+    assert short.exit_code == 80
+    assert scene.run(settings=replace(SETTINGS, budget=Decimal(enough))).exit_code == 3
     scene.check()
 
 

@@ -25,10 +25,11 @@ from pipeline.credentials import Credential
 from pipeline.departure import Departure
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import BadData, Displaced, StorageFailed, Unreachable
-from pipeline.item import Doubtful, Policy, Running, State
+from pipeline.item import Doubtful, Intended, Policy, Running, State
 from pipeline.paths import Paths
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
+from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.snapshot import Snapshot, looked_at
 from tests import oracle
@@ -365,6 +366,44 @@ def test_a_row_that_draws_a_409_for_a_while_is_answered(tmp_path: Path, output: 
 
 def texts(output: Path) -> list[str]:
     return [line["text"] for line in lines(output)]
+
+
+class _Doubts:
+    """A view that remembers how many doubts it was shown last."""
+
+    interval = 3600.0
+    shown = 0
+
+    def show(self, scene: Scene) -> None:
+        self.shown = scene.counts.doubts
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.promise("P10")
+def test_doubts_at_the_end_of_a_process_are_those_that_the_next_one_counts(
+    tmp_path: Path, output: Path
+) -> None:
+    """Those that were noted, and those of POSTs that had no answer when the process ended."""
+
+    async def meet(call: Sending) -> Reply:
+        if call.is_submit and any(call.says(f"row {n}.") for n in (2, 5, 7)):
+            return await black_hole(HOUR)
+        if call.is_submit and call.says("row 4."):
+            raise NoAnswerError("lost")
+        return await call.onward()
+
+    view, told = _Doubts(), list[str]()
+    path, model = rows(tmp_path, 12), steady(HOUR)
+    outcome, _ = simulate(path, output, SETTINGS, model, meet=meet, stop_after=3, view=view)
+    left = [state for state in pending(output).values() if isinstance(state, Intended)]
+    assert len(left) == 3
+    count = outcome.totals.doubt_count
+    assert count == view.shown > len(left)
+    simulate(path, output, SETTINGS, model, say=told.append, start=EVENING + 60)
+    assert any(sentence.endswith(f"doubts so far: {count}.") for sentence in told)
 
 
 def test_the_id_of_another_row_s_operation_is_a_doubt_and_nobody_gets_another_s_answer(

@@ -195,8 +195,8 @@ def test_whoever_is_at_the_end_of_a_budget_is_told_how_much_is_enough() -> None:
     reached = half_done("50").against(Decimal(3), 10)
     assert reached is not None
     assert reached.advice == (
-        "Run the same command with a larger --budget to go on: 63.00 RUB is likely to be enough "
-        "for the 10 rows left, by what answers cost so far."
+        "Run the same command with a larger --budget to go on: --budget 63.00 is likely to be "
+        "enough for all, the 10 rows left and what is spent, by what answers cost so far."
     )
     money = spending("1")
     money.reserve(1, Decimal(1))
@@ -204,7 +204,7 @@ def test_whoever_is_at_the_end_of_a_budget_is_told_how_much_is_enough() -> None:
     reached = money.against(Decimal("0.501"), 20)
     assert reached is not None
     assert reached.advice.endswith(
-        ": 21.00 RUB is enough if none of the 20 rows left can cost more than 1.00 RUB."
+        ": --budget 21.00 is enough if none of the 20 rows left can cost more than 1.00 RUB."
     )
     unknown = money.against(Decimal("0.5"))
     assert unknown is not None

@@ -129,7 +129,7 @@ def standing_of(
 
     cursor, expected = seen.cursor(), seen.expected()
     states = seen.states()
-    totals = seen.totals(seen.model())
+    totals = seen.totals_of(seen.model(), running=running)
     in_force = seen.in_force() if running else None
     spending = Spending(prices, seen.model(), totals)
     if in_force is not None and in_force.budget is not None:

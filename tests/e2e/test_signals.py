@@ -1,5 +1,6 @@
 """Signals: a word at once, what is under way recorded, death by the signal, and a way on."""
 
+import json
 import shlex
 import signal
 import time
@@ -61,10 +62,16 @@ def test_a_second_signal_leaves_at_once_and_is_still_safe(shell: Shell, service:
         running.until(lambda: len(service.submits) >= 5)
         running.signal(signal.SIGINT)
         running.until(lambda: "Stopping" in running.err, 1)
+        # "In flight" are operations, which a stop does not wait for.
+        assert "waiting for answers to requests being sent (again" in running.err
         running.signal(signal.SIGINT)
         done = running.wait(1)
         assert done.code == -signal.SIGINT
-        assert done.err.splitlines()[-1].startswith("Left at once: requests in flight may be in")
+        assert done.err.splitlines()[-1].startswith("Left at once: requests being sent may be in")
+    standing = json.loads(shell.call("status", output, "--json").out)
+    left = standing["rows"]["being_submitted"]
+    assert left == standing["totals"]["doubts"] > 0
+    assert shell.call("cost", output, "--json").json["doubts"] == left
     service.relent()
     assert shell.call(*call).code == 0
     story = check(rows, output, service.ledger())
@@ -85,6 +92,9 @@ def test_a_post_that_is_never_answered_is_given_up_after_ten_seconds_as_a_doubt(
         running.signal(signal.SIGTERM)
         assert running.wait(15).code == -signal.SIGTERM
         assert 9 < time.perf_counter() - begun < 12
+    assert (
+        "Submits whose acceptance can't be known: 1; at worst they cost 3.28 RUB." in running.out
+    )
     service.relent()
     assert shell.call(*call).code == 0
     story = check(rows, output, service.ledger())
