@@ -12,31 +12,21 @@ After the first failure nothing is written any more: everybody who waits is told
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import RunError
 from pipeline.facts import End, Fact, Finish, Signature, Span
-from pipeline.outcomes import Answer
 from pipeline.output import Lines
-from pipeline.records import Failure, Known, Same, failed_line, result_line, twin_line
+from pipeline.pen import Pen, finished
+from pipeline.records import Failure
 from pipeline.sends import Send
-from pipeline.source import Source
 
 # A commit costs as much as what it says of ten rows, however little that is.
 _LONGEST_GATHERING = 0.01
 _A = TypeVar("_A")
 _R = TypeVar("_R")
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How lines are written."""
-
-    model: str
-    raw: bool = False
-    emulator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +68,15 @@ class Recorder:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        source: Source,
+        pen: Pen,
         output: Lines,
         errors: Callable[[], Lines],
-        style: Style,
         watch: Watch | None = None,
     ) -> None:
         self._checkpoint = checkpoint
-        self._source = source
+        self._pen = pen
         self._output = output
         self._open_errors = errors
-        self._style = style
         self._watch = watch
         self._loop = asyncio.get_running_loop()
         self._next = _Round()
@@ -257,32 +245,10 @@ class Recorder:
         for name, group in (("output", answered), ("errors", failed)):
             if group:
                 file = self._output if name == "output" else self._open_errors()
-                places = file.append(self._lines(group))
-                finishes.extend(_finish(*pair) for pair in zip(group, places, strict=True))
+                places = file.append(self._pen.lines(group))
+                finishes.extend(finished(*pair) for pair in zip(group, places, strict=True))
                 signatures[name] = file.signature()
         return finishes, signatures
-
-    def _lines(self, ends: list[End]) -> list[bytes]:
-        sources = self._sources(e.line for e in ends if isinstance(e.end, Failure))
-        known = self._checkpoint.known_of((e.line for e in ends), self._style.model)
-        return [self._line(end, known[end.line], sources) for end in ends]
-
-    def _line(self, end: End, known: Known, sources: dict[int, bytes]) -> bytes:
-        if end.shown_id is not None:
-            known = replace(known, id=end.shown_id)
-        if isinstance(end.end, Same):
-            return twin_line(known, end.end)
-        if isinstance(end.end, Answer):
-            style = self._style
-            return result_line(known, end.end, raw=style.raw, emulator=style.emulator)
-        return failed_line(
-            known, end.end, end.usage, sources[end.line], emulator=self._style.emulator
-        )
-
-    def _sources(self, lines: Iterable[int]) -> dict[int, bytes]:
-        spans = sorted(self._checkpoint.spans(lines).items())
-        fetched = self._source.fetch(span for _, span in spans)
-        return {line: data for (line, _), data in zip(spans, fetched, strict=True)}
 
     def _refuses(self, future: asyncio.Future[Any]) -> bool:
         if self._failure is None:
@@ -307,17 +273,3 @@ def _refuse(waiting: Iterable[asyncio.Future[Any]], error: Exception) -> None:
     for future in waiting:
         if not future.done():
             future.set_exception(error)
-
-
-def _finish(end: End, place: Span) -> Finish:
-    match end.end:
-        case Answer(finish=finish):
-            return Finish(end.line, "ok", finish, end.usage, place, end.day)
-        case Same(line, result):
-            said = result.get("finish")
-            how = said if isinstance(said, str) else None
-            return Finish(end.line, "ok", how, None, place, same_as=line)
-        case Failure(stage="doubt"):
-            return Finish(end.line, "held", None, end.usage, place)
-        case Failure():
-            return Finish(end.line, "failed", None, end.usage, place)

@@ -28,10 +28,11 @@ from pipeline.hosts import Hosts
 from pipeline.intake import Intake
 from pipeline.outlook import Outlook
 from pipeline.pacing import paces
+from pipeline.pen import Pen, Style
 from pipeline.poll_lanes import PollLanes
 from pipeline.prices import PriceTable
 from pipeline.progress import View
-from pipeline.recorder import Recorder, Style, Watch
+from pipeline.recorder import Recorder, Watch
 from pipeline.recovery import Files
 from pipeline.refill import Refill
 from pipeline.service import Service
@@ -233,7 +234,8 @@ def _course(files: Files, settings: Settings, tools: Tools, ending: Ending) -> C
     recipe, finish_by = settings.recipe, settings.finish_by
     style = Style(recipe.model, settings.raw, settings.emulator)
     watch = Watch(files.keep_in_place, tools.say, ending.set)
-    recorder = Recorder(files.checkpoint, files.source, files.output, files.errors, style, watch)
+    pen = Pen(files.checkpoint, files.source, style)
+    recorder = Recorder(files.checkpoint, pen, files.output, files.errors, watch)
     cursor = files.checkpoint.cursor()
     # A compressed input would be read to its end, to find that there is nothing more.
     limit = cursor.rows if counted(files) == cursor.rows else settings.limit

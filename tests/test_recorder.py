@@ -10,14 +10,16 @@ import pytest
 from pipeline.errors import StorageFailed
 from pipeline.facts import End, Move
 from pipeline.item import Running, Waiting
-from pipeline.recorder import Recorder, Style
+from pipeline.pen import Pen, Style
+from pipeline.recorder import Recorder
 from pipeline.recovery import Files
 from tests.builders import ANSWER, MODEL, NOW, begun, place, read
 
 
 async def _written_and_recorded(files: Files) -> list[bool]:
     """Fail to write a line, then record an operation, twice; what the recorder said."""
-    recorder = Recorder(files.checkpoint, files.source, files.output, files.errors, Style(MODEL))
+    pen = Pen(files.checkpoint, files.source, Style(MODEL))
+    recorder = Recorder(files.checkpoint, pen, files.output, files.errors)
     heard = list[bool]()
     async with asyncio.TaskGroup() as group:
         group.create_task(recorder.run())

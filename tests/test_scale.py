@@ -29,8 +29,9 @@ from pipeline.intake import Intake
 from pipeline.item import Doubtful, Waiting
 from pipeline.outcomes import StillRunning
 from pipeline.pacing import paces
+from pipeline.pen import Pen, Style
 from pipeline.polling import AskAgain, after_poll
-from pipeline.recorder import Recorder, Style
+from pipeline.recorder import Recorder
 from pipeline.recovery import Files
 from pipeline.rows import Recipe
 from pipeline.settings import Settings
@@ -52,7 +53,8 @@ def steady() -> Service:
 
 def course(files: Files, budget: Decimal | None = None) -> Course:
     checkpoint = files.checkpoint
-    recorder = Recorder(checkpoint, files.source, files.output, files.errors, Style(MODEL))
+    pen = Pen(checkpoint, files.source, Style(MODEL))
+    recorder = Recorder(checkpoint, pen, files.output, files.errors)
     intake = Intake(files.source, recorder.spans, SETTINGS.recipe, checkpoint.cursor(), None)
     spending = Spending(price_table(), MODEL, checkpoint.totals(MODEL), budget)
     return Course(SETTINGS.policy, recorder, intake, Clock(), Ending(), Counts(), spending)

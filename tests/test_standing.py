@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.bulletin import sentences
 from pipeline.clock import stamp
 from pipeline.departure import Departure, Vanished
 from pipeline.polling import RETENTION
 from pipeline.prospect import Eta
 from pipeline.rates import Rate
 from pipeline.resumption import Called, shareable
-from pipeline.standing import Operation, Operations, Outage, Standing, as_json, sentences
+from pipeline.standing import Operation, Operations, Outage, Standing, as_json
 from pipeline.totals import DoubtTally, Sums, Tally, Totals
 from tests.builders import MODEL, NOW, fields, price_table
 

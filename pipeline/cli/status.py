@@ -91,6 +91,7 @@ def status(*, output: Path, prices: Path | None, as_json: bool, watch: float | N
 
 def _look(output: Path, table: "PriceTable", *, as_json: bool) -> "tuple[bool, list[Sentence]]":
     """Whether the run goes on, and what to tell of it."""
+    from pipeline.bulletin import sentences  # noqa: PLC0415
     from pipeline.bystander import steadily  # noqa: PLC0415
     from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
@@ -98,7 +99,6 @@ def _look(output: Path, table: "PriceTable", *, as_json: bool) -> "tuple[bool, l
     from pipeline.paths import Paths  # noqa: PLC0415
     from pipeline.snapshot import looked_at  # noqa: PLC0415
     from pipeline.standing import as_json as in_json  # noqa: PLC0415
-    from pipeline.standing import sentences  # noqa: PLC0415
 
     paths, now = Paths(output), Clock().now()
     check_output(paths)
