@@ -115,8 +115,10 @@ class Outlook:
         return deadline.rows(now, known, self.submits.windows, left), left
 
     def scene(self) -> Scene:
-        """All that is to be seen now."""
+        """All that is to be seen now; while a run stops, no end but that is in sight."""
         course = self.course
+        if course.ending.reason is not None:
+            return self.last_scene()
         return Scene(course.counts, course.clock.now(), self._oldest(), self.eta(), self.spent())
 
     def last_scene(self) -> Scene:

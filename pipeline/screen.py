@@ -19,15 +19,22 @@ _GOES_ON = " \\"
 
 
 def frame(sentences: Iterable[Sentence], columns: int, rows: int) -> str:
-    """All of it in one piece; the cursor ends below. What does not fit on the screen is left out.
+    """All of it in one piece; the cursor ends below. A count stands for what has no room.
 
     The sentences must hold nothing that drives a terminal.
     """
     # The last column makes some terminals wrap, and the last row is the cursor's.
     width = max(columns - 1, _NARROWEST)
     lines = [line for sentence in sentences for line in lines_of(sentence, width)]
-    shown = lines[: max(rows - 1, 1)]
+    room = max(rows - 1, 1)
+    shown = (
+        lines if len(lines) <= room else [*lines[: room - 1], _more(len(lines) - room + 1, width)]
+    )
     return _HOME + "".join(f"{line}{_TO_THE_END_OF_LINE}\n" for line in shown) + _TO_THE_END
+
+
+def _more(left_out: int, width: int) -> str:
+    return next(wrapped(f"… {left_out} more", width))
 
 
 def lines_of(sentence: Sentence, width: int) -> Iterator[str]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+# `speech` would load it for a terminal, and a signal may come in the middle of that.
+from pipeline import screen as _screen  # noqa: F401
 from pipeline.clock import Clock
 from pipeline.speech import say_from_signal, say_last_from_signal
 

@@ -120,8 +120,9 @@ def say_from_signal(sentence: str) -> None:
     """The same from within a signal, which may interrupt a write of the same stream."""
     if sys.stderr is None:
         return
+    lines = "\n".join(shown(sentence, SPEECH))
     with suppress(OSError):
-        os.write(2, f"{SPEECH.wipe or NEW_LINE}{sentence}\n".encode())
+        os.write(2, f"{SPEECH.wipe or NEW_LINE}{lines}\n".encode())
 
 
 def say_last_from_signal(sentence: str) -> None:

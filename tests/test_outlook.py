@@ -219,3 +219,22 @@ def test_while_no_post_comes_back_the_end_is_not_known(rows: Path, tmp_path: Pat
     assert {(eta.bound_by, eta.likely) for eta in hung} == {(SERVICE, None)}
     assert {eta.submitted for eta in hung} == {None}
     assert all(eta.likely for eta in view.etas if EVENING + 10 < eta.at < EVENING + 20)
+
+
+def test_no_end_but_that_is_in_sight_while_a_run_stops(rows: Path, tmp_path: Path) -> None:
+    async def meet(call: Sending) -> Reply:
+        if call.is_submit and call.at > EVENING + 9:
+            return await black_hole(50.0)
+        return await call.onward()
+
+    view = Watching(1.0)
+    _, end = simulate(
+        *(rows, tmp_path / "out.jsonl", _settings(), _model(1.0)),
+        stop_after=10.0,
+        view=view,
+        meet=meet,
+    )
+    # It waited for requests that were being sent.
+    assert end > EVENING + 19
+    assert len(view.notes) > 18
+    assert EVENING + 8 < max(eta.at for eta in view.etas) <= EVENING + 10

@@ -349,6 +349,15 @@ def test_a_signal_s_sentence_takes_the_panel_s_place_and_a_second_signal_s_too(
     panel.close()
 
 
+def test_a_signal_s_sentence_is_wrapped_as_any_other(
+    terminal: _Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.speech.os.write", lambda _, data: terminal.write(data.decode()))
+    terminal.size = os.terminal_size((30, 24))
+    say_from_signal("Ten words are too long for one line of thirty.")
+    assert terminal.on(30).text == "\nTen words are too long for\n  one line of thirty.\n"
+
+
 def test_no_thread_is_started_to_draw(terminal: _Terminal) -> None:
     drawing = Drawing(SPEECH)
     drawing.close()

@@ -45,3 +45,9 @@ def test_a_frame_fits_the_screen_and_clears_what_was_there(
     assert sent.startswith("\x1b[H")
     assert sent.endswith("\x1b[J")
     assert sent.count("\x1b[K\n") == sent.count("\n")
+
+
+def test_what_has_no_room_on_the_screen_is_counted() -> None:
+    sent = frame(["one", "two", "three", "four"], 80, 4)
+    assert re.sub("\x1b\\[[HKJ]", "", sent) == "one\ntwo\n… 2 more\n"
+    assert "more" not in frame(["one", "two", "three"], 80, 4)
