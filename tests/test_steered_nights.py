@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import control_file, prospect, steering
+from pipeline import bystander, control_file, prospect, steering
 from pipeline.board import Outcome
 from pipeline.carrier import Reply
 from pipeline.cli import steered
@@ -456,14 +456,14 @@ def test_a_change_that_ends_the_run_at_once_says_what_has_happened(
     slow = Settings(RECIPE, rates=(Rate(3, 60.0),), budget=Decimal(500))
     night = (rows, output, slow, Service(FREE))
     simulate(*night, stop_after=50.0, steered=True)
-    write, goes_on = control_file.write, iter([True])
+    write, goes_on = control_file.write, iter([True, True])
 
     def heard_at_once(*given: Any) -> Control:
         written = write(*given)
         assert simulate(*night, steered=True)[0].exit_code == code
         return written
 
-    monkeypatch.setattr(steered, "is_running", lambda _: next(goes_on, False))
+    monkeypatch.setattr(bystander, "is_running", lambda _: next(goes_on, False))
     monkeypatch.setattr(control_file, "write", heard_at_once)
     limits = {"rate": (), "poll_rate": (), "budget": None, "finish_by": None}
     options = {"output": output, "as_json": False, "max_in_flight": None, **limits, **asked}
