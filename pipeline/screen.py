@@ -18,15 +18,16 @@ _INDENT = "  "
 _GOES_ON = " \\"
 
 
-def frame(sentences: Iterable[Sentence], columns: int, rows: int) -> str:
+def frame(sentences: Iterable[Sentence], columns: int, rows: int | None) -> str:
     """All of it in one piece; the cursor ends below. A count stands for what has no room.
 
+    Where `rows` is None, everything has: it scrolls.
     The sentences must hold nothing that drives a terminal.
     """
     # The last column makes some terminals wrap, and the last row is the cursor's.
     width = max(columns - 1, _NARROWEST)
     lines = [line for sentence in sentences for line in lines_of(sentence, width)]
-    room = max(rows - 1, 1)
+    room = len(lines) if rows is None else max(rows - 1, 1)
     shown = (
         lines if len(lines) <= room else [*lines[: room - 1], _more(len(lines) - room + 1, width)]
     )

@@ -23,17 +23,23 @@ def kept(paths: Paths, checkpoint: Checkpoint, files: Iterable[Lines]) -> Iterat
     """Make sure that what is written is what users will find; tell what was put back.
 
     Raises:
-        Displaced: a file is not there, and could not be put back.
+        Displaced: a file is not there, and could not be put back. What can be was by then.
 
     """
+    displaced: Displaced | None = None
     if not checkpoint.is_at_path():
-        raise Displaced(
+        displaced = Displaced(
             f"{paths.checkpoint} was moved or deleted while the run went on.",
             f"Put it back with its -wal, {_THEN} If it is lost, {AFRESH}.",
         )
     for lines in files:
-        if not _is_there(lines):
-            yield _put_back(lines)
+        try:
+            if not _is_there(lines):
+                yield _put_back(lines)
+        except Displaced as error:
+            displaced = displaced or error
+    if displaced is not None:
+        raise displaced
 
 
 def _is_there(lines: Lines) -> bool:

@@ -622,6 +622,26 @@ def test_where_another_file_takes_the_place_of_a_deleted_one_all_answers_stand_b
 
 
 @pytest.mark.promise("P9")
+def test_one_file_that_is_moved_keeps_no_other_from_being_put_back(
+    tmp_path: Path, output: Path
+) -> None:
+    def lose(path: Path) -> None:
+        (tmp_path / "results.errors.jsonl").unlink()
+        moved(path)
+
+    service = steady()
+    outcome, _ = simulate(
+        rows(tmp_path, 40), output, SLOW, service, meet=losing(output, lose, "row 15.")
+    )
+    assert isinstance(outcome.end, Displaced)
+    assert "results.jsonl was moved while the run went on." in outcome.end.told
+    (tmp_path / "elsewhere").replace(output)
+    after, _ = simulate(tmp_path / "prompts.jsonl", output, SETTINGS, service)
+    assert isinstance(after.end, Complete)
+    assert list(errors(output)) == [1]
+
+
+@pytest.mark.promise("P9")
 def test_a_checkpoint_that_is_moved_ends_the_run(tmp_path: Path, output: Path) -> None:
     service = steady()
     meet = losing(Paths(output).checkpoint, moved, "row 15.")

@@ -51,3 +51,4 @@ def test_what_has_no_room_on_the_screen_is_counted() -> None:
     sent = frame(["one", "two", "three", "four"], 80, 4)
     assert re.sub("\x1b\\[[HKJ]", "", sent) == "one\ntwo\n… 2 more\n"
     assert "more" not in frame(["one", "two", "three"], 80, 4)
+    assert "more" not in frame(["one", "two", "three", "four"], 80, None)

@@ -21,7 +21,9 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.suggestions import files
 
-_EXAMPLES = """Tell what a run of INPUT will cost and how long it will take. Nothing is spent.
+_EXAMPLES = """Tell what a run of INPUT will cost and how long it will take.
+
+Nothing is spent but by --canary, whose rows a run asks again.
 
 \b
   yagpt-batch estimate prompts.jsonl --max-tokens 500

@@ -36,7 +36,8 @@ def _picture(told: list[Sentence], seconds: float | None, *, in_place: bool) -> 
     if seconds is not None:
         lines += ["", f"Looked at every {seconds:g} s until it ends; Ctrl-C leaves it alone."]
     size = shutil.get_terminal_size()
-    return frame(lines, size.columns, size.lines)
+    # The last picture stays, and may scroll.
+    return frame(lines, size.columns, size.lines if seconds is not None else None)
 
 
 def _shown(picture: str) -> bool:
