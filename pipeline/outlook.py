@@ -39,6 +39,8 @@ _LONG_WINDOW = 60.0
 _LOOKS = 4
 # Where some POSTs are under way, and none has come back for so long, nobody knows when one will.
 _SILENT = 10.0
+# A place that comes free is taken at once: it does not mean that there is room.
+_FULL_FOR = 10.0
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class Outlook:
     _tempo: Tempo = field(default_factory=Tempo)
     _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     _heard: tuple[int, float] = (-1, 0.0)
+    _full_at: float = float("-inf")
     _last: Eta | None = None
     _bell: Bell = field(default_factory=Bell)
 
@@ -68,6 +71,12 @@ class Outlook:
             return None
         if self._is_silent(now):
             return Eta(now, self.course.counts.running, SERVICE)
+        achieved = self._tempo.achieved()
+        if self._is_full():
+            self._full_at = now
+        if left and achieved is None and now - self._full_at < _FULL_FOR:
+            # It is not the quota that binds, and how fast places come free is not seen yet.
+            return Eta(now, self.course.counts.running, IN_FLIGHT)
         left, limited_by = self._within_limits(left)
         flights = agenda.flights(now, SAMPLES)
         denied = self._denied()
@@ -89,7 +98,7 @@ class Outlook:
                 opens_at=gate if gate < float("inf") else now,
                 away=self._is_away(left),
                 throttled=gate > now,
-                achieved=self._tempo.achieved(),
+                achieved=achieved,
                 denied=len(denied),
                 denied_until=_until(denied),
             )
@@ -157,12 +166,11 @@ class Outlook:
     def _look(self, now: float, left: int) -> None:
         """Take note of how fast it goes where the windows don't hold it up."""
         counts, settings = self.course.counts, self.settings
-        most, in_flight = self.course.max_in_flight, counts.running + counts.posting
         purse = self.submits.purse
         closed = [w for w in self.submits.windows if w.place_at(0, now) > now]
         by = hindrance(
             throttled=self.submits.gate_opens_at(now) > now,
-            in_flight_full=most is not None and in_flight >= most,
+            in_flight_full=self._is_full(),
             posting_full=counts.posting >= settings.concurrency,
             beside_others=not closed and self.submits.is_beside_others(now),
             shared=not closed and purse is not None and purse.has_company,
@@ -171,6 +179,11 @@ class Outlook:
         is_free = left > 0 and not is_held and self._is_open(now)
         submitted = (counts.total or 0) - left
         self._tempo.look(now, submitted, by, is_free=is_free, is_steady=by == IN_FLIGHT)
+
+    def _is_full(self) -> bool:
+        """Whether as many operations are in flight as may be."""
+        most, counts = self.course.max_in_flight, self.course.counts
+        return most is not None and counts.running + counts.posting >= most
 
     def _is_silent(self, now: float) -> bool:
         """Whether POSTs are under way, none of which has come back for long."""

@@ -16,7 +16,7 @@ from pipeline.emulator.schedules import Fault
 from pipeline.facts import COSTS, ETA, Fact, Note
 from pipeline.paths import Paths
 from pipeline.progress import JsonLines
-from pipeline.prospect import ANSWERS, DENIED, SERVICE, Eta, is_soon, words
+from pipeline.prospect import ANSWERS, DENIED, IN_FLIGHT, SERVICE, Eta, is_soon, words
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.scene import Scene
@@ -238,3 +238,17 @@ def test_no_end_but_that_is_in_sight_while_a_run_stops(rows: Path, tmp_path: Pat
     assert end > EVENING + 19
     assert len(view.notes) > 18
     assert EVENING + 8 < max(eta.at for eta in view.etas) <= EVENING + 10
+
+
+def test_no_end_is_told_before_it_is_seen_how_fast_places_in_flight_come_free(
+    rows: Path, tmp_path: Path
+) -> None:
+    view, settings = Watching(1.0), replace(_settings(max_in_flight=3), rates=(Rate(2, 1.0),))
+    model = Service(Config(latency_median=6.0, latency_sigma=0.1))
+    _, end = simulate(rows, tmp_path / "out.jsonl", settings, model, view=view)
+    soon = [eta for eta in view.etas if EVENING + 3 < eta.at < EVENING + 9]
+    assert {(eta.bound_by, eta.submitted, eta.likely) for eta in soon} == {(IN_FLIGHT, None, None)}
+    known = [eta for eta in view.etas if EVENING + 30 < eta.at < EVENING + 60 and eta.likely]
+    assert len(known) > 20
+    # At the quota's pace it would be over in two minutes.
+    assert all(EVENING + 200 < eta.likely < end + 600 for eta in known if eta.likely)
