@@ -210,6 +210,7 @@ class Outlook:
     def forget_tempo(self) -> None:
         """How fast it went so far tells nothing any more."""
         self._tempo = Tempo()
+        self._full_at = float("-inf")
 
     def renew(self) -> None:
         """What the end depends on has changed: whoever looks from outside is told at once."""
@@ -234,7 +235,7 @@ class Outlook:
 
 def _pause(eta: Eta | None) -> float:
     """Until the note is made anew: an end that is days away need not be told each minute."""
-    if eta is not None and _is_near(eta):
+    if eta is not None and (_is_near(eta) or (eta.bound_by == IN_FLIGHT and eta.likely is None)):
         return _NEAR_APART
     left = 0.0 if eta is None or eta.likely is None else eta.likely - eta.at
     return min(max(left / _TIMES, _TOLD_APART), _LONGEST_APART)

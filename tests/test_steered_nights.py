@@ -5,7 +5,7 @@ import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ from pipeline.control import Change, Control
 from pipeline.emulator.model import Config, Service
 from pipeline.facts import ETA, Fact, Note
 from pipeline.paths import Paths
-from pipeline.prospect import Eta, words
+from pipeline.prospect import IN_FLIGHT, Eta, words
 from pipeline.rates import Rate
 from pipeline.recorder import Recorder
 from pipeline.rows import Recipe
@@ -403,6 +403,18 @@ def test_while_it_is_paused_a_watching_person_is_told_since_when_and_how_to_go_o
     assert prospect.as_json(paused[-1], stamp)["bound_by"] == "paused"
     assert view.etas[-2] is not None
     assert view.etas[-2].pause is None
+
+
+def test_a_limit_that_was_lifted_is_not_said_to_bind(folder: Path) -> None:
+    prompts, output = rows(folder, 400), folder / "results.jsonl"
+    view = Watching(output, [Deed(32.5, Change(rates=texts([Rate(1, 1.0)]), max_in_flight=10**6))])
+    view.interval = 1.0
+    settings = Settings(RECIPE, rates=(Rate(5, 1.0),), max_in_flight=3)
+    model = Service(replace(FREE, latency_median=5.0, latency_sigma=0.1))
+    simulate(*(prompts, output, settings, model), steered=True, view=view, stop_after=60.0)
+    bound = [(eta.at - EVENING, eta.bound_by) for eta in view.etas if eta is not None]
+    assert {by for at, by in bound if 3 < at < 32} == {IN_FLIGHT}
+    assert {by for at, by in bound if at > 32.5 + HEARS} == {Rate(1, 1.0)}
 
 
 def test_whoever_looks_from_outside_is_told_of_a_change_at_once(
