@@ -31,7 +31,8 @@ from pipeline.facts import Signature
 # The bytes of a database that its readers lock, by SQLite's file format.
 _SHARED_FIRST = 0x40000002
 _SHARED_SIZE = 510
-# Where a log, and its shared memory, have the salt by which SQLite tells one log from the next.
+# Where a log, and its shared memory, have the salt by which SQLite tells one log from the next:
+# "The WAL-Index Header" and "WAL Header" of sqlite.org/walformat.html and fileformat2.html.
 _SALT_IN_LOG, _SALT_IN_MEMORY, _SALT_SIZE = 16, 32, 8
 _Given = TypeVar("_Given")
 _Seen = TypeVar("_Seen")

@@ -59,8 +59,8 @@ def local_day_and_time(moment: float) -> str:
 
 def local_with_zone(moment: float) -> str:
     """The same where somebody may think of another zone: ``2026-11-20 23:10 (UTC+03:00)``."""
-    zone = datetime.fromtimestamp(moment).astimezone().isoformat()[len("2026-11-20T23:10:00") :]
-    return f"{local_day_and_time(moment)} (UTC{zone[-6:]})"
+    zone = datetime.fromtimestamp(moment).astimezone().isoformat()[-len("+03:00") :]
+    return f"{local_day_and_time(moment)} (UTC{zone})"
 
 
 def zone_at(moment: float) -> int:

@@ -116,10 +116,9 @@ def _state(report: Report) -> str:
         return f"{rows} done; without its checkpoint it is not known how many there are."
     of_all = "" if known.expected is None else f" of {known.expected:,}"
     ends = f" {known.ends}" if known.ends else ""
-    is_over = known.state == "finished"
-    goes_on = "" if is_over or known.state == "running" else " The same command continues it."
-    if known.changed or known.resume:
-        goes_on = "".join(f" {told}" for told in (known.changed, known.resume) if told)
+    goes_on = "".join(f" {told}" for told in (known.changed, known.resume) if told)
+    if not goes_on and known.state == "stopped":
+        goes_on = " The same command continues it."
     return f"{known.state.capitalize()}, {done:,}{of_all} rows done.{goes_on}{ends}"
 
 

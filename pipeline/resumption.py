@@ -88,11 +88,7 @@ def with_value(words: Sequence[str], option: str, value: str) -> list[str]:
 
 def unlimited(words: Sequence[str]) -> Step | None:
     """For a complete run of the first rows; None where the call itself has no limit."""
-    left = [
-        word
-        for before, word in pairwise(["", *words])
-        if _LIMIT not in (before, word) and not word.startswith(f"{_LIMIT}=")
-    ]
+    left = _without(words, _LIMIT)
     return None if left == [*words] else Step("To send the other rows of the input, too", left)
 
 
@@ -105,8 +101,10 @@ def limited(rows: int) -> str:
 
 def shareable(words: Sequence[str]) -> list[str]:
     """The call without what is done at its end: that text may hold a secret, as addresses do."""
-    return [
-        word
-        for before, word in pairwise(["", *words])
-        if _ON_FINISH not in (before, word.partition("=")[0])
-    ]
+    return _without(words, _ON_FINISH)
+
+
+def _without(words: Sequence[str], option: str) -> list[str]:
+    """The words without an option and its value, in either way of writing them."""
+    pairs = pairwise(["", *words])
+    return [word for before, word in pairs if option not in (before, word.partition("=")[0])]
