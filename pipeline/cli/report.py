@@ -108,8 +108,8 @@ def _background(
     from pipeline import prospect  # noqa: PLC0415
     from pipeline.background import Background  # noqa: PLC0415
     from pipeline.buckets import Buckets  # noqa: PLC0415
-    from pipeline.cli.status import standing_of  # noqa: PLC0415
     from pipeline.clock import local_day_and_time  # noqa: PLC0415
+    from pipeline.observation import standing_of  # noqa: PLC0415
 
     standing = standing_of(paths, seen, prices, now, running=running)
     sends, first, since = Buckets(), None, None

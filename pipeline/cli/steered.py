@@ -11,16 +11,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pipeline import control_file
-from pipeline.bystander import steadily
 from pipeline.cli.answer import answer, tell
 from pipeline.cli.kinds import chosen_rates, is_auto
 from pipeline.cli.pricing import price_table
-from pipeline.cli.status import standing_of
 from pipeline.clock import Clock, local_day_and_time, stamp
 from pipeline.codec import encode
 from pipeline.control import Change, Control, InForce, unpausing
 from pipeline.errors import BadData, Busy, Exit
-from pipeline.missing import check_output
+from pipeline.observation import observed
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable, money
 from pipeline.rates import Rate
@@ -50,13 +48,7 @@ class _Asker(Struct, frozen=True):
             BadData: there is none.
 
         """
-        check_output(self.paths)
-        now = self.clock.now()
-
-        def see(seen: Snapshot, running: bool) -> Standing:
-            return standing_of(self.paths, seen, self.prices, now, running=running)
-
-        return looked_at(self.paths.checkpoint, steadily(self.paths.output, see))
+        return observed(self.paths, self.prices, self.clock.now())
 
     def last_in_force(self) -> InForce | None:
         """What the last process went by, also where it is gone."""
