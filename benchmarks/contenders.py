@@ -51,7 +51,7 @@ CONTENDERS = (
     Contender(
         "yagpt-batch[fast]",
         (f"{_ROOT}[fast]", *_LOCKED),
-        (*_OURSELVES, *_LOOPBACK, *_UNLIMITED, "--http", "pyreqwest"),
+        (*_OURSELVES, *_LOOPBACK, *_UNLIMITED, "--http", "httptools"),
         resumes=True,
     ),
     Contender(

@@ -40,9 +40,9 @@ _SLOW = 2000
 _MB = 1 << 20
 _WORDS = ("вода", "река", "город", "утро", "письмо", "работа", "ответ", "вопрос", "слово", "книга")
 # Seconds of CPU a row at most, and rows a second at least, with 50 to 500 calls in flight.
-_TARGETS = {"httpx": (1.0e-3, 1000), "pyreqwest": (0.25e-3, 4000)}
+_TARGETS = {"httpx": (1.0e-3, 1000), "httptools": (0.25e-3, 4000)}
 # So many times the rows, so that both take about as long.
-_TIMES = {"httpx": 1, "pyreqwest": 5}
+_TIMES = {"httpx": 1, "httptools": 5}
 _TLS_AT_MOST = 1.3
 _MEMORY_AT_MOST = 80 * _MB
 _FLAT = 1.1

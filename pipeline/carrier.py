@@ -53,6 +53,18 @@ class Carrier(Protocol):
     async def close(self) -> None: ...
 
 
+def check_line(*parts: str) -> None:
+    """Refuse what would end the line of a request that it is to stand in.
+
+    Raises:
+        NotSentError: there is a control character in it, or one that is not ASCII.
+
+    """
+    text = "".join(parts)
+    if not (text.isascii() and text.isprintable()):
+        raise NotSentError("the URL or a header has characters that HTTP does not allow there")
+
+
 def described(error: Exception) -> str:
     """What a library says, with its type: some raise with an empty message."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

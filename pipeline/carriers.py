@@ -7,44 +7,45 @@ from importlib.util import find_spec
 from typing import Literal, get_args
 
 from pipeline.carrier import Carrier, Reply
+from pipeline.certificates import are_named
 from pipeline.errors import BadSettings
 
-Http = Literal["auto", "httpx", "pyreqwest"]
+Http = Literal["auto", "httpx", "httptools"]
 CHOICES: tuple[Http, ...] = get_args(Http)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def carrier(connections: int, http: Http = "auto", *, trust_environment: bool = True) -> Carrier:
     """A carrier of the kind asked for, with up to so many connections to a host.
 
-    Proxies that the environment names are httpx's, unless the other one is asked for by name.
+    Proxies that the environment names are httpx's.
 
     Raises:
-        BadSettings: it is not installed, or the environment's proxy or certificates can't be used.
+        BadSettings: it can't be had, or the environment's proxy or certificates can't be used.
 
     """
-    is_there = find_spec("pyreqwest") is not None
-    if http == "pyreqwest" and not is_there:
-        advice = "Run pip install '.[fast]' in a copy of the repository, or leave the option out."
-        raise BadSettings("--http pyreqwest: it is not installed.", advice)
     names = [written for name in _PROXIES for written in (name, name.upper())]
-    is_proxied = trust_environment and _is_set(*names)
-    is_fast = http == "pyreqwest" or (http == "auto" and is_there and not is_proxied)
+    is_proxied = trust_environment and any(os.environ.get(name) for name in names)
+    is_there = find_spec("httptools") is not None
+    if http == "httptools" and not is_there:
+        advice = "Run pip install '.[fast]' in a copy of the repository, or leave the option out."
+        raise BadSettings("--http httptools: it is not installed.", advice)
+    if http == "httptools" and is_proxied:
+        raise BadSettings(
+            "--http httptools: the environment names a proxy, which only httpx goes through.",
+            "Leave the option out, or take HTTP_PROXY, HTTPS_PROXY and ALL_PROXY away.",
+        )
+    is_fast = http == "httptools" or (http == "auto" and is_there and not is_proxied)
     make = partial(_fast if is_fast else _httpx, connections, trust_environment=trust_environment)
     # What may be wrong is to be told before anything is sent.
-    has_settings = is_proxied or (trust_environment and _is_set(*_CERTIFICATES))
+    has_settings = is_proxied or (trust_environment and are_named())
     return make() if has_settings else _OnDemand(make)
 
 
-def _is_set(*names: str) -> bool:
-    return any(os.environ.get(name) for name in names)
-
-
 def _fast(_connections: int, *, trust_environment: bool) -> Carrier:
-    from pipeline.pyreqwest_carrier import PyreqwestCarrier  # noqa: PLC0415 - see `_OnDemand`
+    from pipeline.httptools_carrier import HttptoolsCarrier  # noqa: PLC0415 - see `_OnDemand`
 
-    return PyreqwestCarrier(trust_environment=trust_environment)
+    return HttptoolsCarrier(trust_environment=trust_environment)
 
 
 def _httpx(connections: int, *, trust_environment: bool) -> Carrier:

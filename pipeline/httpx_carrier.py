@@ -6,7 +6,6 @@ a call can have been sent.
 """
 
 import asyncio
-import os
 import ssl
 from collections.abc import Mapping
 from urllib.request import getproxies, proxy_bypass
@@ -22,8 +21,10 @@ from pipeline.carrier import (
     Reply,
     UndecodableError,
     bad_environment,
+    check_line,
     described,
 )
+from pipeline.certificates import are_named, trusted
 from pipeline.transport import StraightTransport
 
 _TIMEOUT = httpx.Timeout(None, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT)
@@ -37,7 +38,6 @@ _NOT_SENT = (
     httpx.LocalProtocolError,
     httpx.InvalidURL,
 )
-_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class HttpxCarrier:
@@ -56,7 +56,7 @@ class HttpxCarrier:
         self._straight = StraightTransport(connections, self._certificates)
         try:
             self._proxies = self._proxied() if trust_environment else {}
-            if trust_environment and any(os.environ.get(name) for name in _CERTIFICATES):
+            if trust_environment and are_named():
                 self._certificates()
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
             raise bad_environment(error) from error
@@ -64,6 +64,7 @@ class HttpxCarrier:
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
     ) -> Reply:
+        check_line(*headers, *headers.values())
         try:
             request = httpx.Request(
                 method, url, headers=headers, content=body or None, extensions=_EXTENSIONS
@@ -115,5 +116,5 @@ class HttpxCarrier:
     def _certificates(self) -> ssl.SSLContext:
         """Read once, and only where they are needed: that takes a tenth of a start."""
         if self._context is None:
-            self._context = httpx.create_ssl_context(trust_env=self._trust_environment)
+            self._context = trusted(trust_environment=self._trust_environment)
         return self._context

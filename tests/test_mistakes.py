@@ -44,7 +44,7 @@ def told(*arguments: str) -> list[str]:
             (*RUN, "--progress", "jsn"),
             "--progress: 'jsn' is none of auto, bar, plain, json, none. Did you mean json?",
         ),
-        ((*RUN, "--http", "qq"), "--http: 'qq' is none of auto, httpx, pyreqwest."),
+        ((*RUN, "--http", "qq"), "--http: 'qq' is none of auto, httpx, httptools."),
         (("retry", "o", "--stage", "anser"), "--stage: 'anser' is none of input, submit,"),
         ((*RUN, "--max-tokens", "5k"), "--max-tokens: '5k' is no whole number: write one of at"),
         ((*RUN, "--temperature", "hot"), "--temperature: 'hot' is no number: write one from 0 to"),

@@ -93,8 +93,8 @@ def test_status_imports_neither_what_calls_nor_what_reads_the_input(shell: Shell
 @pytest.mark.parametrize(
     ("http", "name", "others"),
     [
-        ("pyreqwest", "PyreqwestCarrier", {"httpx", "aiohttp"}),
-        ("httpx", "HttpxCarrier", {"pyreqwest"}),
+        ("httptools", "HttptoolsCarrier", {"httpx", "aiohttp"}),
+        ("httpx", "HttpxCarrier", {"httptools"}),
     ],
 )
 def test_a_run_s_first_call_waits_for_one_client_and_nothing_that_others_need(
