@@ -293,9 +293,10 @@ def test_a_call_that_was_cancelled_leaves_no_answer_to_the_next(http: Http) -> N
     async def call() -> Reply:
         first = late()
         async with (
-            hosted(lambda number: first if number == 1 else OK) as host,
+            hosted(lambda number: first if number == 2 else OK) as host,
             opened(http) as to,
         ):
+            await get(to, host.url)
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.05):
                     await get(to, host.url)

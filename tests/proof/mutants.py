@@ -235,6 +235,8 @@ def _named(words: str) -> list[Mutant]:
 def main(only: str, side_by_side: int) -> None:
     """Try every mutant; exit 1 if one survives."""
     chosen = _named(only)
+    if not chosen:
+        raise click.ClickException(f"no mutant has {only!r} in its name, promise or file.")
     caught = 0
     try:
         for verdict in verdicts(chosen, side_by_side):
