@@ -17,6 +17,15 @@ LEAST = 30
 _EACH, _LEAST_EACH = 25, 8
 
 
+_ADVISED, _SHARE = 300, 10
+"""So many are advised, but no more than a tenth of all rows; half of them at the very most."""
+
+
+def canary_for(rows: int) -> int | None:
+    """How many of so many rows to ask; None where a canary would not be much less than a run."""
+    return max(min(_ADVISED, rows // _SHARE), LEAST) if rows >= 2 * LEAST else None
+
+
 class Canary:
     """Which rows to ask, and what their answers tell. `prices` are those of answers, by model."""
 

@@ -10,8 +10,8 @@ from pipeline import reading
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Stood, Ways
 from pipeline.facts import Cursor, Span
-from pipeline.output import missing, seal
-from pipeline.paths import Paths
+from pipeline.output import seal
+from pipeline.paths import Paths, missing
 from pipeline.prices import PriceTable
 from pipeline.same_input import found_input
 from pipeline.snapshot import Snapshot

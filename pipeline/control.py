@@ -16,7 +16,7 @@ from msgspec.structs import asdict, replace
 from pipeline import codec
 from pipeline.prospect import Told
 from pipeline.rates import Rate
-from pipeline.wording import so_much
+from pipeline.wording import so_many, so_much
 
 _VERSION = 1
 _Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
@@ -166,13 +166,14 @@ class InForce(Struct, frozen=True):
     def _parts(self, currency: str, local: Told) -> list[str]:
         more = " and more where it is to be had" if self.auto else ""
         budget = so_much(Decimal(self.budget or 0), currency)
-        most = "any number of" if self.max_in_flight is None else f"{self.max_in_flight:,}"
+        most = self.max_in_flight
+        operations = "any number of operations" if most is None else so_many(most, "operation")
         return [
             f"submits {_words(self.rates)}{more}",
             f"polls {_words(self.poll_rates)}",
             "no budget" if self.budget is None else f"a budget of {budget}",
             "no end set" if self.finish_by is None else f"to finish by {local(self.finish_by)}",
-            f"{most} operations at once",
+            f"{operations} at once",
         ]
 
 

@@ -11,7 +11,7 @@ from pipeline.census import Stratum
 from pipeline.eta import Situation
 from pipeline.eta import estimate as eta_of
 from pipeline.fit import Estimate, total
-from pipeline.prices import CONTEXT_TOKENS, Price, PriceTable
+from pipeline.prices import LONGEST_CONTEXT, Price, PriceTable
 from pipeline.rates import Rate
 from pipeline.window import Window
 
@@ -71,17 +71,34 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What tokens are told from: a name, and the rows or answers that were seen for it."""
+    """What tokens are told from: a name, and the rows or answers that were seen for it.
+
+    `unlimited` rows have nothing that ends their answer but their model's context.
+    """
 
     name: str
     seen: int = 0
+    unlimited: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was really asked for a forecast; no cost where a price is unknown.
+
+    `emulated`: of the emulator, which bills nothing.
+    """
+
+    rows: int
+    cost: Sum | None
+    emulated: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What a run will come to. `unfit` rows will fail and cost nothing.
 
-    `same` rows ask what one of the others does, and are not sent.
+    `same` rows ask what one of the others does, and are not sent. What the `canary` asked is not
+    in any of it: a run asks these rows again.
     """
 
     parts: Sequence[Part]
@@ -91,6 +108,7 @@ class Forecast:
     output_basis: Basis
     duration: Duration
     confidence: float
+    canary: Asked | None = None
 
     @property
     def rows(self) -> int:
@@ -151,7 +169,7 @@ def rough_inputs(strata: Iterable[Stratum]) -> dict[str, Estimate]:
 
 
 def bounded_outputs(
-    strata: Iterable[Stratum], inputs: Mapping[str, Estimate]
+    strata: Iterable[Stratum], inputs: Mapping[str, Estimate], table: PriceTable
 ) -> dict[str, Estimate]:
     """Completion tokens by model where only limits are known: from one each up to the limit.
 
@@ -164,10 +182,20 @@ def bounded_outputs(
     for model, members in by_model.items():
         rows = sum(stratum.count for stratum in members)
         free = rows - sum(stratum.capped for stratum in members)
-        room = max(CONTEXT_TOKENS - (inputs[model].centre + inputs[model].low) / rows, 1.0)
+        asked = (inputs[model].centre + inputs[model].low) / rows
+        room = max(_context(model, table) - asked, 1.0)
         caps = sum(stratum.caps for stratum in members)
         found[model] = Estimate(low=rows, high=caps + free * room)
     return found
+
+
+def _context(model: str, table: PriceTable) -> int:
+    price = table.find(model)
+    return (price and price.context) or LONGEST_CONTEXT
+
+
+def unlimited_rows(strata: Iterable[Stratum]) -> int:
+    return sum(stratum.count - stratum.capped for stratum in strata)
 
 
 def duration_of(rows: int, rates: Sequence[Rate], poll_rates: Sequence[Rate]) -> Duration:

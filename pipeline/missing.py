@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from pipeline.errors import BadData
-from pipeline.output import missing, missing_errors
-from pipeline.paths import Paths
+from pipeline.paths import Paths, missing, missing_errors
 from pipeline.snapshot import Snapshot, looked_at
 
 

@@ -9,7 +9,6 @@ All calls block; they are made on one thread at a time.
 import errno
 import fcntl
 import os
-import shlex
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -220,21 +219,6 @@ def changed(path: Path, number: int, offset: int) -> BadData:
         f"{path}: line {number:,} (byte {offset:,}) is not what this run wrote.",
         f"Restore the file from a copy, or {AFRESH}.",
     )
-
-
-def missing(path: Path, written: int) -> BadData:
-    """The refusal of a run of which a file that it wrote so many bytes to is not there."""
-    return BadData(
-        f"{path} is missing: this run wrote {written:,} bytes into it.",
-        f"Put it back, or {AFRESH}.",
-    )
-
-
-def missing_errors(path: Path, output: Path, written: int) -> BadData:
-    """The same of the errors file, without which the results still can be had."""
-    refusal = missing(path, written)
-    call = f"yagpt-batch export {shlex.quote(str(output))} -o FILE --ok-only"
-    return BadData(str(refusal), f"{refusal.advice} The rows that are ok: {call}")
 
 
 def replace(path: Path, by: Path) -> None:

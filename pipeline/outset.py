@@ -8,10 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.census import Stratum, characters_of
-from pipeline.fit import Estimate, total
-from pipeline.forecast import Part, Sum, bounded_outputs, duration_of, parts_of, rough_inputs
+from pipeline.fit import total
+from pipeline.forecast import (
+    Part,
+    Sum,
+    bounded_outputs,
+    duration_of,
+    parts_of,
+    rough_inputs,
+    unlimited_rows,
+)
 from pipeline.prices import PriceTable
-from pipeline.quote import lasting, range_of
+from pipeline.quote import lasting, range_of, unlimited
 from pipeline.rates import Rate
 from pipeline.rows import Row
 from pipeline.wording import so_many
@@ -54,7 +62,7 @@ class Outset:
         strata = list(self.strata.values())
         inputs = rough_inputs(strata)
         counts = {model: stratum.count for model, stratum in self.strata.items()}
-        return parts_of(counts, inputs, bounded_outputs(strata, inputs), table)
+        return parts_of(counts, inputs, bounded_outputs(strata, inputs, table), table)
 
     def _named(self, rows: int | None) -> str:
         if rows is None:
@@ -69,11 +77,8 @@ class Outset:
         if unpriced:
             return f"cost unknown, since no price is known of {', '.join(unpriced)}"
         cost = total(one for one in costs if one is not None).times(share)
-        if any(stratum.capped < stratum.count for stratum in self.strata.values()):
-            least = Sum.of(Estimate(cost.interval(1.0)[0]), 1.0)
-            how = "and more, for without --max-tokens answers have no limit"
-            return f"{range_of(least, table)} {how}"
-        return f"{range_of(Sum.of(cost, 1.0), table)}, by how long answers will be"
+        why = unlimited(unlimited_rows(self.strata.values()), self.rows)
+        return f"{range_of(Sum.of(cost, 1.0), table)}, {why or 'by how long answers will be'}"
 
 
 def _round(number: float) -> str:

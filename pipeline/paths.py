@@ -1,13 +1,16 @@
-"""The files of one run, all named after its output; and why a file can't be made where it is."""
+"""The files of one run, all named after its output; why one is missing, or can't be made."""
 
 import os
+import shlex
+from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from pipeline.codec import encode
-from pipeline.errors import StorageFailed
+from pipeline.errors import AFRESH, BadData, StorageFailed
 
 
 class Paths(Struct, frozen=True):
@@ -62,6 +65,26 @@ class Paths(Struct, frozen=True):
             return []
         absolute, relative = found
         return [Path(os.path.normpath(self.output.absolute().parent / relative)), Path(absolute)]
+
+
+def numbered(ending: str) -> Iterator[str]:
+    """``.old``, ``.old-2``, ``.old-3`` …: whoever needs a name that is free takes the first."""
+    return (f"{ending}{more}" for more in chain([""], (f"-{n}" for n in count(2))))
+
+
+def missing(path: Path, written: int) -> BadData:
+    """The refusal of a run of which a file that it wrote so many bytes to is not there."""
+    return BadData(
+        f"{path} is missing: this run wrote {written:,} bytes into it.",
+        f"Put it back, or {AFRESH}.",
+    )
+
+
+def missing_errors(path: Path, output: Path, written: int) -> BadData:
+    """The same of the errors file, without which the results still can be had."""
+    refusal = missing(path, written)
+    call = f"yagpt-batch export {shlex.quote(str(output))} -o FILE --ok-only"
+    return BadData(str(refusal), f"{refusal.advice} The rows that are ok: {call}")
 
 
 def unwritable(doing: str, path: Path, error: OSError, advice: str = "") -> StorageFailed:

@@ -9,9 +9,8 @@ from msgspec import Struct
 
 from pipeline.day import Day
 
-# The longest prompt and answer together that most models of the asynchronous mode take, and that
-# any of them does.
-CONTEXT_TOKENS, LONGEST_CONTEXT = 32_768, 131_072
+# The longest prompt and answer together that any model of the asynchronous mode takes.
+LONGEST_CONTEXT = 131_072
 _TUNED_ELSEWHERE = "ds://"
 
 

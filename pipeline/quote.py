@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.codec import Json
 from pipeline.fit import Estimate
-from pipeline.forecast import Basis, Duration, Forecast, Part, Sum
+from pipeline.forecast import Asked, Basis, Duration, Forecast, Part, Sum
 from pipeline.prices import PriceTable, money
 from pipeline.wording import so_many, so_much
 
@@ -20,7 +20,7 @@ def sentences(forecast: Forecast, table: PriceTable, name: str, like: str) -> It
     yield f"{name}: {so_many(forecast.rows, 'row')} can be sent{same}{unfit}."
     confidence = f"{100 * forecast.confidence:g} %"
     yield f"Input: {_tokens(forecast.input, forecast)}, {_counted(forecast.input_basis)}."
-    yield f"Output: {_tokens(forecast.output, forecast)}, {_told(forecast.output_basis, like)}."
+    yield f"Output: {_tokens(forecast.output, forecast)}, {_told(forecast, like)}."
     if len(forecast.parts) > 1:
         yield from (_part(part, forecast, table) for part in forecast.parts)
     cost = forecast.cost
@@ -30,6 +30,8 @@ def sentences(forecast: Forecast, table: PriceTable, name: str, like: str) -> It
         how = f"with a confidence of {confidence}" if cost.variance else ""
         words = [f"Cost: {range_of(Sum.of(cost, forecast.confidence), table)}", how]
         yield f"{', '.join(filter(None, words))} (prices of {table.date})."
+    if forecast.canary is not None:
+        yield _beside(forecast.canary, table)
     yield f"Time: {so_many(forecast.rows, 'row')}: {lasting(forecast.duration)}."
 
 
@@ -39,6 +41,17 @@ def _part(part: Part, forecast: Forecast, table: PriceTable) -> str:
     return (
         f"  {part.model}: {so_many(part.rows, 'row')}, {_tokens(part.input, forecast)} in, "
         f"{_tokens(part.output, forecast)} out, cost {told}"
+    )
+
+
+def _beside(canary: Asked, table: PriceTable) -> str:
+    """What the canary came to: an amount that the forecast does not hold."""
+    amount = "an unknown amount" if canary.cost is None else range_of(canary.cost, table)
+    cost = f"cost {amount}"
+    if canary.emulated:
+        cost = f"would have cost {amount} (the emulator bills nothing)"
+    return (
+        f"The canary's {so_many(canary.rows, 'row')} {cost} on top of that: a run asks them again."
     )
 
 
@@ -64,14 +77,26 @@ def _counted(basis: Basis) -> str:
             return "a rough guess: 3 to 6 characters a token"
 
 
-def _told(basis: Basis, like: str) -> str:
+def _told(forecast: Forecast, like: str) -> str:
+    basis = forecast.output_basis
     match basis.name:
         case "like":
             return f"as {basis.seen:,} earlier answers in {like} were"
         case "canary":
-            return f"from {basis.seen:,} answers paid for as a canary"
+            return f"from the {so_many(basis.seen, 'answer')} that a canary had"
         case _:
-            return "which is all that limits on answers tell"
+            why = unlimited(basis.unlimited, forecast.rows)
+            return why or "which is all that limits on answers tell"
+
+
+def unlimited(rows: int, of: int) -> str:
+    """Why answers may be so long, as a clause; empty where each has its limit."""
+    if rows == of:
+        return "since without --max-tokens only the model's context ends an answer"
+    few = (
+        f"in {so_many(rows, 'row')} without --max-tokens only the model's context ends the answer"
+    )
+    return f"since {few}" if rows else ""
 
 
 def range_of(amount: Sum, table: PriceTable) -> str:
@@ -111,9 +136,13 @@ def as_json(forecast: Forecast, table: PriceTable) -> dict[str, Json]:
         "same": forecast.same,
         "confidence": forecast.confidence,
         "input_tokens": _based(forecast.input, forecast.input_basis, forecast),
-        "output_tokens": _based(forecast.output, forecast.output_basis, forecast),
+        "output_tokens": {
+            **_based(forecast.output, forecast.output_basis, forecast),
+            "unlimited": forecast.output_basis.unlimited,
+        },
         "cost": _cost(forecast.cost, forecast)
         | {"currency": table.currency, "prices": table.date},
+        "canary": None if forecast.canary is None else _canary(forecast.canary),
         "by_model": [
             {
                 "model": part.model,
@@ -145,8 +174,15 @@ def _based(found: Estimate, basis: Basis, forecast: Forecast) -> dict[str, Json]
     return {**_numbers(found, forecast), "basis": basis.name, "seen": basis.seen}
 
 
+def _canary(asked: Asked) -> dict[str, Json]:
+    return {"rows": asked.rows, "cost": _money(asked.cost), "emulated": asked.emulated}
+
+
 def _cost(cost: Estimate | None, forecast: Forecast) -> dict[str, Json]:
-    amount = None if cost is None else Sum.of(cost, forecast.confidence)
+    return _money(None if cost is None else Sum.of(cost, forecast.confidence))
+
+
+def _money(amount: Sum | None) -> dict[str, Json]:
     return {
         "amount": None if amount is None else money(amount.likely),
         "least": None if amount is None else money(amount.least),

@@ -16,8 +16,7 @@ from pipeline.bill import Bill, Fold, Known, Seen, bill
 from pipeline.bystander import is_running
 from pipeline.errors import BadData, StorageFailed
 from pipeline.evidence import Ways
-from pipeline.output import missing
-from pipeline.paths import Paths
+from pipeline.paths import Paths, missing
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.source import Source
 

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, count
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -20,8 +19,8 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.clock import stamp
 from pipeline.errors import RESTORE, BadData, OtherSettings, RunError, StorageFailed
 from pipeline.facts import REWRITTEN
-from pipeline.output import Lines, missing, missing_errors
-from pipeline.paths import Paths
+from pipeline.output import Lines
+from pipeline.paths import Paths, missing, missing_errors, numbered
 from pipeline.reading import whole_lines
 from pipeline.repair import repair
 from pipeline.retrial import read_failed
@@ -93,43 +92,73 @@ def opened(
 
     """
     with ExitStack() as stack:
-        was_there = paths.output.exists()
-        output = _locked(paths, stack)
-        others = (path for path in paths.all() if path != paths.output)
-        if fresh and (output.size > 0 or any(path.exists() for path in others)):
-            _move_aside(paths, now)
-            # The lock on what was moved is held until the end: nobody resumes it meanwhile.
-            output = _locked(paths, stack)
-        existed = paths.checkpoint.exists()
-        if not existed and output.size > 0:
-            raise BadData(f"{paths.output} is there, but not its checkpoint.", RESTORE)
-        own = stack.enter_context(ExitStack())
-        checkpoint = _checkpoint(paths, own)
-        if not was_there and _committed(checkpoint, "output"):
-            raise _without_output(output, _committed(checkpoint, "output"))
-        differences, anew = _differences(checkpoint, identity), None
-        if differences:
-            if mended or output.size or not _is_unpaid(checkpoint, paths):
-                raise _other_settings(paths, differences)
-            own.close()
-            _move_aside(paths, now)
-            output, existed = _locked(paths, stack), False
-            checkpoint = _checkpoint(paths, own)
-            anew = _begun_anew(differences)
-        run_id = _run_id(checkpoint, identity)
-        if DEDUPE in identity:
-            checkpoint.twins.keep()
-        files = Files(paths, source, output, checkpoint, run_id, resumed=existed, anew=anew)
+        files = _begun(paths, source, identity, now, stack, fresh=fresh, mended=mended)
         stack.callback(files.close)
-        swap.complete(paths.errors, paths.rewritten, checkpoint)
-        if not mended:
-            check_input(source, checkpoint, paths)
-        repair(checkpoint, "output", output)
-        if not paths.errors.exists() and _committed(checkpoint, "errors"):
-            raise missing_errors(paths.errors, paths.output, _committed(checkpoint, "errors"))
-        if paths.errors.exists():
-            repair(checkpoint, "errors", files.errors())
+        _check_and_repair(files, mended=mended)
         yield files
+
+
+def _begun(
+    paths: Paths,
+    source: Source,
+    identity: dict[str, str],
+    now: float,
+    stack: ExitStack,
+    *,
+    fresh: bool,
+    mended: bool,
+) -> Files:
+    """Lock the output and open the checkpoint of this very run; make way where nothing is lost."""
+    was_there = paths.output.exists()
+    output = _locked(paths, stack)
+    if fresh and _is_used(paths, output):
+        output = _made_way(paths, now, stack)
+    existed = paths.checkpoint.exists()
+    if not existed and output.size > 0:
+        raise BadData(f"{paths.output} is there, but not its checkpoint.", RESTORE)
+    own = stack.enter_context(ExitStack())
+    checkpoint = _checkpoint(paths, own)
+    if not was_there and _committed(checkpoint, "output"):
+        raise _without_output(output, _committed(checkpoint, "output"))
+    differences, anew = _differences(checkpoint, identity), None
+    if differences:
+        if mended or output.size or not _is_unpaid(checkpoint, paths):
+            raise _other_settings(paths, differences)
+        own.close()
+        output, existed = _made_way(paths, now, stack), False
+        checkpoint = _checkpoint(paths, own)
+        anew = _told_anew(differences)
+    run_id = _run_id(checkpoint, identity)
+    if DEDUPE in identity:
+        checkpoint.twins.keep()
+    return Files(paths, source, output, checkpoint, run_id, resumed=existed, anew=anew)
+
+
+def _check_and_repair(files: Files, *, mended: bool) -> None:
+    """Make sure that input, output and errors file are those of the checkpoint."""
+    paths, checkpoint = files.paths, files.checkpoint
+    swap.complete(paths.errors, paths.rewritten, checkpoint)
+    if not mended:
+        check_input(files.source, checkpoint, paths)
+    repair(checkpoint, "output", files.output)
+    if not paths.errors.exists() and _committed(checkpoint, "errors"):
+        raise missing_errors(paths.errors, paths.output, _committed(checkpoint, "errors"))
+    if paths.errors.exists():
+        repair(checkpoint, "errors", files.errors())
+
+
+def _is_used(paths: Paths, output: Lines) -> bool:
+    """Whether a run has left anything; the output is there, since it is locked."""
+    return output.size > 0 or any(p.exists() for p in paths.all() if p != paths.output)
+
+
+def _made_way(paths: Paths, now: float, stack: ExitStack) -> Lines:
+    """The output of a run that begins, locked, once the old files are moved aside.
+
+    The lock on what was moved is held until the end: nobody resumes it meanwhile.
+    """
+    _move_aside(paths, now)
+    return _locked(paths, stack)
 
 
 def _locked(paths: Paths, stack: ExitStack) -> Lines:
@@ -157,8 +186,8 @@ def _without_output(output: Lines, written: int) -> BadData:
 def _move_aside(paths: Paths, now: float) -> None:
     """Rename what an earlier run left; the caller holds its lock."""
     moment = stamp(now).replace("-", "").replace(":", "")
-    suffixes = (f".old-{moment}{more}" for more in chain([""], (f"-{n}" for n in count(2))))
-    suffix = next(s for s in suffixes if not any(_with(p, s).exists() for p in paths.all()))
+    old = numbered(f".old-{moment}")
+    suffix = next(s for s in old if not any(_with(p, s).exists() for p in paths.all()))
     # The errors file first: a kill in between leaves no line that a new checkpoint does not know.
     # The output last: while it is in its place, its lock keeps others from making new files.
     others = [path for path in paths.all() if path not in {paths.errors, paths.output}]
@@ -223,7 +252,7 @@ def _other_settings(paths: Paths, differences: str) -> OtherSettings:
     )
 
 
-def _begun_anew(differences: str) -> str:
+def _told_anew(differences: str) -> str:
     return (
         "Nothing was accepted with the other settings: begun anew, with the old files moved aside "
         f"({differences})."

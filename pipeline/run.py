@@ -43,6 +43,7 @@ from pipeline.submit_lanes import SubmitLanes
 from pipeline.takeover import take_over
 from pipeline.tools import Tools
 from pipeline.twin_lane import TwinLane
+from pipeline.wording import so_many
 
 _log = logging.getLogger("yagpt-batch")
 _DRAIN_SECONDS = 10.0
@@ -160,8 +161,12 @@ class Run:
     async def _take_over(self) -> None:
         model, counts = self._settings.recipe.model, self._course.counts
         await take_over(self._files.checkpoint, self._course, model, self._tools.clock.now())
-        if self._files.resumed:
-            of_all = "" if counts.total is None else f" of {counts.total:,}"
+        if not self._files.resumed:
+            return
+        of_all = "" if counts.total is None else f" of {counts.total:,}"
+        if counts.finished == counts.total:
+            self._tools.say(f"Nothing is left to do: {so_many(counts.finished, 'row')} done.")
+        else:
             self._tools.say(
                 f"Continuing: {counts.finished:,}{of_all} rows done, operations to fetch: "
                 f"{counts.running:,}, doubts so far: {counts.doubts:,}."

@@ -8,13 +8,13 @@ another file that has taken its place is left alone. Then the run ends.
 import os
 import shlex
 from collections.abc import Iterable, Iterator
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import AFRESH, Displaced
 from pipeline.output import Lines
-from pipeline.paths import Paths
+from pipeline.paths import Paths, numbered
 
 _THEN = "then run the same command again."
 
@@ -75,8 +75,8 @@ def _put_back(lines: Lines) -> str:
 def _saved(lines: Lines) -> Path:
     """Write it where there is nothing yet."""
     path = lines.path
-    more = (f".saved{n}" for n in chain([""], (f"-{n}" for n in count(2))))
-    for place in chain([path], (path.with_name(path.name + one) for one in more)):
+    for ending in chain([""], numbered(".saved")):
+        place = path.with_name(path.name + ending)
         try:
             lines.put_back(place)
         except FileExistsError:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from pipeline.canary import canary_for
 from pipeline.census import Stratum
 from pipeline.fit import Estimate
 from pipeline.forecast import (
@@ -15,8 +16,10 @@ from pipeline.forecast import (
     duration_of,
     parts_of,
     rough_inputs,
+    unlimited_rows,
     weights,
 )
+from pipeline.prices import LONGEST_CONTEXT
 from pipeline.quote import as_json, sentences
 from pipeline.rates import Rate
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES
@@ -159,5 +162,20 @@ def test_rows_without_a_limit_are_bounded_by_what_the_context_leaves() -> None:
         Stratum((LITE, 1, 0, True), count=4, characters=1),
         Stratum((LITE, 1, 9, True), count=6, characters=1, capped=6, caps=3000),
     ]
-    found = bounded_outputs(strata, {LITE: Estimate(10 * 768.0)})[LITE]
+    found = bounded_outputs(strata, {LITE: Estimate(10 * 768.0)}, TABLE)[LITE]
     assert found.interval(0.95) == (10, 3000 + 4 * 32_000)
+    assert unlimited_rows(strata) == 4
+
+
+def test_the_context_is_the_model_s_own_and_the_longest_there_is_where_nobody_knows() -> None:
+    for model, context in (("aliceai-llm", 131_072), ("unheard-of", LONGEST_CONTEXT)):
+        strata = [Stratum((model, 1, 0, True), count=1, characters=1)]
+        found = bounded_outputs(strata, {model: Estimate(72.0)}, TABLE)[model]
+        assert found.interval(0.95) == (1, context - 72)
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"), [(59, None), (60, 30), (150, 30), (1000, 100), (3000, 300), (10**6, 300)]
+)
+def test_a_canary_that_is_advised_is_a_small_part_of_the_rows(rows: int, size: int | None) -> None:
+    assert canary_for(rows) == size

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.prices import (
-    CONTEXT_TOKENS,
     LONGEST_CONTEXT,
     Price,
     PriceList,
@@ -237,13 +236,14 @@ def test_a_price_is_for_a_thousand_tokens_and_exact() -> None:
     assert LITE.of(10**15, 1) == Decimal("100000000000.0001")
 
 
+CONTEXT = 32_768
 _PRICES = {
-    "same": Price(Decimal(1), Decimal(1), context=CONTEXT_TOKENS),
-    "output": Price(Decimal(1), Decimal(4), context=CONTEXT_TOKENS),
-    "input": Price(Decimal(4), Decimal(1), context=CONTEXT_TOKENS),
+    "same": Price(Decimal(1), Decimal(1), context=CONTEXT),
+    "output": Price(Decimal(1), Decimal(4), context=CONTEXT),
+    "input": Price(Decimal(4), Decimal(1), context=CONTEXT),
 }
 TABLE = PriceTable("RUB", [PriceList("2026-01-01", _PRICES)])
-EDGES = [0, 1, CONTEXT_TOKENS // 2, CONTEXT_TOKENS - 1, CONTEXT_TOKENS, CONTEXT_TOKENS + 1]
+EDGES = [0, 1, CONTEXT // 2, CONTEXT - 1, CONTEXT, CONTEXT + 1]
 bounds = st.sampled_from([*EDGES, 10**9]) | st.integers(0, 40_000)
 
 
@@ -254,8 +254,8 @@ def test_no_request_within_the_context_costs_more_than_the_worst_case(
 ) -> None:
     worst, price = TABLE.worst(model, most_in, most_out), _PRICES[model]
     assert worst is not None
-    tokens_in = data.draw(st.integers(0, min(most_in, CONTEXT_TOKENS)))
-    room = CONTEXT_TOKENS - tokens_in
+    tokens_in = data.draw(st.integers(0, min(most_in, CONTEXT)))
+    room = CONTEXT - tokens_in
     tokens_out = data.draw(st.integers(0, room if most_out is None else min(most_out, room)))
     assert price.of(tokens_in, tokens_out) <= worst
 
@@ -263,10 +263,10 @@ def test_no_request_within_the_context_costs_more_than_the_worst_case(
 @given(st.sampled_from(["same", "output", "input"]), bounds, bounds | st.none())
 def test_the_worst_case_can_happen(model: str, most_in: int, most_out: int | None) -> None:
     price, worst = _PRICES[model], TABLE.worst(model, most_in, most_out)
-    out = CONTEXT_TOKENS if most_out is None else most_out
+    out = CONTEXT if most_out is None else most_out
     corners = [
-        price.of(tokens_in, min(out, CONTEXT_TOKENS - tokens_in))
-        for tokens_in in {0, min(most_in, CONTEXT_TOKENS), max(CONTEXT_TOKENS - out, 0)}
+        price.of(tokens_in, min(out, CONTEXT - tokens_in))
+        for tokens_in in {0, min(most_in, CONTEXT), max(CONTEXT - out, 0)}
         if tokens_in <= most_in
     ]
     assert worst == max(corners)

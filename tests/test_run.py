@@ -498,9 +498,10 @@ def test_of_a_limit_is_told_only_where_it_left_rows_out(tmp_path: Path, output: 
     assert [end.limited for end in ends] == [20, 20, None, None]
     assert all(isinstance(end.end, Complete) for end in ends)
     # Rows begun are no fewer than they are.
-    assert [line[:33] for line in said if line.startswith("Continuing")][:2] == [
-        "Continuing: 20 of 20 rows done, o",
+    assert [line[:33] for line in said if " done" in line] == [
+        "Nothing is left to do: 20 rows do",
         "Continuing: 20 of 30 rows done, o",
+        "Nothing is left to do: 30 rows do",
     ]
 
 

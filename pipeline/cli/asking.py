@@ -6,7 +6,7 @@ once only, however often the estimate is made.
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from pipeline.paths import Paths
 from pipeline.signals import Signals, die_by
 from pipeline.source import Source
 from pipeline.speech import say
+from pipeline.totals import Totals
 
+_FINISHED = {"ok", "failed"}
 _ITS_OWN = ("input_path", "limit", "as_json")
 
 
@@ -37,8 +39,10 @@ def beside(source: Path) -> tuple[Path, Path]:
     return rows, source.with_name(f"{name}.canary.results.jsonl")
 
 
-def asked(context: click.Context, source: Path, rows: Sequence[Met]) -> dict[int, float]:
-    """Ask the rows; return the completion tokens of the answered ones by line of the input.
+def asked(
+    context: click.Context, source: Path, rows: Sequence[Met]
+) -> tuple[dict[int, float], Totals]:
+    """Ask the rows; return the completion tokens of the answered ones by line, and all they used.
 
     Raises:
         RunError: the run could not be carried to its end; the same command continues it.
@@ -46,8 +50,8 @@ def asked(context: click.Context, source: Path, rows: Sequence[Met]) -> dict[int
     """
     path, output = beside(source)
     _keep(path, b"".join(met.data.rstrip(b"\r") + b"\n" for met in rows))
-    say(f"Canary: {len(rows):,} rows are asked and paid for, once; {output} keeps their answers.")
     call = _call(context, path, output)
+    say(f"Canary: {_what_is_asked(len(rows), output, emulated=call.access.emulator)}")
     log.set_up(call.verbose, call.log_file)
     try:
         outcome = asyncio.run(carry_out(call, Signals()))
@@ -58,7 +62,15 @@ def asked(context: click.Context, source: Path, rows: Sequence[Met]) -> dict[int
         die_by(outcome.end.signal)
     if isinstance(outcome.end, RunError):
         raise outcome.end
-    return {rows[line - 1].line: said for line, said in _answers(output).items()}
+    said = {rows[line - 1].line: tokens for line, tokens in _answers(output).items()}
+    return said, outcome.totals
+
+
+def _what_is_asked(rows: int, output: Path, *, emulated: bool) -> str:
+    if sum(result.get("status") in _FINISHED for result in _lines(output)) == rows:
+        return f"its {rows:,} rows were asked before, and none is again: {output} has the answers."
+    price = "of the emulator, which bills nothing" if emulated else "and paid for, once"
+    return f"{rows:,} rows are asked {price}; {output} keeps their answers."
 
 
 def _keep(path: Path, content: bytes) -> None:
@@ -96,12 +108,17 @@ def _call(context: click.Context, path: Path, output: Path) -> Call:
 def _answers(output: Path) -> dict[int, float]:
     """Completion tokens by line of the canary's file."""
     found = {}
-    for path in (output, Paths(output).errors):
-        for result in results(path) if path.exists() else ():
-            line, pair = result.get("line"), usage_of(result)
-            if isinstance(line, int) and pair is not None:
-                found[line] = pair[1]
+    for result in _lines(output):
+        line, pair = result.get("line"), usage_of(result)
+        if isinstance(line, int) and pair is not None:
+            found[line] = pair[1]
     return found
+
+
+def _lines(output: Path) -> Iterator[Mapping[str, Json]]:
+    for path in (output, Paths(output).errors):
+        if path.exists():
+            yield from results(path)
 
 
 def results(path: Path) -> list[Mapping[str, Json]]:

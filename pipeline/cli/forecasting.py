@@ -7,7 +7,7 @@ from random import Random
 import click
 
 from pipeline import log
-from pipeline.canary import Canary
+from pipeline.canary import Canary, canary_for
 from pipeline.census import Census
 from pipeline.cli.answer import answer, tell
 from pipeline.cli.asking import asked
@@ -17,14 +17,24 @@ from pipeline.codec import encode
 from pipeline.earlier import LEAST, Earlier
 from pipeline.errors import BadData, Exit
 from pipeline.fit import Estimate
-from pipeline.forecast import Basis, Forecast, bounded_outputs, duration_of, parts_of, weights
+from pipeline.forecast import (
+    Asked,
+    Basis,
+    Forecast,
+    Sum,
+    bounded_outputs,
+    duration_of,
+    parts_of,
+    unlimited_rows,
+    weights,
+)
 from pipeline.paths import Paths
 from pipeline.preflight import Report, none_fit, unusable
 from pipeline.prices import PriceTable
 from pipeline.quote import CANARY, LIKE, MAX_TOKENS, as_json, sentences
 from pipeline.source import Source
 from pipeline.speech import say
-from pipeline.totals import no_price
+from pipeline.totals import Totals, no_price, sum_of
 
 _WIDE = 0.1
 
@@ -41,7 +51,7 @@ def execute(context: click.Context, request: Request) -> int:
         say(sentence)
     table, rows = request.prices, census.by_model()
     inputs, input_basis = counted_inputs(request, census, table)
-    outputs, output_basis = _outputs(context, request, census, inputs, table)
+    outputs, output_basis, canary = _outputs(context, request, census, inputs, table)
     forecast = Forecast(
         parts_of(rows, inputs, outputs, table),
         report.bad,
@@ -50,6 +60,7 @@ def execute(context: click.Context, request: Request) -> int:
         output_basis,
         duration_of(census.rows, request.rates, request.poll_rates),
         request.confidence,
+        canary,
     )
     for remark in _remarks(forecast, limited=request.recipe.max_tokens is not None):
         say(remark)
@@ -79,8 +90,10 @@ def _remarks(forecast: Forecast, *, limited: bool) -> Iterator[str]:
         return
     relative = cost.relative(forecast.confidence)
     if forecast.output_basis.name == MAX_TOKENS:
-        first = "--like" if limited else "--max-tokens, --like"
-        yield f"To narrow the range, give {first} with earlier results, or --canary 300."
+        size = canary_for(forecast.rows)
+        canary = "" if size is None else f", or --canary {size}"
+        first = "" if limited else "--max-tokens, " if canary else "--max-tokens or "
+        yield f"To narrow the range, give {first}--like with earlier results{canary}."
     elif forecast.output_basis.name == CANARY and relative > _WIDE:
         needed = round(forecast.output_basis.seen * (relative / _WIDE) ** 2, -1)
         if needed < forecast.rows:
@@ -103,18 +116,30 @@ def _outputs(
     census: Census,
     inputs: Mapping[str, Estimate],
     table: PriceTable,
-) -> tuple[dict[str, Estimate], Basis]:
+) -> tuple[dict[str, Estimate], Basis, Asked | None]:
     if request.like is not None:
-        return _as_earlier(request, request.like, census, inputs)
+        return *_as_earlier(request, request.like, census, inputs), None
     if request.canary is None:
-        return bounded_outputs(census.strata, inputs), Basis(MAX_TOKENS)
+        basis = Basis(MAX_TOKENS, unlimited=unlimited_rows(census.strata))
+        return bounded_outputs(census.strata, inputs, table), basis, None
     prices = weights(census.by_model(), table, lambda price: price.output)
     canary = Canary(census, request.canary, prices)
-    answers = asked(context, request.name, canary.rows)
+    answers, totals = asked(context, request.name, canary.rows)
     if len(answers) < len(canary.rows):
         failed = len(canary.rows) - len(answers)
         say(f"{failed:,} rows of the canary were not answered; the others are taken to be alike.")
-    return canary.outputs(answers), Basis(CANARY, len(answers))
+    is_emulated = request.access is not None and request.access.emulator
+    came_to = Asked(len(canary.rows), _spent(totals, table), is_emulated)
+    return canary.outputs(answers), Basis(CANARY, len(answers)), came_to
+
+
+def _spent(totals: Totals, table: PriceTable) -> Sum | None:
+    """What was billed, and at most can have been where that can't be known."""
+    least = sum_of(tally.cost(table) for tally in totals.tallies)
+    most = totals.exposure(table)
+    if least is None or most is None:
+        return None
+    return Sum(least, least if least == most else None, most)
 
 
 def _as_earlier(

@@ -1,6 +1,7 @@
 """``yagpt-batch estimate`` as people call it."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -136,7 +137,15 @@ def test_a_canary_is_paid_for_once_however_often_it_is_asked_about(shell: Shell)
         first, again = shell.call(*call), shell.call(*call)
         ledger = emulator.ledger()
     assert (first.code, first.out) == (0, again.out)
+    assert f"Canary: 40 rows are asked and paid for, once; {shell.path('prompts')}" in first.err
+    assert "Canary: its 40 rows were asked before, and none is again: " in again.err
     assert len(ledger["operations"]) == 40
+    shown = shell.call("cost", "prompts.canary.results.jsonl", "--json").json["cost"]["amount"]
+    assert first.json["canary"] == {
+        "rows": 40,
+        "cost": {"amount": shown, "least": shown, "most": shown},
+        "emulated": False,
+    }
     assert first.json["output_tokens"]["basis"] == "canary"
     asked = shell.path("prompts.canary.jsonl").read_text().splitlines()
     assert len(asked) == len(set(asked)) == 40
@@ -182,10 +191,49 @@ def test_a_canary_that_was_asked_with_other_options_says_what_can_be_done_about_
     assert shell.call(*call, "--max-tokens", 100).code == 0
 
 
+def test_what_a_canary_costs_is_told_beside_what_the_run_will(shell: Shell) -> None:
+    call = ["estimate", shell.write_rows(60), "--emulator", "--canary", 30]
+    told = shell.call(*call)
+    assert "30 rows are asked of the emulator, which bills nothing; " in told.err
+    cost, beside = told.out.splitlines()[3:5]
+    assert cost.startswith("Cost: ")
+    assert re.fullmatch(
+        r"The canary's 30 rows would have cost \d\.\d+ RUB \(the emulator bills nothing\) "
+        r"on top of that: a run asks them again\.",
+        beside,
+    )
+
+
 def test_the_simplest_way_to_a_narrower_range_is_named_first(shell: Shell) -> None:
-    call = ["estimate", shell.write_rows(3), *_EMULATED]
-    assert "give --max-tokens, --like with" in shell.call(*call).err
-    assert "give --like with" in shell.call(*call, "--max-tokens", 100).err
+    few, more = shell.write_rows(3), shell.write_rows(150, "more.jsonl")
+    limit = ("--max-tokens", 100)
+    told = [
+        shell.call("estimate", *call, "--offline").err.splitlines()[-1]
+        for call in ((few,), (few, *limit), (more,), (more, *limit))
+    ]
+    assert told == [
+        "To narrow the range, give --max-tokens or --like with earlier results.",
+        "To narrow the range, give --like with earlier results.",
+        "To narrow the range, give --max-tokens, --like with earlier results, or --canary 30.",
+        "To narrow the range, give --like with earlier results, or --canary 30.",
+    ]
+
+
+def test_answers_without_a_limit_are_bounded_alike_before_a_run_and_at_its_start(
+    shell: Shell,
+) -> None:
+    rows = shell.write_rows(3)
+    why = "since without --max-tokens only the model's context ends an answer"
+    told = shell.call("estimate", rows, "--offline")
+    tokens = re.search(rf"Output: 3 to (\d+,\d+) tokens, {why}\.", told.out)
+    assert tokens
+    assert 3 * 32_700 < int(tokens[1].replace(",", "")) < 3 * 32_768
+    cost = re.search(r"Cost: (.* RUB) \(prices", told.out)
+    assert cost
+    begun = shell.call("run", rows, "-o", "out.jsonl", "--emulator")
+    assert f"; {cost[1]}, {why}; " in begun.err.splitlines()[0]
+    found = shell.call("estimate", rows, *_EMULATED).json["output_tokens"]
+    assert (found["basis"], found["unlimited"]) == ("max_tokens", 3)
 
 
 def test_standard_input_is_read_once(shell: Shell) -> None:
