@@ -7,7 +7,7 @@ that it was asked of, which `process` names: the next one goes by its own option
 import shlex
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -15,15 +15,18 @@ from msgspec.structs import asdict, replace
 
 from pipeline import codec
 from pipeline.prospect import Told
-from pipeline.rates import Rate
+from pipeline.rates import NONE, Rate
 from pipeline.wording import so_many, so_much
 
 _VERSION = 1
+_N = TypeVar("_N", int, float)
 _Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Money = Annotated[str, msgspec.Meta(pattern=r"^\d{1,12}(\.\d{1,6})?$")]
 _Rates = Annotated[tuple[str, ...], msgspec.Meta(max_length=50)]
 _Most = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+# What is not named stays as it is.
+_Lifted = Literal["none"]
 
 
 class Unreadable(ValueError):
@@ -40,8 +43,8 @@ class Change(Struct, frozen=True, omit_defaults=True):
     auto: bool = False
     poll_rates: _Rates | None = None
     budget: _Money | None = None
-    finish_by: _Moment | None = None
-    max_in_flight: _Most | None = None
+    finish_by: _Moment | _Lifted | None = None
+    max_in_flight: _Most | _Lifted | None = None
 
     def then(self, later: "Change") -> "Change":
         """Both in one: the later one wins in what it names."""
@@ -56,7 +59,8 @@ class Change(Struct, frozen=True, omit_defaults=True):
         if self.budget is not None:
             yield f"--budget {self.budget}"
         if self.finish_by is not None:
-            yield f"--finish-by {local(self.finish_by).replace(' ', 'T')}"
+            end = self.finish_by if self.finish_by == NONE else local(self.finish_by)
+            yield f"--finish-by {end.replace(' ', 'T')}"
         if self.max_in_flight is not None:
             yield f"--max-in-flight {self.max_in_flight}"
 
@@ -106,6 +110,13 @@ def _rates(change: Change | None) -> Sequence[str]:
     return () if change is None else (*(change.rates or ()), *(change.poll_rates or ()))
 
 
+def _lifted(asked: _N | _Lifted | None, before: _N | None) -> _N | None:
+    """What a limit is once that was asked for."""
+    if asked is None:
+        return before
+    return None if asked == NONE else asked
+
+
 class InForce(Struct, frozen=True):
     """What a running process goes by, as it notes it in the checkpoint.
 
@@ -139,8 +150,8 @@ class InForce(Struct, frozen=True):
             auto=self.auto if change.rates is None else change.auto,
             poll_rates=self.poll_rates if change.poll_rates is None else change.poll_rates,
             budget=change.budget or self.budget,
-            finish_by=change.finish_by or self.finish_by,
-            max_in_flight=change.max_in_flight or self.max_in_flight,
+            finish_by=_lifted(change.finish_by, self.finish_by),
+            max_in_flight=_lifted(change.max_in_flight, self.max_in_flight),
             changed=change if self.changed is None else self.changed.then(change),
         )
 

@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from pipeline.quota import UNLIMITED
 
 Kind = Literal["submits", "polls"]
 """What has quotas of its own."""
 
+NONE: Final = "none"
+"""How users write that there is no limit."""
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_WINDOW = 86400.0
 _PERIODS = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86400.0: "a day"}

@@ -123,8 +123,8 @@ class Steering:
             await self._change_polls()
         if now.budget is not None:
             course.spending.limit = Decimal(now.budget)
-        if now.finish_by is not None:
-            course.deadline = Deadline(now.finish_by)
+        if now.finish_by != before.finish_by:
+            course.deadline = None if now.finish_by is None else Deadline(now.finish_by)
         course.max_in_flight = now.max_in_flight
         self.wheels.outlook.forget_tempo()
         self.say(f"Changed from outside: {told}.")

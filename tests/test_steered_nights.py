@@ -23,7 +23,7 @@ from pipeline.emulator.model import Config, Service
 from pipeline.facts import ETA, Fact, Note
 from pipeline.paths import Paths
 from pipeline.prospect import IN_FLIGHT, Eta, words
-from pipeline.rates import Rate
+from pipeline.rates import NONE, Rate
 from pipeline.recorder import Recorder
 from pipeline.rows import Recipe
 from pipeline.scene import Scene
@@ -407,7 +407,7 @@ def test_while_it_is_paused_a_watching_person_is_told_since_when_and_how_to_go_o
 
 def test_a_limit_that_was_lifted_is_not_said_to_bind(folder: Path) -> None:
     prompts, output = rows(folder, 400), folder / "results.jsonl"
-    view = Watching(output, [Deed(32.5, Change(rates=texts([Rate(1, 1.0)]), max_in_flight=10**6))])
+    view = Watching(output, [Deed(32.5, Change(rates=texts([Rate(1, 1.0)]), max_in_flight=NONE))])
     view.interval = 1.0
     settings = Settings(RECIPE, rates=(Rate(5, 1.0),), max_in_flight=3)
     model = Service(replace(FREE, latency_median=5.0, latency_sigma=0.1))
@@ -415,6 +415,19 @@ def test_a_limit_that_was_lifted_is_not_said_to_bind(folder: Path) -> None:
     bound = [(eta.at - EVENING, eta.bound_by) for eta in view.etas if eta is not None]
     assert {by for at, by in bound if 3 < at < 32} == {IN_FLIGHT}
     assert {by for at, by in bound if at > 32.5 + HEARS} == {Rate(1, 1.0)}
+
+
+def test_a_deadline_that_was_lifted_ends_nothing(folder: Path) -> None:
+    prompts, output = rows(folder, 400), folder / "results.jsonl"
+    settings = Settings(RECIPE, rates=(Rate(5, 1.0),), finish_by=EVENING + 40.0)
+    said: list[str] = []
+    hand = Hand(output, [Deed(20.0, Change(finish_by=NONE))])
+    outcome, _ = simulate(
+        *(prompts, output, settings, Service(FREE)), steered=True, view=hand, say=said.append
+    )
+    assert (outcome.exit_code, outcome.totals.rows("ok")) == (0, 400)
+    (told,) = [line for line in said if line.startswith("Changed from outside: ")]
+    assert told.startswith("Changed from outside: no end set (before: to finish by ")
 
 
 def test_whoever_looks_from_outside_is_told_of_a_change_at_once(

@@ -20,6 +20,7 @@ from pipeline.known import Known
 from pipeline.lookup import TRIAL, NoSource
 from pipeline.paths import Paths
 from pipeline.prices import PriceTable
+from pipeline.rates import NONE
 from pipeline.retry import Retry
 from pipeline.rows import Recipe, folder_of, model_uri
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
@@ -144,16 +145,21 @@ def _settings(options: Mapping[str, Any], recipe: Recipe, known: Known | None) -
             resubmit_lost=options["on_lost"] == "resubmit",
         ),
         concurrency=options["concurrency"],
-        max_in_flight=options["max_in_flight"],
+        max_in_flight=_unless_lifted(options["max_in_flight"]),
         limit=options["limit"],
         patience=options["patience"],
         raw=options["raw"],
         totals=not options["no_totals"],
         emulator=options["emulator"],
         budget=options["budget"],
-        finish_by=options["finish_by"],
+        finish_by=_unless_lifted(options["finish_by"]),
         dedupe=options.get("dedupe", False),
     )
+
+
+def _unless_lifted(limit: Any) -> Any:
+    """None for what a flag takes back that a settings file asks for."""
+    return None if limit == NONE else limit
 
 
 def _known(environment: Mapping[str, str], endpoints: Endpoints, recipe: Recipe) -> Known | None:

@@ -21,9 +21,8 @@ _EXAMPLES = """Change limits of the run of OUTPUT while it goes on, from any she
 
 Values are written as for run; what is not given stays as it is, and no variable or settings file
 is asked. Any --rate replaces all rates of submits. Places in the quota that were used before
-still count. A limit without a none is lifted by a value that is never reached: --max-in-flight
-1000000, --finish-by 2099-01-01T00:00. A change holds for the process that has the run now: the
-next one goes by its own options.
+still count. none lifts a limit, but no budget: that is lifted by a large one. A change holds for
+the process that has the run now: the next one goes by its own options.
 """
 
 

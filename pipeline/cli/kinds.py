@@ -3,12 +3,13 @@
 import re
 from collections.abc import Collection
 from decimal import Decimal
+from typing import Literal
 
 import click
 
 from pipeline.clock import Clock, moment_of
 from pipeline.credentials import SOURCES
-from pipeline.rates import Rate
+from pipeline.rates import NONE, Rate
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _AMOUNT = re.compile(r"\d{1,12}(?:\.\d{1,6})?", re.ASCII)
@@ -19,14 +20,14 @@ class RateKind(click.ParamType):  # type: ignore[type-arg] # not generic in olde
     """``10/s``, ``5000/h``, ``100/20s``, or ``none`` for no limit at all."""
 
     name = "N/time"
-    words: tuple[str, ...] = ("none",)
+    words: tuple[str, ...] = (NONE,)
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Rate | None:
         if isinstance(value, Rate):
             return value
-        if value == "none":
+        if value == NONE:
             return None
         try:
             return Rate.parse(str(value))
@@ -35,13 +36,14 @@ class RateKind(click.ParamType):  # type: ignore[type-arg] # not generic in olde
 
 
 AUTO = "auto"
+_LIFTED = Literal["none"]
 
 
 class SubmitRateKind(RateKind):
     """A rate, or ``auto`` for as much as the service turns out to allow."""
 
     name = "N/time|auto"
-    words = (AUTO, "none")
+    words = (AUTO, NONE)
 
     def convert(  # type: ignore[override] # one value more
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -107,22 +109,41 @@ class MoneyKind(click.ParamType):  # type: ignore[type-arg] # as above
 
 
 class MomentKind(click.ParamType):  # type: ignore[type-arg] # as above
-    """``07:30``, the next time that a clock here shows it, or an ISO time."""
+    """``07:30``, the next time that a clock here shows it, or an ISO time; ``none`` for no end."""
 
-    name = "time"
+    name = "time|none"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
+    ) -> float | _LIFTED:
         if isinstance(value, float):
             return value
+        if value == NONE:
+            return NONE
         try:
             return moment_of(str(value).strip(), Clock().now())
         except ValueError:
-            far = " A deadline is lifted by one far ahead: 2099-01-01T00:00."
-            hint = far if value == "none" else ""
-            why = f"{value!r} is no time: write 07:30, or 2026-11-22T07:30.{hint}"
+            why = f"{value!r} is no time: write 07:30, 2026-11-22T07:30, or none."
             self.fail(why, param, ctx)
+
+
+class CountKind(click.ParamType):  # type: ignore[type-arg] # as above
+    """A number from 1 on, or ``none`` for any."""
+
+    name = "N|none"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | _LIFTED:
+        if value == NONE:
+            return NONE
+        try:
+            count = int(str(value))
+        except ValueError:
+            count = 0
+        if count < 1:
+            self.fail(f"{value!r} is no number from 1 on, nor none.", param, ctx)
+        return count
 
 
 def is_auto(given: Collection[Rate | str | None]) -> bool:

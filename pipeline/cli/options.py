@@ -11,6 +11,7 @@ from pipeline.carriers import CHOICES
 from pipeline.cli.config import DEFAULT_FILE, load_config, told_of
 from pipeline.cli.kinds import (
     AuthKind,
+    CountKind,
     DurationKind,
     MomentKind,
     MoneyKind,
@@ -187,7 +188,7 @@ finish_by_option = option(
     "time zone.",
 )
 max_in_flight_option = option(
-    "--max-in-flight", type=click.IntRange(1), help="Operations at once; no limit by default."
+    "--max-in-flight", type=CountKind(), help="Operations at once; no limit by default."
 )
 # How a run goes, and what is seen of it; none of this makes it another run.
 course_options = _together(

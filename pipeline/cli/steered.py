@@ -204,7 +204,8 @@ def _so_far(asker: _Asker, standing: Standing, wanted: Change) -> str:
     if not standing.running:
         return "The run has heard it and ended."
     spent = standing.totals.exposure(asker.prices)
-    is_over = wanted.finish_by is not None and wanted.finish_by <= asker.clock.now()
+    ends_at = wanted.finish_by
+    is_over = isinstance(ends_at, float) and ends_at <= asker.clock.now()
     is_spent = wanted.budget is not None and (spent or 0) >= Decimal(wanted.budget)
     if is_over or is_spent:
         return "The run submits nothing more, and ends once what was submitted is fetched."
