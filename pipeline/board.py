@@ -108,7 +108,8 @@ class Outcome:
     """How a run ended, and its totals so far; `same` rows of these have another row's answer.
 
     The rest is of this process alone: what it used of the quota of submits, and how many seconds
-    it took. `left` rows have no line yet, None where it is not known how many there are.
+    it took. `left` rows have no line yet, None where it is not known how many there are; of these
+    `to_fetch` were accepted, and the next process has but to ask for their answers.
     `limited`: how many --limit let through of more, where the run is complete.
     """
 
@@ -119,6 +120,7 @@ class Outcome:
     left: int | None = None
     same: int = 0
     limited: int | None = None
+    to_fetch: int = 0
 
     @property
     def name(self) -> str:

@@ -147,7 +147,8 @@ class Run:
         same = self._files.checkpoint.twins.answered()
         use, limit = self._submits.meter.use(), self._files.checkpoint.meta(LIMIT)
         limited = int(limit) if limit and isinstance(end, Complete) else None
-        return Outcome(end, totals, use, seconds, left, same, limited)
+        running = self._course.counts.running
+        return Outcome(end, totals, use, seconds, left, same, limited, to_fetch=running)
 
     async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:
         """What ends a run may arise in any part of it; even a bug ends it in order."""

@@ -41,8 +41,10 @@ def ended(
     end: Complete | Stopped | RunError = Complete(),  # noqa: B008 - it has nothing to share
     of: Totals | None = None,
     left: int | None = 0,
+    to_fetch: int = 0,
 ) -> Summary:
-    outcome = Outcome(end, totals() if of is None else of, USE, 25_680.0, left)
+    found = totals() if of is None else of
+    outcome = Outcome(end, found, USE, 25_680.0, left, to_fetch=to_fetch)
     return Summary.of(Paths(output), PRICES, outcome, RESUME)
 
 
@@ -149,6 +151,10 @@ def test_what_is_not_complete_is_continued(
     assert summary.end == word
     assert str(summary.going_on()) == f"{told}: yagpt-batch run 'my rows.jsonl' -o out.jsonl"
     assert told_of(summary)[0].startswith("40 rows ok, 110 not finished: ")
+    one = "1 operation to fetch"
+    for left, fetch in ((110, f"110 not finished ({one})"), (None, one)):
+        waited_for = ended(tmp_path / "out.jsonl", end, left=left, to_fetch=1)
+        assert told_of(waited_for)[0].startswith(f"40 rows ok, {fetch}: ")
     assert list(summary.next_steps()) == []
 
 
@@ -237,6 +243,7 @@ def test_scripts_have_the_totals_and_all_that_people_are_told(tmp_path: Path) ->
     assert {key: told[key] for key in told.keys() - of.to_json(PRICES).keys()} == {
         "held": 0,
         "left": 3,
+        "to_fetch": 0,
         "same_as_another": 0,
         "exit": 69,
         "end": "unreachable",

@@ -71,6 +71,7 @@ class Summary(Struct, frozen=True):
             **outcome.totals.to_json(self.prices),
             "held": outcome.totals.rows("held"),
             "left": outcome.left,
+            "to_fetch": outcome.to_fetch,
             "same_as_another": outcome.same,
             **_named(self.paths, outcome.exit_code, self.end),
             "why": outcome.end.told if isinstance(outcome.end, RunError) else None,
@@ -87,8 +88,8 @@ class Summary(Struct, frozen=True):
         same = f" ({outcome.same:,} with the answer of another row)" if outcome.same else ""
         counted = [f"{so_many(totals.rows('ok'), 'row')} ok{same}"]
         counted += [f"{n:,} {what}" for what, n in self._troubles() if n]
-        if not isinstance(outcome.end, Complete) and outcome.left:
-            counted.append(f"{outcome.left:,} not finished")
+        if not isinstance(outcome.end, Complete):
+            counted += _unfinished(outcome)
         yield f"{', '.join(counted)}: {self.paths.output}"
         if outcome.limited is not None:
             yield limited(outcome.limited)
@@ -174,6 +175,15 @@ def of_a_bug(paths: Paths, resume: Sequence[str]) -> dict[str, Json]:
     why = "a bug; nothing on disk is lost"
     named = _named(paths, Exit.UNEXPECTED, Exit.UNEXPECTED.name.lower())
     return {**named, "why": why, "resume": shlex.join(shareable(resume)), "next": []}
+
+
+def _unfinished(outcome: Outcome) -> Iterator[str]:
+    """Rows without a line yet, where it is known how many, and those that were submitted."""
+    fetch = f"{so_many(outcome.to_fetch, 'operation')} to fetch" if outcome.to_fetch else ""
+    if outcome.left:
+        yield f"{outcome.left:,} not finished{f' ({fetch})' if fetch else ''}"
+    elif fetch:
+        yield fetch
 
 
 def _named(paths: Paths, code: int, end: str) -> dict[str, Json]:
