@@ -3,6 +3,7 @@
 Where it names none these are Mozilla's (certifi), for every carrier alike.
 """
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ def trusted(*, trust_environment: bool) -> "ssl.SSLContext":
     if trust_environment and file:
         return ssl.create_default_context(cafile=file)
     if trust_environment and folder:
+        # OpenSSL looks into it at the first handshake, and takes one that is not there for empty.
+        if not any(map(os.path.isdir, folder.split(os.pathsep))):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
         return ssl.create_default_context(capath=folder)
     import certifi  # noqa: PLC0415 - as above
 

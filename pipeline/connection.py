@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from pipeline.carrier import NoAnswerError, Reply, described
 
@@ -75,12 +75,17 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
             self._fail(described(error))
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._answer is not None and self._is_open_ended and exc is None:
+    def eof_received(self) -> None:
+        # A connection that is lost without this was cut, if only by us.
+        if self._answer is not None and self._is_open_ended and self._is_ended():
             self._complete()
+        # Over TLS it passes for open a while longer, and what is written then is dropped.
+        self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
         self._fail(_CUT if exc is None else described(exc))
         # It knows the parser, and the parser knows it.
         self._parser = None
@@ -117,7 +122,17 @@ class Connection(asyncio.Protocol):
         if self._parser.should_keep_alive():
             self._rest(self)
         else:
-            self._transport.close()
+            # Closed in peace it would wait until the host has taken the rest of the request, and
+            # over TLS has said goodbye: for ever, or 30 s.
+            self.abort()
+
+    def _is_ended(self) -> bool:
+        """Whether the host said that there is no more: anybody can cut what is under TLS."""
+        tls = self._transport.get_extra_info("ssl_object")
+        try:
+            return tls is None or not tls.read(1)
+        except OSError:
+            return False
 
     def _begin(self) -> None:
         self._headers: dict[str, str] = {}

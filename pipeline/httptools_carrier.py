@@ -80,7 +80,7 @@ class HttptoolsCarrier:
             parts = urlsplit(origin)
             context = self._certificates() if parts.scheme == "https" else None
             host = self._hosts[origin] = _Host(parts, context)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise NotSentError(f"{origin}: {error}") from error
         return host
 
@@ -132,12 +132,18 @@ class _Host:
             NotSentError: there is none within so many seconds.
 
         """
-        loop = asyncio.get_running_loop()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - coroutines run in one
+        cancelled = task.cancelling()
         try:
             async with asyncio.timeout(timeout):
                 ready = await start_connection(
                     await self._found(), happy_eyeballs_delay=_HEAD_START
                 )
+                if task.cancelling() > cancelled:
+                    # It loses a cancellation that comes while it takes the other addresses back.
+                    ready.close()
+                    raise asyncio.CancelledError
                 _, connection = await loop.create_connection(
                     partial(Connection, self._rest),
                     sock=ready,
@@ -149,6 +155,9 @@ class _Host:
         except (OSError, UnicodeError) as error:
             self._found_at = -math.inf
             raise NotSentError(described(error)) from error
+        if not connection.is_open:
+            # Between the loop's word that it is there and this one.
+            raise NotSentError("the connection was closed before anything was sent")
         self._open.add(connection)
         connection.lost.add_done_callback(lambda _: self._open.discard(connection))
         return connection

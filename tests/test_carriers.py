@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 import uvloop
+from aiohappyeyeballs import start_connection
 
 from benchmarks.certificates import Certificates, made
 from pipeline.carrier import Carrier, NoAnswerError, NotSentError, Reply, UndecodableError
@@ -533,6 +534,89 @@ def test_many_calls_at_once_each_have_their_own_answer(http: Http) -> None:
     assert asyncio.run(call()) == [("7", "{}")] * 300
 
 
+def test_an_offer_of_another_protocol_is_no_answer_and_breaks_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said = b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\nand more"
+    with pytest.raises(NoAnswerError):
+        answered("httptools", said)
+    assert not caplog.records
+
+
+def test_what_came_before_the_carrier_was_closed_is_not_taken_for_the_whole() -> None:
+    async def begun() -> AsyncIterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\n\r\n[1, 2"
+        await asyncio.sleep(5)
+
+    async def call() -> None:
+        async with (
+            hosted(lambda _: begun()) as host,
+            opened("httptools") as to,
+            asyncio.TaskGroup() as group,
+        ):
+
+            async def one() -> None:
+                with pytest.raises(NoAnswerError):
+                    await post(to, host.url)
+
+            group.create_task(one())
+            await asyncio.sleep(0.1)
+            await to.close()
+
+    asyncio.run(call())
+
+
+def test_a_call_that_is_cancelled_as_the_race_of_addresses_ends_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The race waits for the connections it gives up, and is deaf meanwhile."""
+
+    async def deaf(*given: Any, **named: Any) -> socket.socket:
+        ready = await start_connection(*given, **named)
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(5)
+        return ready
+
+    monkeypatch.setattr("pipeline.httptools_carrier.start_connection", deaf)
+
+    async def call() -> Host:
+        async with hosted(lambda _: OK) as host, opened("httptools") as to:
+            async with asyncio.TaskGroup() as group:
+                under_way = group.create_task(post(to, host.url))
+                await asyncio.sleep(0.1)
+                under_way.cancel()
+            assert under_way.cancelled()
+            with pytest.raises(NotSentError, match=r"no connection within 0\.1 s"):
+                await post(to, host.url, 0.1)
+            return host
+
+    assert asyncio.run(call()).calls == []
+
+
+def test_a_connection_that_is_closed_before_anything_is_written_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def late(*given: Any, **named: Any) -> socket.socket:
+        ready = await start_connection(*given, **named)
+        await asyncio.sleep(0.1)
+        return ready
+
+    monkeypatch.setattr("pipeline.httptools_carrier.start_connection", late)
+
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def call() -> None:
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        async with server, opened("httptools") as to:
+            with pytest.raises(NotSentError):
+                await post(to, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+    # asyncio's own loop lets the request out before it looks.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(call())
+
+
 # TLS.
 
 
@@ -577,6 +661,80 @@ def test_a_host_that_can_t_show_who_it_is_gets_nothing(
             return host
 
     assert asyncio.run(call()).calls == []
+
+
+def over_tls(
+    certificates: Certificates, said: bytes, then: Callable[[socket.socket], None]
+) -> Reply:
+    """The answer of a host that is met below TLS after it."""
+
+    def answer(server: socket.socket) -> None:
+        with server.accept()[0] as connection, suppress(OSError):
+            under = connection.dup()
+            with under, secured(certificates).wrap_socket(connection, server_side=True) as tls:
+                tls.recv(65_536)
+                tls.sendall(said)
+                then(under)
+
+    async def call(url: str) -> Reply:
+        async with opened("httptools", trust_environment=True) as to:
+            reply = await post(to, url)
+            # Closing the carrier closes whatever is left.
+            await asyncio.to_thread(host.join)
+            return reply
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = threading.Thread(target=answer, args=(server,))
+        host.start()
+        try:
+            return asyncio.run(call(f"https://127.0.0.1:{server.getsockname()[1]}"))
+        finally:
+            host.join()
+
+
+def test_an_answer_whose_end_is_not_vouched_for_by_tls_is_not_whole(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody on the way can end a connection; only the host can say that it is over."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    with pytest.raises(NoAnswerError):
+        over_tls(
+            certificates,
+            b"HTTP/1.1 200 OK\r\n\r\n{}",
+            lambda under: under.shutdown(socket.SHUT_WR),
+        )
+
+
+def test_a_connection_that_is_not_to_be_kept_is_closed_whatever_the_host_does(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    closed: list[bool] = []
+
+    def wait(under: socket.socket) -> None:
+        under.settimeout(2)
+        with suppress(ConnectionError):
+            while under.recv(65_536):
+                pass
+        closed.append(True)
+
+    said = OK.replace(b"content-length", b"connection: close\r\ncontent-length")
+    assert over_tls(certificates, said, wait).status == 200
+    assert closed
+
+
+def test_certificates_that_can_t_be_read_at_the_first_call_leave_it_unsent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when there are too many open files."""
+    monkeypatch.setattr("certifi.where", lambda: "/nowhere/at.pem")
+
+    async def call() -> None:
+        async with opened("httptools") as to:
+            await post(to, "https://127.0.0.1:9")
+
+    with pytest.raises(NotSentError):
+        asyncio.run(call())
 
 
 # Proxies.
@@ -635,11 +793,17 @@ def test_what_knows_no_proxy_is_refused_where_the_environment_names_one(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("https_proxy", "nonsense://x"), ("SSL_CERT_FILE", "/nowhere/at.pem")]
+    ("name", "value"),
+    [
+        ("https_proxy", "nonsense://x"),
+        ("SSL_CERT_FILE", "/nowhere/at.pem"),
+        ("SSL_CERT_DIR", "/nowhere/at/all:/nor/here"),
+    ],
 )
 def test_an_environment_that_can_t_be_used_is_told_at_the_start(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv(name, value)
     with pytest.raises(BadSettings, match="proxy or certificates"):
         carrier(1)
