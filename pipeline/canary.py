@@ -30,6 +30,7 @@ class Canary:
     """Which rows to ask, and what their answers tell. `prices` are those of answers, by model."""
 
     def __init__(self, census: Census, count: int, prices: Mapping[str, float]) -> None:
+        count = min(count, census.rows)
         self._groups = census.groups(census.rows * _EACH / count)
         if len(self._groups) * _LEAST_EACH > count:
             raise BadData(

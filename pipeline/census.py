@@ -38,13 +38,17 @@ class Met:
 
 @dataclass(slots=True)
 class Stratum:
-    """Rows of one kind. `caps` sums the limits on answers of the rows that have one."""
+    """Rows of one kind.
+
+    `caps` sums the limits on answers of the rows that have one; `longest` is the largest.
+    """
 
     key: _Key
     count: int = 0
     characters: int = 0
     capped: int = 0
     caps: int = 0
+    longest: int = 0
     kept: list[Met] = field(default_factory=list)
 
     @property
@@ -57,6 +61,7 @@ class Stratum:
         self.characters += characters
         self.capped += row.output_bound is not None
         self.caps += row.output_bound or 0
+        self.longest = max(self.longest, row.output_bound or 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from pipeline import codec
 from pipeline.codec import Json
@@ -11,6 +12,7 @@ LEAST = 30
 """From fewer answers nothing is told of others."""
 
 _Pair = tuple[float, float]
+_NONE: Mapping[str, int | None] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -43,23 +45,32 @@ class Earlier:
         self.by_model.setdefault(str(result.get("model")), []).append(pair)
 
     def outputs(
-        self, rows: Mapping[str, int], inputs: Mapping[str, Estimate]
+        self,
+        rows: Mapping[str, int],
+        inputs: Mapping[str, Estimate],
+        limits: Mapping[str, int | None] = _NONE,
     ) -> dict[str, Estimate]:
         """The completion tokens of as many new rows, by model, from their input tokens.
 
-        A model that is not among the earlier answers is taken to answer as these did.
+        A model that is not among the earlier answers is taken to answer as these did, and none to
+        answer more than the limit of its rows, where there is one.
         """
-        of_all = Fit.of(self._all())
-        fits = {
-            model: Fit.of(pairs) if len(pairs := self.by_model.get(model, [])) >= LEAST else of_all
-            for model in rows
-        }
+        return {model: self._outputs(model, rows[model], inputs[model], limits) for model in rows}
+
+    def _outputs(
+        self, model: str, rows: int, asked: Estimate, limits: Mapping[str, int | None]
+    ) -> Estimate:
+        limit = limits.get(model)
+        of_all, own = _cut(self._all(), limit), _cut(self.by_model.get(model, ()), limit)
+        every = Fit.of(of_all)
+        fit = Fit.of(own) if len(own) >= LEAST else every
         # Where a model has few answers, theirs scatter as those of all do.
-        relative = of_all.spread / (of_all.mean_y**2 or 1.0)
-        return {
-            model: _answered(fit.scattered(relative), rows[model], inputs[model])
-            for model, fit in fits.items()
-        }
+        return _answered(fit.scattered(every.spread / (every.mean_y**2 or 1.0)), rows, asked)
+
+    def longer_than(self, limits: Mapping[str, int | None]) -> int:
+        """How many earlier answers a limit would have cut off."""
+        found = ((limits.get(model), pairs) for model, pairs in self.by_model.items())
+        return sum(said > limit for limit, pairs in found if limit for _, said in pairs)
 
     def _all(self) -> list[_Pair]:
         return [pair for pairs in self.by_model.values() for pair in pairs]
@@ -67,6 +78,11 @@ class Earlier:
     def lacks(self, models: Iterable[str]) -> list[str]:
         """Models of which there are too few answers to go by."""
         return [model for model in models if len(self.by_model.get(model, ())) < LEAST]
+
+
+def _cut(pairs: Iterable[_Pair], limit: int | None) -> list[_Pair]:
+    """The pairs as they would have been with a limit on answers."""
+    return [(asked, said if limit is None else min(said, limit)) for asked, said in pairs]
 
 
 def _answered(fit: Fit, rows: int, asked: Estimate) -> Estimate:

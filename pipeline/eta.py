@@ -32,6 +32,7 @@ from pipeline.prospect import (
     POLLS,
     QUOTA,
     SERVICE,
+    SET_ASIDE,
     SHARE,
     Eta,
 )
@@ -94,6 +95,7 @@ def hindrance(
     *,
     throttled: bool = False,
     in_flight_full: bool = False,
+    set_aside_full: bool = False,
     posting_full: bool = False,
     beside_others: bool = False,
     shared: bool = False,
@@ -105,6 +107,7 @@ def hindrance(
     causes = {
         QUOTA: throttled,
         IN_FLIGHT: in_flight_full,
+        SET_ASIDE: set_aside_full,
         OTHERS: beside_others,
         CONCURRENCY: posting_full,
         SHARE: shared,

@@ -4,7 +4,7 @@ Money is Decimal, rounded away from the middle: the least down, the most up.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from pipeline.census import Stratum
@@ -63,10 +63,14 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """Seconds until the last row is submitted at the earliest, and the rate that binds, if any."""
+    """Seconds until the last row is submitted at the earliest, and the rate that binds, if any.
+
+    `is_by_polls`: that is the rate of polls, of which each row takes two.
+    """
 
     seconds: float
     bound_by: Rate | None
+    is_by_polls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +198,24 @@ def _context(model: str, table: PriceTable) -> int:
     return (price and price.context) or LONGEST_CONTEXT
 
 
+def longest_limits(strata: Iterable[Stratum]) -> dict[str, int | None]:
+    """The longest answer that any row of a model may have; None where one has no limit."""
+    found: dict[str, int | None] = {}
+    for stratum in strata:
+        longest = stratum.longest if stratum.capped == stratum.count else None
+        before = found.get(stratum.model, 0)
+        found[stratum.model] = None if longest is None or before is None else max(longest, before)
+    return found
+
+
 def unlimited_rows(strata: Iterable[Stratum]) -> int:
     return sum(stratum.count - stratum.capped for stratum in strata)
 
 
 def duration_of(rows: int, rates: Sequence[Rate], poll_rates: Sequence[Rate]) -> Duration:
     """How long it takes to submit so many rows, or to ask for them if that takes longer."""
-    takes = [_duration(rows, rates), _duration(rows * _POLLS_EACH, poll_rates)]
-    return max(takes, key=lambda one: one.seconds)
+    submits, polls = _duration(rows, rates), _duration(rows * _POLLS_EACH, poll_rates)
+    return submits if submits.seconds >= polls.seconds else replace(polls, is_by_polls=True)
 
 
 def _duration(calls: int, rates: Sequence[Rate]) -> Duration:

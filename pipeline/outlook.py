@@ -21,6 +21,7 @@ from pipeline.prospect import (
     IN_FLIGHT,
     PAUSED,
     SERVICE,
+    SET_ASIDE,
     Eta,
     is_soon,
     words,
@@ -55,7 +56,7 @@ class Outlook:
     _tempo: Tempo = field(default_factory=Tempo)
     _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     _heard: tuple[int, float] = (-1, 0.0)
-    _full_at: float = float("-inf")
+    _full: tuple[float, str] = (float("-inf"), IN_FLIGHT)
     _last: Eta | None = None
     _bell: Bell = field(default_factory=Bell)
 
@@ -72,11 +73,12 @@ class Outlook:
         if self._is_silent(now):
             return Eta(now, self.course.counts.running, SERVICE)
         achieved = self._tempo.achieved()
-        if self._is_full():
-            self._full_at = now
-        if left and achieved is None and now - self._full_at < _FULL_FOR:
+        full_by = self._full_by()
+        if full_by is not None:
+            self._full = (now, full_by)
+        if left and achieved is None and now - self._full[0] < _FULL_FOR:
             # It is not the quota that binds, and how fast places come free is not seen yet.
-            return Eta(now, self.course.counts.running, IN_FLIGHT)
+            return Eta(now, self.course.counts.running, self._full[1])
         left, limited_by = self._within_limits(left)
         flights = agenda.flights(now, SAMPLES)
         denied = self._denied()
@@ -109,7 +111,7 @@ class Outlook:
     def _within_limits(self, left: int) -> tuple[int, str | None]:
         """How many of the rows left the user's own limits let through, and which of them binds."""
         in_time, paid_for = self.rows_in_time(), self.course.spending.rows()
-        if paid_for is not None and paid_for < left:
+        if paid_for is not None and paid_for < left and self.spent().is_certain:
             left, binds = paid_for, BUDGET
         else:
             binds = None
@@ -170,7 +172,8 @@ class Outlook:
         closed = [w for w in self.submits.windows if w.place_at(0, now) > now]
         by = hindrance(
             throttled=self.submits.gate_opens_at(now) > now,
-            in_flight_full=self._is_full(),
+            in_flight_full=self._full_by() == IN_FLIGHT,
+            set_aside_full=self._full_by() == SET_ASIDE,
             posting_full=counts.posting >= settings.concurrency,
             beside_others=not closed and self.submits.is_beside_others(now),
             shared=not closed and purse is not None and purse.has_company,
@@ -180,10 +183,12 @@ class Outlook:
         submitted = (counts.total or 0) - left
         self._tempo.look(now, submitted, by, is_free=is_free, is_steady=by == IN_FLIGHT)
 
-    def _is_full(self) -> bool:
-        """Whether as many operations are in flight as may be."""
+    def _full_by(self) -> str | None:
+        """By what as many operations are in flight as may be, if so."""
         most, counts = self.course.max_in_flight, self.course.counts
-        return most is not None and counts.running + counts.posting >= most
+        if most is not None and counts.running + counts.posting >= most:
+            return IN_FLIGHT
+        return SET_ASIDE if self.course.spending.is_full else None
 
     def _is_silent(self, now: float) -> bool:
         """Whether POSTs are under way, none of which has come back for long."""
@@ -210,7 +215,7 @@ class Outlook:
     def forget_tempo(self) -> None:
         """How fast it went so far tells nothing any more."""
         self._tempo = Tempo()
-        self._full_at = float("-inf")
+        self._full = (float("-inf"), IN_FLIGHT)
 
     def renew(self) -> None:
         """What the end depends on has changed: whoever looks from outside is told at once."""
@@ -235,7 +240,8 @@ class Outlook:
 
 def _pause(eta: Eta | None) -> float:
     """Until the note is made anew: an end that is days away need not be told each minute."""
-    if eta is not None and (_is_near(eta) or (eta.bound_by == IN_FLIGHT and eta.likely is None)):
+    is_held = eta is not None and eta.bound_by in {IN_FLIGHT, SET_ASIDE} and eta.likely is None
+    if eta is not None and (_is_near(eta) or is_held):
         return _NEAR_APART
     left = 0.0 if eta is None or eta.likely is None else eta.likely - eta.at
     return min(max(left / _TIMES, _TOLD_APART), _LONGEST_APART)

@@ -62,6 +62,8 @@ class Permission:
 
         Answers may even leave room for more rows.
         """
-        counts = self.course.counts
-        if not (counts.running or counts.posting or self.course.is_answering):
+        counts, spending = self.course.counts, self.course.spending
+        # An answer that came is no operation any more; but its cost is known only once it is kept.
+        is_waiting = counts.running or counts.posting or spending.is_waiting
+        if not (is_waiting or self.course.is_answering):
             self.course.ending.set(reason)

@@ -13,11 +13,13 @@ ANSWERS, IN_FLIGHT, CONCURRENCY = "answers", "max-in-flight", "concurrency"
 SERVICE, QUOTA, POLLS = "service", "quota", "polls"
 SHARE, OTHERS = "other runs", "others"
 BUDGET, FINISH_BY, PAUSED = "budget", "finish-by", "paused"
+SET_ASIDE = "set aside"
 DENIED = "denied"
 
 _WORDS = {
     ANSWERS: "bound by how long answers take",
     IN_FLIGHT: "bound by --max-in-flight",
+    SET_ASIDE: "bound by what --budget sets aside for operations in flight",
     CONCURRENCY: "bound by --concurrency",
     SERVICE: "waiting for the service",
     QUOTA: "waiting for quota",

@@ -10,6 +10,7 @@ from pipeline.wording import so_many, so_much
 
 EXACT, SAMPLE, CHARACTERS = "exact", "sample", "characters"
 LIKE, CANARY, MAX_TOKENS = "like", "canary", "max_tokens"
+_KINDS = ("submits", "polls")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -27,7 +28,9 @@ def sentences(forecast: Forecast, table: PriceTable, name: str, like: str) -> It
     if cost is None:
         yield f"Cost: unknown, since no price is known of {', '.join(forecast.unpriced)}."
     else:
-        how = f"with a confidence of {confidence}" if cost.variance else ""
+        # A guess has none, and takes it from whatever it is added to.
+        is_known = cost.variance and not forecast.input.is_range
+        how = f"with a confidence of {confidence}" if is_known else ""
         words = [f"Cost: {range_of(Sum.of(cost, forecast.confidence), table)}", how]
         yield f"{', '.join(filter(None, words))} (prices of {table.date})."
     if forecast.canary is not None:
@@ -79,11 +82,12 @@ def _counted(basis: Basis) -> str:
 
 def _told(forecast: Forecast, like: str) -> str:
     basis = forecast.output_basis
+    alike = ", all of one length" if forecast.output.is_exact else ""
     match basis.name:
         case "like":
-            return f"as {basis.seen:,} earlier answers in {like} were"
+            return f"as {basis.seen:,} earlier answers in {like} were{alike}"
         case "canary":
-            return f"from the {so_many(basis.seen, 'answer')} that a canary had"
+            return f"from the {so_many(basis.seen, 'answer')} that a canary had{alike}"
         case _:
             why = unlimited(basis.unlimited, forecast.rows)
             return why or "which is all that limits on answers tell"
@@ -112,8 +116,10 @@ def range_of(amount: Sum, table: PriceTable) -> str:
 
 def lasting(duration: Duration) -> str:
     """How long submitting takes, and what binds."""
-    bound_by = f", bound by {duration.bound_by.words}" if duration.bound_by else ", with no limit"
-    return f"{span(duration.seconds)} and the last answers{bound_by}"
+    if duration.bound_by is None:
+        return f"{span(duration.seconds)} and the last answers, with no limit"
+    bound_by = duration.bound_by.words + " for polls, two a row" * duration.is_by_polls
+    return f"{span(duration.seconds)} and the last answers, bound by {bound_by}"
 
 
 def span(seconds: float) -> str:
@@ -156,6 +162,7 @@ def as_json(forecast: Forecast, table: PriceTable) -> dict[str, Json]:
         "time": {
             "seconds": round(forecast.duration.seconds, 1),
             "bound_by": None if bound_by is None else str(bound_by),
+            "of": None if bound_by is None else _KINDS[forecast.duration.is_by_polls],
         },
     }
 

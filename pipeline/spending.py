@@ -175,6 +175,18 @@ class Spending:
         return _as_option(self.committed + worst)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it is still to come out what something costs that is set aside for."""
+        return bool(self._reserved)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a row like those under way has to wait for what these really cost."""
+        if self.limit is None or not self._reserved:
+            return False
+        return self._exposed + Decimal(self._answers.worst) > self.limit
+
+    @property
     def _settled(self) -> Decimal:
         """What counts without what is under way."""
         return self._exposed - sum(self._reserved.values(), Decimal(0))
@@ -193,8 +205,7 @@ class Spending:
             return None
         expected = float(self._settled) + each * len(self._reserved)
         # For the last one its worst case must be left.
-        beyond = max(self._answers.worst - each, 0.0)
-        return max(int((float(self.limit) - expected - beyond) / each), 0)
+        return max(int((float(self.limit - self._beyond()) - expected) / each), 0)
 
     def release(self, line: int) -> None:
         """It was certainly not accepted."""
@@ -234,10 +245,17 @@ class Spending:
             return spent
         likely, off = self._known + Decimal(more[0]), Decimal(more[1])
         low, high = max(likely - off, self._known), likely + off
-        rows = self.rows()
-        is_short = rows is not None and left is not None and rows + len(self._reserved) < left
-        budget = self.limit if is_short else None
-        return Spent(self._known, spent.currency, low, likely, high, budget)
+        if self.limit is None:
+            return Spent(self._known, spent.currency, low, likely, high)
+        # What is kept for doubts counts, too; and for the last row its worst case must be left.
+        more_than_that = self._settled - self._known + self._beyond()
+        budget = self.limit if high + more_than_that > self.limit else None
+        is_certain = low + more_than_that > self.limit
+        return Spent(self._known, spent.currency, low, likely, high, budget, is_certain=is_certain)
+
+    def _beyond(self) -> Decimal:
+        """By how much the most that a row can cost is above what it is likely to."""
+        return Decimal(max(self._answers.worst - (self._answers.mean or 0.0), 0.0))
 
     def learned(self) -> str:
         """What `recall` takes, as text: what answers cost each."""

@@ -17,7 +17,7 @@ class Spent(Struct, frozen=True):
 
     `amount` None: a price is not known. `low`, `likely`, `high`: the total at the end, with 95 %
     between the outer two; None before enough answers are in to tell. `budget`: the limit, where it
-    is likely to end the run before that.
+    can end the run before that; `is_certain` where it will, by all that is known.
     """
 
     amount: Decimal | None
@@ -26,6 +26,7 @@ class Spent(Struct, frozen=True):
     likely: Decimal | None = None
     high: Decimal | None = None
     budget: Decimal | None = None
+    is_certain: bool = False
 
     def phrases(self) -> list[str]:
         """What is spent, and what will be, if that can be told."""
@@ -36,7 +37,7 @@ class Spent(Struct, frozen=True):
             return [spent]
         if self.budget is None:
             return [spent, f"in the end {self.projection}"]
-        return [spent, f"all rows {self.projection}", f"{self._limit} ends it before"]
+        return [spent, f"all rows {self.projection}", self._ends_it]
 
     def sentence(self) -> str:
         """What the whole will cost, to whoever looks from outside; empty if that is not known."""
@@ -44,11 +45,12 @@ class Spent(Struct, frozen=True):
             return ""
         if self.budget is None:
             return f"In the end: {self.projection}."
-        return f"All rows would cost {self.projection}; {self._limit} ends it before."
+        return f"All rows would cost {self.projection}; {self._ends_it}."
 
     @property
-    def _limit(self) -> str:
-        return f"the budget of {so_much(self.budget, self.currency)}"
+    def _ends_it(self) -> str:
+        may = "ends" if self.is_certain else "may end"
+        return f"the budget of {so_much(self.budget, self.currency)} {may} it before"
 
     def unprojected(self) -> "Spent":
         """The same of a run that goes on no more."""

@@ -22,11 +22,11 @@ from pipeline.emulator.schedules import Fault
 from pipeline.errors import BudgetReached, DeadlineReached
 from pipeline.paths import Paths
 from pipeline.prices import Price, PriceList, PriceTable
-from pipeline.prospect import Eta
+from pipeline.prospect import SET_ASIDE, Eta
 from pipeline.rates import Rate
 from pipeline.retrial import Choice
 from pipeline.retry import Retry
-from pipeline.rows import Recipe
+from pipeline.rows import Recipe, Row, parse_row
 from pipeline.scene import Scene
 from pipeline.settings import Settings
 from pipeline.spent import Spent
@@ -122,6 +122,24 @@ def test_the_amount_that_is_named_at_the_end_is_enough(folder: Path, budget: str
     outcome, _ = simulate(prompts, output, settings(enough), model, start=now)
     assert outcome.exit_code == 0
     assert billed(model) <= Decimal(enough)
+
+
+def test_what_is_set_aside_is_told_where_it_holds_rows_up(folder: Path) -> None:
+    prompts, output = rows(folder, 60), folder / "results.jsonl"
+    etas: list[Eta] = []
+
+    class Watching:
+        interval = 1.0
+
+        def show(self, scene: Scene) -> None:
+            if scene.eta is not None and scene.now > EVENING + 5.0:
+                etas.append(scene.eta)
+
+        def close(self) -> None: ...
+
+    model = Service(Config(latency_median=30, latency_sigma=0.1))
+    simulate(prompts, output, settings("0.2"), model, view=Watching(), stop_after=25)
+    assert {eta.bound_by for eta in etas} == {SET_ASIDE}
 
 
 @pytest.mark.promise("P15")
@@ -360,3 +378,26 @@ def test_what_is_told_of_a_deadline_at_the_start_is_what_is_known() -> None:
     for fits in (0, 9), None:
         assert told(fits, now=NOW) == "--finish-by 07:30 is past: no row is submitted."
     assert told(None).startswith("Rows are submitted as long as their answers are likely to be")
+
+
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize("seed", range(12))
+def test_a_budget_that_leaves_room_for_the_last_row_ends_no_run_before_it(
+    folder: Path, seed: int
+) -> None:
+    """Not either between an answer and its line, while its cost is not yet what is set aside."""
+    prompts, config = rows(folder, 12), Config(latency_median=5, latency_sigma=0.6, seed=seed)
+    free = Service(config)
+    outcome, _ = simulate(prompts, folder / "free.jsonl", settings(), free)
+    assert outcome.exit_code == 0
+    first = parse_row(1, prompts.read_bytes().splitlines()[0], RECIPE)
+    price = price_table(None).find("yandexgpt-lite")
+    assert isinstance(first, Row)
+    assert price is not None
+    enough = settings(str(billed(free) + price.worst(first.input_bound, first.output_bound)))
+    model, now, output = Service(config), EVENING, folder / "results.jsonl"
+    for stop_after in (3.0 + seed / 3, 2.0, 2.0, 4.0, None):
+        outcome, now = simulate(prompts, output, enough, model, start=now, stop_after=stop_after)
+        assert outcome.exit_code in {0, 143}
+    assert outcome.exit_code == 0
+    assert outcome.totals.doubt_count == 0

@@ -191,6 +191,21 @@ def test_what_all_rows_would_cost_is_told_with_the_budget_that_ends_the_run_befo
     assert heir.seen(10) == short
 
 
+def test_a_budget_that_may_be_enough_is_not_said_to_end_the_run() -> None:
+    money = spending("70")
+    for line in range(50):
+        money.settle(line, None, usage(500 + 1000 * (line % 2)), TODAY)
+    seen = money.seen(20)
+    assert seen.low is not None
+    assert seen.high is not None
+    assert seen.low < 70 < seen.high
+    assert seen.phrases()[-1] == "the budget of 70.00 RUB may end it before"
+    money.limit = Decimal(60)
+    assert money.seen(20).phrases()[-1] == "the budget of 60.00 RUB ends it before"
+    money.limit = Decimal(80)
+    assert money.seen(20).budget is None
+
+
 def test_whoever_is_at_the_end_of_a_budget_is_told_how_much_is_enough() -> None:
     reached = half_done("50").against(Decimal(3), 10)
     assert reached is not None

@@ -40,9 +40,9 @@ def beside(source: Path) -> tuple[Path, Path]:
 
 
 def asked(
-    context: click.Context, source: Path, rows: Sequence[Met]
+    context: click.Context, source: Path, rows: Sequence[Met], of: int
 ) -> tuple[dict[int, float], Totals]:
-    """Ask the rows; return the completion tokens of the answered ones by line, and all they used.
+    """Ask some rows `of` so many; return the completion tokens of answers by line, and all used.
 
     Raises:
         RunError: the run could not be carried to its end; the same command continues it.
@@ -51,7 +51,7 @@ def asked(
     path, output = beside(source)
     _keep(path, b"".join(met.data.rstrip(b"\r") + b"\n" for met in rows))
     call = _call(context, path, output)
-    say(f"Canary: {_what_is_asked(len(rows), output, emulated=call.access.emulator)}")
+    say(f"Canary: {_what_is_asked(len(rows), of, output, emulated=call.access.emulator)}")
     log.set_up(call.verbose, call.log_file)
     try:
         outcome = asyncio.run(carry_out(call, Signals()))
@@ -66,11 +66,11 @@ def asked(
     return said, outcome.totals
 
 
-def _what_is_asked(rows: int, output: Path, *, emulated: bool) -> str:
+def _what_is_asked(rows: int, of: int, output: Path, *, emulated: bool) -> str:
     if sum(result.get("status") in _FINISHED for result in _lines(output)) == rows:
         return f"its {rows:,} rows were asked before, and none is again: {output} has the answers."
     price = "of the emulator, which bills nothing" if emulated else "and paid for, once"
-    return f"{rows:,} rows are asked {price}; {output} keeps their answers."
+    return f"{rows:,} of {of:,} rows are asked {price}; {output} keeps their answers."
 
 
 def _keep(path: Path, content: bytes) -> None:

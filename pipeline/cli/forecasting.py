@@ -1,6 +1,6 @@
 """Makes a forecast of resolved options: reads the rows, has some counted, tells the result."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 
@@ -24,6 +24,7 @@ from pipeline.forecast import (
     Sum,
     bounded_outputs,
     duration_of,
+    longest_limits,
     parts_of,
     unlimited_rows,
     weights,
@@ -50,8 +51,13 @@ def execute(context: click.Context, request: Request) -> int:
     for sentence in report.no_twins(dedupe=request.dedupe):
         say(sentence)
     table, rows = request.prices, census.by_model()
+    earlier = None if request.like is None else _earlier(request, request.like, rows)
     inputs, input_basis = counted_inputs(request, census, table)
-    outputs, output_basis, canary = _outputs(context, request, census, inputs, table)
+    outputs, output_basis, canary = (
+        _outputs(context, request, census, inputs, table)
+        if earlier is None
+        else _as_earlier(request, earlier, census, inputs)
+    )
     forecast = Forecast(
         parts_of(rows, inputs, outputs, table),
         report.bad,
@@ -62,7 +68,8 @@ def execute(context: click.Context, request: Request) -> int:
         request.confidence,
         canary,
     )
-    for remark in _remarks(forecast, limited=request.recipe.max_tokens is not None):
+    limited = request.recipe.max_tokens is not None
+    for remark in _remarks(forecast, limited=limited, offline=request.access is None):
         say(remark)
     if request.as_json:
         answer([encode(as_json(forecast, table)).decode()])
@@ -81,7 +88,7 @@ def _no_row(request: Request, report: Report) -> BadData:
     return none_fit(request.name, report, request.recipe.template)
 
 
-def _remarks(forecast: Forecast, *, limited: bool) -> Iterator[str]:
+def _remarks(forecast: Forecast, *, limited: bool, offline: bool) -> Iterator[str]:
     """What to tell beside it; `limited`: the command says how long answers may be."""
     if forecast.unpriced:
         yield no_price(list(forecast.unpriced))
@@ -91,7 +98,8 @@ def _remarks(forecast: Forecast, *, limited: bool) -> Iterator[str]:
     relative = cost.relative(forecast.confidence)
     if forecast.output_basis.name == MAX_TOKENS:
         size = canary_for(forecast.rows)
-        canary = "" if size is None else f", or --canary {size}"
+        how = "--canary {}, without --offline" if offline else "--canary {}"
+        canary = "" if size is None else f", or {how.format(size)}"
         first = "" if limited else "--max-tokens, " if canary else "--max-tokens or "
         yield f"To narrow the range, give {first}--like with earlier results{canary}."
     elif forecast.output_basis.name == CANARY and relative > _WIDE:
@@ -117,14 +125,12 @@ def _outputs(
     inputs: Mapping[str, Estimate],
     table: PriceTable,
 ) -> tuple[dict[str, Estimate], Basis, Asked | None]:
-    if request.like is not None:
-        return *_as_earlier(request, request.like, census, inputs), None
     if request.canary is None:
         basis = Basis(MAX_TOKENS, unlimited=unlimited_rows(census.strata))
         return bounded_outputs(census.strata, inputs, table), basis, None
     prices = weights(census.by_model(), table, lambda price: price.output)
     canary = Canary(census, request.canary, prices)
-    answers, totals = asked(context, request.name, canary.rows)
+    answers, totals = asked(context, request.name, canary.rows, census.rows)
     if len(answers) < len(canary.rows):
         failed = len(canary.rows) - len(answers)
         say(f"{failed:,} rows of the canary were not answered; the others are taken to be alike.")
@@ -142,10 +148,9 @@ def _spent(totals: Totals, table: PriceTable) -> Sum | None:
     return Sum(least, least if least == most else None, most)
 
 
-def _as_earlier(
-    request: Request, path: Path, census: Census, inputs: Mapping[str, Estimate]
-) -> tuple[dict[str, Estimate], Basis]:
-    earlier, rows = Earlier(), census.by_model()
+def _earlier(request: Request, path: Path, models: Iterable[str]) -> Earlier:
+    """What earlier results tell; read before anybody is asked anything."""
+    earlier = Earlier()
     for one in (path, Paths(path).errors):
         if one == path or one.exists():
             source = Source(one)
@@ -166,6 +171,18 @@ def _as_earlier(
         say(f"{path}: {share} were cut off by max_tokens; another limit gives other lengths.")
     if earlier.emulated and not (request.access and request.access.emulator):
         say(f"{path} was answered by the emulator: the service's answers are of other lengths.")
-    for model in earlier.lacks(rows):
+    for model in earlier.lacks(models):
         say(f"{path} has too few answers of {model}: it is taken to answer as the others did.")
-    return earlier.outputs(rows, inputs), Basis(LIKE, earlier.answers)
+    return earlier
+
+
+def _as_earlier(
+    request: Request, earlier: Earlier, census: Census, inputs: Mapping[str, Estimate]
+) -> tuple[dict[str, Estimate], Basis, None]:
+    limits = longest_limits(census.strata)
+    longer = earlier.longer_than(limits)
+    if longer:
+        share = f"{longer:,} of {earlier.answers:,} answers"
+        say(f"{request.like}: {share} are longer than --max-tokens lets them be: cut there, too.")
+    outputs = earlier.outputs(census.by_model(), inputs, limits)
+    return outputs, Basis(LIKE, earlier.answers), None

@@ -104,7 +104,8 @@ class MoneyKind(click.ParamType):  # type: ignore[type-arg] # as above
             return value
         text = str(value).strip()
         if not _AMOUNT.fullmatch(text) or not Decimal(text):
-            self.fail(f"{value!r} is no amount: write 100 or 99.50.", param, ctx)
+            hint = " A budget is lifted by a large one." if value == NONE else ""
+            self.fail(f"{value!r} is no amount: write 100 or 99.50.{hint}", param, ctx)
         return Decimal(text)
 
 

@@ -121,6 +121,39 @@ def test_earlier_results_tell_how_long_answers_will_be(shell: Shell) -> None:
     assert float(cost["most"]) < 1.1 * float(cost["amount"])
 
 
+def test_earlier_answers_are_cut_at_the_limit_of_the_run_to_come(shell: Shell) -> None:
+    rows = shell.write_rows(40)
+    shell.call("run", rows, "-o", "old.jsonl", "--emulator", *UNLIMITED)
+    call = ["estimate", rows, "--emulator", "--like", "old.jsonl", "--max-tokens", 3]
+    told = shell.call(*call)
+    assert "Output: 120 tokens, as 40 earlier answers in old.jsonl were, all of one" in told.out
+    assert "40 of 40 answers are longer than --max-tokens lets them be: cut there" in told.err
+    assert shell.call(*call, "--json").json["output_tokens"]["likely"] == 120
+
+
+def test_a_guess_of_the_input_has_no_confidence(shell: Shell) -> None:
+    rows = write_uneven(shell, 60)
+    shell.call("run", rows, "-o", "old.jsonl", "--emulator", *UNLIMITED)
+    call = ["estimate", rows, "--like", "old.jsonl"]
+    assert "with a confidence of 95 %" in shell.call(*call, "--emulator").out
+    assert "confidence" not in shell.call(*call, "--offline").out
+
+
+def test_earlier_results_that_are_not_there_are_told_before_anybody_is_asked(
+    shell: Shell,
+) -> None:
+    away = ("--endpoint", "http://127.0.0.1:9", "--folder-id", FOLDER)
+    refused = shell.call("estimate", shell.write_rows(3), *away, "--like", "nope.jsonl")
+    assert refused.code == 65
+    assert "nope.jsonl" in refused.err
+
+
+def test_more_than_all_rows_are_as_good_a_canary_as_all(shell: Shell) -> None:
+    rows = write_uneven(shell, 35)
+    call = ["estimate", rows, *_EMULATED, "--canary"]
+    assert shell.call(*call, 300).out == shell.call(*call, 35).out
+
+
 def test_too_few_earlier_answers_are_refused(shell: Shell) -> None:
     rows = shell.write_rows(5)
     shell.call("run", rows, "-o", "out.jsonl", "--emulator", *UNLIMITED)
@@ -137,7 +170,7 @@ def test_a_canary_is_paid_for_once_however_often_it_is_asked_about(shell: Shell)
         first, again = shell.call(*call), shell.call(*call)
         ledger = emulator.ledger()
     assert (first.code, first.out) == (0, again.out)
-    assert f"Canary: 40 rows are asked and paid for, once; {shell.path('prompts')}" in first.err
+    assert "Canary: 40 of 100 rows are asked and paid for, once; " in first.err
     assert "Canary: its 40 rows were asked before, and none is again: " in again.err
     assert len(ledger["operations"]) == 40
     shown = shell.call("cost", "prompts.canary.results.jsonl", "--json").json["cost"]["amount"]
@@ -194,7 +227,7 @@ def test_a_canary_that_was_asked_with_other_options_says_what_can_be_done_about_
 def test_what_a_canary_costs_is_told_beside_what_the_run_will(shell: Shell) -> None:
     call = ["estimate", shell.write_rows(60), "--emulator", "--canary", 30]
     told = shell.call(*call)
-    assert "30 rows are asked of the emulator, which bills nothing; " in told.err
+    assert "30 of 60 rows are asked of the emulator, which bills nothing; " in told.err
     cost, beside = told.out.splitlines()[3:5]
     assert cost.startswith("Cost: ")
     assert re.fullmatch(
@@ -206,7 +239,7 @@ def test_what_a_canary_costs_is_told_beside_what_the_run_will(shell: Shell) -> N
 
 def test_the_simplest_way_to_a_narrower_range_is_named_first(shell: Shell) -> None:
     few, more = shell.write_rows(3), shell.write_rows(150, "more.jsonl")
-    limit = ("--max-tokens", 100)
+    limit, canary = ("--max-tokens", 100), "or --canary 30, without --offline."
     told = [
         shell.call("estimate", *call, "--offline").err.splitlines()[-1]
         for call in ((few,), (few, *limit), (more,), (more, *limit))
@@ -214,9 +247,11 @@ def test_the_simplest_way_to_a_narrower_range_is_named_first(shell: Shell) -> No
     assert told == [
         "To narrow the range, give --max-tokens or --like with earlier results.",
         "To narrow the range, give --like with earlier results.",
-        "To narrow the range, give --max-tokens, --like with earlier results, or --canary 30.",
-        "To narrow the range, give --like with earlier results, or --canary 30.",
+        f"To narrow the range, give --max-tokens, --like with earlier results, {canary}",
+        f"To narrow the range, give --like with earlier results, {canary}",
     ]
+    counted = shell.call("estimate", more, "--emulator").err
+    assert counted.endswith("--like with earlier results, or --canary 30.\n")
 
 
 def test_answers_without_a_limit_are_bounded_alike_before_a_run_and_at_its_start(
@@ -299,6 +334,13 @@ def test_the_hours_follow_from_the_rates(shell: Shell) -> None:
     assert "Time: 41 rows: 4 h 00 min and the last answers, bound by 10 an hour" in (
         shell.call(*call).out
     )
+
+
+def test_where_polls_bind_that_is_said(shell: Shell) -> None:
+    call = ["estimate", shell.write_rows(41), "--folder-id", FOLDER, "--offline", "--rate", "none"]
+    told = shell.call(*call).out.splitlines()[-1]
+    assert told.endswith("bound by 50 a second for polls, two a row.")
+    assert shell.call(*call, "--json").json["time"]["of"] == "polls"
 
 
 def test_a_run_that_begins_says_what_it_will_roughly_come_to_and_a_resume_does_not(
