@@ -80,6 +80,12 @@ class Counts:
     input_tokens: int = 0
     completion_tokens: int = 0
 
+    def recount(self, totals: Totals) -> None:
+        """Count lines, and what they used, as the checkpoint does."""
+        self.ok, self.failed = totals.rows("ok"), totals.rows("failed")
+        self.held, used = totals.rows("held"), totals.used
+        self.input_tokens, self.completion_tokens = used.input_tokens, used.completion_tokens
+
     def add(self, usage: Usage | None) -> None:
         """Count what a line used, if that is known."""
         if usage is not None:

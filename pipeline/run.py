@@ -119,6 +119,8 @@ class Run:
             await recording
             for task in others:
                 task.cancel()
+        if not self._course.recorder.has_failed:
+            self._recount()
         for view in self._tools.views:
             view.show(self._outlook.last_scene())
             view.close()
@@ -132,6 +134,12 @@ class Run:
         if not self._course.recorder.has_failed:
             self._note_departure(outcome.departure(self._tools.clock.now()))
         return outcome
+
+    def _recount(self) -> None:
+        """Let the last look have all lines, also of lanes that ended while theirs was written."""
+        totals = self._files.checkpoint.totals(self._settings.recipe.model)
+        self._course.counts.recount(totals)
+        self._course.spending.recount(totals)
 
     def _note_departure(self, departure: Departure) -> None:
         # All that counts is on disk: that this does not get there is no reason to end otherwise.

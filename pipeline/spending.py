@@ -232,6 +232,10 @@ class Spending:
         if self.limit is not None and cost is not None:
             self._exposed += cost - (reserved or Decimal(0))
 
+    def recount(self, totals: Totals) -> None:
+        """What finished rows cost is what these do."""
+        self._known = totals.cost(self.prices)
+
     def _price(self, model: str, day: Day | None) -> Price | None:
         if (model, day) not in self._prices:
             self._prices[model, day] = self.prices.find(model, day)

@@ -20,10 +20,8 @@ async def take_over(checkpoint: Checkpoint, course: Course, model: str, now: flo
 
     """
     totals, counts = checkpoint.totals(model), course.counts
-    counts.ok, counts.failed = totals.rows("ok"), totals.rows("failed")
-    counts.held, counts.doubts = totals.rows("held"), totals.doubt_count
-    used = totals.used
-    counts.input_tokens, counts.completion_tokens = used.input_tokens, used.completion_tokens
+    counts.recount(totals)
+    counts.doubts = totals.doubt_count
     course.agenda.recall(checkpoint.meta(LATENCY))
     course.has_own_forms = checkpoint.meta(FORMS) is not None
     own = await _own_forms(checkpoint, course) if course.has_own_forms else {}

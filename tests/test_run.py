@@ -9,6 +9,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,14 +20,18 @@ import pytest
 from pipeline.board import Complete, Stopped
 from pipeline.carrier import NoAnswerError, Reply, UndecodableError
 from pipeline.checkpoint import Checkpoint
+from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.codec import encode
+from pipeline.course import Course
 from pipeline.credentials import Credential
 from pipeline.departure import Departure
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import BadData, Displaced, StorageFailed, Unreachable
+from pipeline.facts import End
 from pipeline.item import Doubtful, Intended, Policy, Running, State
 from pipeline.paths import Paths
+from pipeline.polling import Asking
 from pipeline.rates import Rate
 from pipeline.rows import Recipe
 from pipeline.scene import Scene
@@ -1070,3 +1075,35 @@ def test_a_row_that_is_not_sent_is_no_submit_and_takes_no_place(tmp_path: Path) 
     assert (outcome.totals.rows("ok"), outcome.totals.rows("failed")) == (5, 4)
     assert outcome.use.calls == 5
     assert {window.used for window in outcome.use.windows} == {5}
+
+
+# The last look.
+
+
+def test_what_is_seen_last_is_what_the_summary_says(
+    tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a lane was ended while the line of its row was on its way to the disk."""
+    seen: list[Scene] = []
+    finish = Course.finish
+
+    async def stopped_meanwhile(course: Course, end: End, asking: Asking | None = None) -> None:
+        if course.counts.ok >= 20:
+            course.ending.set(Stopped(15))
+        await finish(course, end, asking)
+
+    class Watching:
+        interval = 1.0
+
+        def show(self, scene: Scene) -> None:
+            seen.append(deepcopy(scene))
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(Course, "finish", stopped_meanwhile)
+    outcome, _ = simulate(rows(tmp_path, 60), output, SETTINGS, steady(), view=Watching())
+    assert isinstance(outcome.end, Stopped)
+    last = seen[-1]
+    assert 20 < last.counts.ok == outcome.totals.rows("ok") < 60
+    assert last.spent is not None
+    assert last.spent.amount == outcome.totals.cost(price_table(None))
