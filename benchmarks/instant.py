@@ -75,7 +75,7 @@ class Instant:
         self._text = _ANSWER.encode()
         self._open: dict[int, socket.socket] = {}
         self._rest: dict[int, bytes] = {}
-        self._held: deque[tuple[float, int, bytes]] = deque()
+        self._held: deque[tuple[float, socket.socket, bytes]] = deque()
         self._poll = select.epoll()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
         self._poll.register(self._listener.fileno(), select.EPOLLIN)
@@ -173,16 +173,17 @@ class Instant:
         reply = _HEAD % (self._stamps.date, len(body)) + body
         if self._delay and is_call:
             at = time.monotonic() + self._delay  # noqa: TID251 - as above
-            self._held.append((at, fd, reply))
+            self._held.append((at, self._open[fd], reply))
         else:
             self._open[fd].send(reply)
 
     def _let_go(self) -> None:
         now = time.monotonic()  # noqa: TID251 - as above
         while self._held and self._held[0][0] <= now:
-            _, fd, reply = self._held.popleft()
-            if fd in self._open:
-                self._open[fd].send(reply)
+            _, connection, reply = self._held.popleft()
+            # By then its number may be another connection's.
+            if self._open.get(connection.fileno()) is connection:
+                connection.send(reply)
 
 
 @click.command(help=__doc__)

@@ -29,7 +29,7 @@ _CALLED = [shown for shown in _COMMANDS if shown.line not in _NOT_CALLED]
 _SERVED = "yagpt-batch emulator --port 8080"
 _SERVED_AT = "http://127.0.0.1:8080"
 # As many as by default, but faster.
-_QUICK_RATES = "100/s 5000/h"
+_QUICK_RATES, _QUICK_POLLS = "100/s 5000/h", "500/s"
 
 Ended = dict[str, tuple[int, str]]
 
@@ -47,6 +47,7 @@ class Folder:
         self._variables: dict[str, str | None] = {
             "YAGPT_ENDPOINT": stack.enter_context(service).url,
             "YAGPT_RATE": _QUICK_RATES,
+            "YAGPT_POLL_RATE": _QUICK_POLLS,
             # No more than `--like` needs.
             "YAGPT_LIMIT": "30",
             "YC_FOLDER_ID": FOLDER,
