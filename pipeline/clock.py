@@ -57,6 +57,12 @@ def local_day_and_time(moment: float) -> str:
     return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
+def local_to_the_second(moment: float) -> str:
+    """The same where it is to be given again as it is: ``2026-11-20 23:10:14``."""
+    local = datetime.fromtimestamp(moment).astimezone()
+    return local.strftime("%Y-%m-%d %H:%M:%S" if local.second else "%Y-%m-%d %H:%M")
+
+
 def local_with_zone(moment: float) -> str:
     """The same where somebody may think of another zone: ``2026-11-20 23:10 (UTC+03:00)``."""
     zone = datetime.fromtimestamp(moment).astimezone().isoformat()[-len("+03:00") :]

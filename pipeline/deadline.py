@@ -80,9 +80,12 @@ class Deadline(Struct, frozen=True):
             case (0, many):
                 return f"None of {so_many(many, 'row')} to submit can be back by {at}."
             case (few, many) if few < many:
+                of_these = f"Of {many:,} rows to submit, about {few:,} can be"
+                if latency_known:
+                    return f"{of_these} back by {at} at these rates; the others wait."
                 return (
-                    f"Of {many:,} rows to submit, about {few:,} can be back by {at} at these "
-                    "rates; the others wait."
+                    f"{of_these} submitted by {at} at these rates, and fewer be back: how long "
+                    "answers take is not known yet. The others wait."
                 )
             case (_, many):
                 rows = "The only row" if many == 1 else f"All {many:,} rows"

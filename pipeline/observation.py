@@ -18,10 +18,11 @@ from pipeline.missing import check_output, missing_of
 from pipeline.paths import Paths
 from pipeline.polling import RETENTION
 from pipeline.prices import PriceTable
-from pipeline.prospect import Pause
+from pipeline.prospect import FINISH_BY, Eta, Pause
 from pipeline.resumption import Resumption
 from pipeline.snapshot import Snapshot, looked_at
 from pipeline.spending import Spending
+from pipeline.spent import Spent
 from pipeline.standing import TWIN, Standing
 from pipeline.step import Step
 from pipeline.totals import Totals
@@ -59,6 +60,7 @@ def standing_of(
     # A row that waits for the answer of another costs nothing.
     to_pay = max((expected or 0) - totals.rows() - states.get(TWIN, 0), 0)
     spending = _spending(seen, totals, prices, in_force)
+    eta = seen.eta() if pause is None else None
     return Standing(
         running=running,
         complete=complete,
@@ -70,8 +72,8 @@ def standing_of(
         spent=seen.spent(),
         outages=seen.outages(),
         totals=totals,
-        eta=seen.eta() if pause is None else None,
-        spending=None if expected is None else spending.seen(to_pay),
+        eta=eta,
+        spending=None if expected is None else _seen(spending, to_pay, eta, running=running),
         pause=None if complete and not running else pause,
         in_force=in_force,
         left=left,
@@ -92,6 +94,12 @@ def _spending(
             spending = Spending(prices, seen.model(), totals, Decimal(in_force.budget))
     spending.recall(seen.meta(COSTS))
     return spending
+
+
+def _seen(spending: Spending, to_pay: int, eta: Eta | None, *, running: bool) -> Spent:
+    """What it has spent and will; what a deadline leaves out, or a process left, may never be."""
+    seen, is_late = spending.seen(to_pay), eta is not None and eta.bound_by == FINISH_BY
+    return seen if running and not is_late else seen.cut()
 
 
 def _left(seen: Snapshot, *, has_pending: bool) -> Left | None:

@@ -151,7 +151,8 @@ class Outlook:
 
     def spent(self) -> Spent:
         """What the run has spent and will have, as seen now."""
-        return self.course.spending.seen(self.course.counts.to_pay)
+        seen, in_time = self.course.spending.seen(self.course.counts.to_pay), self.rows_in_time()
+        return seen.cut() if in_time is not None and in_time[0] < in_time[1] else seen
 
     def _to_submit(self) -> int | None:
         """Rows that need a POST yet: those not begun, and those to be submitted again."""

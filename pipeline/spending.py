@@ -184,7 +184,9 @@ class Spending:
         """Whether a row like those under way has to wait for what these really cost."""
         if self.limit is None or not self._reserved:
             return False
-        return self._exposed + Decimal(self._answers.worst) > self.limit
+        worst = Decimal(self._answers.worst)
+        # Where it does not fit beside what is spent, no answer makes room.
+        return self._settled + worst <= self.limit < self._exposed + worst
 
     @property
     def _settled(self) -> Decimal:

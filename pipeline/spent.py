@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pipeline.codec import Json
 from pipeline.prices import money
@@ -17,7 +18,8 @@ class Spent(Struct, frozen=True):
 
     `amount` None: a price is not known. `low`, `likely`, `high`: the total at the end, with 95 %
     between the outer two; None before enough answers are in to tell. `budget`: the limit, where it
-    can end the run before that; `is_certain` where it will, by all that is known.
+    can end the run before that; `is_certain` where it will, by all that is known. `is_cut`:
+    something else does, or has.
     """
 
     amount: Decimal | None
@@ -27,6 +29,7 @@ class Spent(Struct, frozen=True):
     high: Decimal | None = None
     budget: Decimal | None = None
     is_certain: bool = False
+    is_cut: bool = False
 
     def phrases(self) -> list[str]:
         """What is spent, and what will be, if that can be told."""
@@ -36,13 +39,15 @@ class Spent(Struct, frozen=True):
         if self.likely is None:
             return [spent]
         if self.budget is None:
-            return [spent, f"in the end {self.projection}"]
+            return [spent, f"{'all rows' if self.is_cut else 'in the end'} {self.projection}"]
         return [spent, f"all rows {self.projection}", self._ends_it]
 
     def sentence(self) -> str:
         """What the whole will cost, to whoever looks from outside; empty if that is not known."""
         if self.likely is None:
             return ""
+        if self.budget is None and self.is_cut:
+            return f"All rows would cost {self.projection}."
         if self.budget is None:
             return f"In the end: {self.projection}."
         return f"All rows would cost {self.projection}; {self._ends_it}."
@@ -51,6 +56,10 @@ class Spent(Struct, frozen=True):
     def _ends_it(self) -> str:
         may = "ends" if self.is_certain else "may end"
         return f"the budget of {so_much(self.budget, self.currency)} {may} it before"
+
+    def cut(self) -> "Spent":
+        """The same of a run that something else than a budget ends before its last row."""
+        return replace(self, is_cut=True)
 
     def unprojected(self) -> "Spent":
         """The same of a run that goes on no more."""

@@ -206,6 +206,22 @@ def test_a_budget_that_may_be_enough_is_not_said_to_end_the_run() -> None:
     assert money.seen(20).budget is None
 
 
+def test_what_ends_before_the_last_row_has_no_sum_in_the_end() -> None:
+    seen = half_done("62").seen(10).cut()
+    assert seen.phrases() == ["50.00 RUB spent", "all rows 60.00 RUB"]
+    assert seen.sentence() == "All rows would cost 60.00 RUB."
+
+
+def test_where_no_answer_makes_room_nothing_is_waited_for() -> None:
+    waits = {}
+    for limit in ("62", "55.5", "52"):
+        money = half_done("80")
+        money.reserve(60, Decimal(3))
+        money.limit = Decimal(limit)
+        waits[limit] = money.is_full
+    assert waits == {"62": False, "55.5": True, "52": False}
+
+
 def test_whoever_is_at_the_end_of_a_budget_is_told_how_much_is_enough() -> None:
     reached = half_done("50").against(Decimal(3), 10)
     assert reached is not None

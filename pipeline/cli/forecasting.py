@@ -153,7 +153,7 @@ def _earlier(request: Request, path: Path, models: Iterable[str]) -> Earlier:
     earlier = Earlier()
     for one in (path, Paths(path).errors):
         if one == path or one.exists():
-            source = Source(one)
+            source = _opened(one)
             try:
                 for line in source.read():
                     earlier.hear(line.data)
@@ -174,6 +174,13 @@ def _earlier(request: Request, path: Path, models: Iterable[str]) -> Earlier:
     for model in earlier.lacks(models):
         say(f"{path} has too few answers of {model}: it is taken to answer as the others did.")
     return earlier
+
+
+def _opened(path: Path) -> Source:
+    try:
+        return Source(path)
+    except BadData as error:
+        raise BadData(str(error), "Name the output of an earlier run.") from None
 
 
 def _as_earlier(

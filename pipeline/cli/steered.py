@@ -14,7 +14,7 @@ from pipeline import control_file
 from pipeline.cli.answer import answer, tell
 from pipeline.cli.kinds import chosen_rates, is_auto
 from pipeline.cli.pricing import price_table
-from pipeline.clock import Clock, local_day_and_time, stamp
+from pipeline.clock import Clock, local_day_and_time, local_to_the_second, stamp
 from pipeline.codec import encode
 from pipeline.control import Change, Control, InForce, unpausing
 from pipeline.errors import BadData, Busy, Exit
@@ -147,7 +147,7 @@ def change(options: Mapping[str, Any]) -> int:
     standing = asker.standing()
     known = standing.in_force
     wanted = _change_of(options, known)
-    texts = " ".join(wanted.options(local_day_and_time))
+    texts = " ".join(wanted.options(local_to_the_second))
     if not standing.running:
         raise _not_running(output, texts)
     if known is None:
@@ -168,10 +168,10 @@ def change(options: Mapping[str, Any]) -> int:
     if now is None or now.process != known.process:
         raise Busy(f"another process has taken {output} over meanwhile.", "Ask again.")
     # All that it was told so far, and not the last of it alone.
-    texts = " ".join((now.changed or wanted).options(local_day_and_time))
+    texts = " ".join((now.changed or wanted).options(local_to_the_second))
     return asker.tell(
         standing,
-        now.sentence(asker.prices.currency, local_day_and_time),
+        now.sentence(asker.prices.currency, local_to_the_second),
         f"{_so_far(asker, standing, wanted)} For a later run: {texts}",
         *([] if standing.left is None else [standing.left.sentence(local_day_and_time)]),
     )

@@ -89,7 +89,7 @@ def test_what_the_whole_will_cost_is_told_of_a_killed_run_and_at_once_by_the_nex
         running.kill()
     projected = as_json(shell, output)["projected"]
     assert float(projected["low"]) <= float(projected["likely"]) <= float(projected["high"])
-    assert "\nIn the end: " in status(shell, output).out
+    assert "\nAll rows would cost " in status(shell, output).out
     with shell.started(*call) as running:
         running.until(lambda: "{" in running.err)
         scenes = [line for line in running.err.splitlines() if line.startswith("{")]
