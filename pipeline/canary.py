@@ -26,10 +26,19 @@ def canary_for(rows: int) -> int | None:
     return max(min(_ADVISED, rows // _SHARE), LEAST) if rows >= 2 * LEAST else None
 
 
+def _too_few(rows: int) -> BadData:
+    return BadData(
+        f"{rows} rows are too few for a canary: {LEAST} are needed.",
+        "Estimate with --max-tokens, or just run them.",
+    )
+
+
 class Canary:
     """Which rows to ask, and what their answers tell. `prices` are those of answers, by model."""
 
     def __init__(self, census: Census, count: int, prices: Mapping[str, float]) -> None:
+        if census.rows < LEAST:
+            raise _too_few(census.rows)
         count = min(count, census.rows)
         self._groups = census.groups(census.rows * _EACH / count)
         if len(self._groups) * _LEAST_EACH > count:
@@ -47,10 +56,7 @@ class Canary:
         )
 
         if len(self.rows) < LEAST:
-            raise BadData(
-                f"{len(self.rows)} rows are too few for a canary: {LEAST} are needed.",
-                "Estimate with --max-tokens, or just run them.",
-            )
+            raise _too_few(len(self.rows))
 
     def outputs(self, answers: Mapping[int, float]) -> dict[str, Estimate]:
         """The completion tokens of all rows by model; `answers` are those by line of the input.

@@ -3,7 +3,8 @@
 What a window held at most is compared with its limit; calls of earlier processes that it still
 held are among them. And the time from the first call to the last is compared with what the
 windows, as they stood before the first, would have made it at least. That is told only where they
-are what they were: nobody knows what a quota allowed that changed on the way.
+are what they were, all the time and without a pause: nobody knows what a quota allowed that
+changed on the way.
 """
 
 from msgspec import Struct
@@ -68,6 +69,7 @@ class Meter:
         self._last = 0.0
         self._before: list[Window] = []
         self._fullest: dict[float, Fullest] = {}
+        self._is_even = True
 
     def left(self, now: float) -> None:
         """A call leaves."""
@@ -87,6 +89,10 @@ class Meter:
             if known is None or taken > known.used:
                 self._fullest[window.seconds] = Fullest(window.rate, taken)
 
+    def disturb(self) -> None:
+        """Somebody pauses the run, or changes its rates: there is nothing to compare it with."""
+        self._is_even = False
+
     def undone(self) -> None:
         """A call did not reach the service."""
         self._calls -= 1
@@ -99,7 +105,8 @@ class Meter:
 
     def _share(self) -> float | None:
         before = [window.rate for window in self._before]
-        if self._first is None or self._calls < 1 or before != list(self._pace.rates):
+        is_even = self._is_even and before == list(self._pace.rates)
+        if self._first is None or self._calls < 1 or not is_even:
             return None
         curve = Curve(self._before, self._first, self._calls)
         least = curve.at(self._calls - 1) - self._first

@@ -83,7 +83,10 @@ class Run:
         self._refill = Refill(tools.allowance, tools.clock, tools.say)
         self._refill.attach("submits", submit_pace, self._submits.bell.ring)
         self._refill.attach("polls", poll_pace, self._course.poll_bell.ring)
-        wheels = Wheels(self._course, submit_pace, poll_pace, self._refill, self._outlook)
+        wheels = Wheels(
+            *(self._course, submit_pace, poll_pace, self._refill, self._outlook),
+            self._submits.meter,
+        )
         self._steering = Steering(tools.control, wheels, settings, files, tools.say)
 
     def join(self) -> None:

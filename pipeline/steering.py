@@ -23,6 +23,7 @@ from pipeline.control_file import Look
 from pipeline.course import Course
 from pipeline.deadline import Deadline
 from pipeline.facts import IN_FORCE, POLLED_UNTIL, Note
+from pipeline.meter import Meter
 from pipeline.outlook import Outlook
 from pipeline.pace import Pace
 from pipeline.pacing import noted_rates
@@ -46,6 +47,7 @@ class Wheels:
     polls: Pace
     refill: Refill
     outlook: Outlook
+    meter: Meter
 
 
 @dataclass(slots=True)
@@ -118,6 +120,7 @@ class Steering:
         if not told:
             return
         if (now.rates, now.auto) != (before.rates, before.auto):
+            self.wheels.meter.disturb()
             await self._change_submits()
         if now.poll_rates != before.poll_rates:
             await self._change_polls()
@@ -160,6 +163,7 @@ class Steering:
             course.pause = None
             self.say("Unpaused: rows are submitted again.")
             return
+        self.wheels.meter.disturb()
         course.pause = Pause(since, unpausing(str(self.files.paths.output)))
         self.say(
             f"Paused since {local_day_and_time(since)}: no row is submitted, what was submitted "

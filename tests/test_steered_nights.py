@@ -496,3 +496,22 @@ def test_a_change_that_ends_the_run_at_once_says_what_has_happened(
     said = capsys.readouterr().out
     assert "The run has heard it and ended. For a later run: --" in said
     assert f"with exit code {code}: {why}" in said
+
+
+def test_what_was_paused_or_changed_back_is_compared_with_no_rates(folder: Path) -> None:
+    settings = Settings(RECIPE, rates=(Rate(5, 1.0),))
+    shares = {}
+    for name, deeds in {
+        "undisturbed": [],
+        "paused": [Deed(10.0, paused=True), Deed(20.0)],
+        "changed": [to(10.0, [Rate(1, 1.0)]), to(20.0, [Rate(5, 1.0)])],
+    }.items():
+        output = folder / f"{name}.jsonl"
+        hand = Hand(output, deeds)
+        outcome, _ = simulate(
+            *(rows(folder, 200), output, settings, Service(FREE)), steered=True, view=hand
+        )
+        assert outcome.exit_code == 0
+        shares[name] = outcome.use.share
+    assert shares["undisturbed"] is not None
+    assert (shares["paused"], shares["changed"]) == (None, None)

@@ -154,6 +154,12 @@ def test_more_than_all_rows_are_as_good_a_canary_as_all(shell: Shell) -> None:
     assert shell.call(*call, 300).out == shell.call(*call, 35).out
 
 
+def test_a_few_rows_are_too_few_for_a_canary(shell: Shell) -> None:
+    refused = shell.call("estimate", shell.write_rows(6), *_EMULATED, "--canary", 30)
+    assert refused.code == 65
+    assert "6 rows are too few for a canary: 30 are needed." in refused.err
+
+
 def test_too_few_earlier_answers_are_refused(shell: Shell) -> None:
     rows = shell.write_rows(5)
     shell.call("run", rows, "-o", "out.jsonl", "--emulator", *UNLIMITED)
