@@ -57,6 +57,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(program: str) -> None:
     packages = Path(program).parent.parent / "lib"
     (package,) = packages.glob("python*/site-packages/pipeline")
     assert _files(package) == _files(ROOT / "pipeline")
+    assert not [*packages.glob("python*/site-packages/tests")]
 
 
 def _files(package: Path) -> set[Path]:
