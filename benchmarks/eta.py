@@ -159,7 +159,8 @@ class Simulated:
     def _look(self) -> None:
         self.look_at = self.now + _LOOKS_APART
         closed = [w.rate for w in self.pace.windows if w.place_at(0, self.now) > self.now]
-        by = hindrance(in_flight_full=self._in_flight_full, posting_full=self._posting_full)
+        full_by = IN_FLIGHT if self._in_flight_full else None
+        by = hindrance(full_by=full_by, posting_full=self._posting_full)
         left = self.scenario.rows - self.begun
         is_free = left > 0 and all(rate.seconds < 60 for rate in closed)
         self.tempo.look(self.now, self.begun, by, is_free=is_free, is_steady=by == IN_FLIGHT)

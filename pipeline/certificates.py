@@ -7,6 +7,8 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from pipeline.carrier import NotSentError, bad_environment, described
+
 if TYPE_CHECKING:
     import ssl
 
@@ -32,6 +34,39 @@ def trusted(*, trust_environment: bool) -> "ssl.SSLContext":
     import certifi  # noqa: PLC0415 - as above
 
     return ssl.create_default_context(cafile=certifi.where())
+
+
+class Certificates:
+    """The same for one carrier: read once, and only where they are needed or the user's own."""
+
+    def __init__(self, *, trust_environment: bool) -> None:
+        """Read those that the environment names, if any.
+
+        Raises:
+            BadSettings: they can't be used.
+
+        """
+        self._trust_environment = trust_environment
+        self._context: ssl.SSLContext | None = None
+        if trust_environment and are_named():
+            try:
+                self._context = trusted(trust_environment=True)
+            except OSError as error:
+                raise bad_environment(error) from error
+
+    def context(self) -> "ssl.SSLContext":
+        """What a connection is made with.
+
+        Raises:
+            NotSentError: they can't be read.
+
+        """
+        if self._context is None:
+            try:
+                self._context = trusted(trust_environment=self._trust_environment)
+            except OSError as error:
+                raise NotSentError(described(error)) from error
+        return self._context
 
 
 def are_named() -> bool:

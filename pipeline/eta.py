@@ -94,20 +94,20 @@ class _Submits(Struct, frozen=True):
 def hindrance(
     *,
     throttled: bool = False,
-    in_flight_full: bool = False,
-    set_aside_full: bool = False,
+    full_by: str | None = None,
     posting_full: bool = False,
     beside_others: bool = False,
     shared: bool = False,
 ) -> str | None:
     """What keeps the next row from being submitted, beside the run's own windows.
 
+    `full_by`: what makes that no more operations may be in flight.
     `beside_others`, `shared`: these would let it pass, but their quota is not the run's alone.
     """
     causes = {
         QUOTA: throttled,
-        IN_FLIGHT: in_flight_full,
-        SET_ASIDE: set_aside_full,
+        IN_FLIGHT: full_by == IN_FLIGHT,
+        SET_ASIDE: full_by == SET_ASIDE,
         OTHERS: beside_others,
         CONCURRENCY: posting_full,
         SHARE: shared,

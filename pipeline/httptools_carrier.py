@@ -23,11 +23,10 @@ from pipeline.carrier import (
     NotSentError,
     Reply,
     UndecodableError,
-    bad_environment,
     check_line,
     described,
 )
-from pipeline.certificates import are_named, trusted
+from pipeline.certificates import Certificates
 from pipeline.connection import Connection
 
 # Before the next address of a host is tried beside the first (RFC 8305, section 8).
@@ -48,14 +47,8 @@ class HttptoolsCarrier:
             BadSettings: the environment's certificates can't be used.
 
         """
-        self._trust_environment = trust_environment
-        self._context: ssl.SSLContext | None = None
+        self._certificates = Certificates(trust_environment=trust_environment)
         self._hosts: dict[str, _Host] = {}
-        if trust_environment and are_named():
-            try:
-                self._certificates()
-            except OSError as error:
-                raise bad_environment(error) from error
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
@@ -79,17 +72,11 @@ class HttptoolsCarrier:
     def _host(self, origin: str) -> "_Host":
         try:
             parts = urlsplit(origin)
-            context = self._certificates() if parts.scheme == "https" else None
+            context = self._certificates.context() if parts.scheme == "https" else None
             host = self._hosts[origin] = _Host(parts, context)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise NotSentError(f"{origin}: {error}") from error
         return host
-
-    def _certificates(self) -> ssl.SSLContext:
-        """Read once, and only where they are needed."""
-        if self._context is None:
-            self._context = trusted(trust_environment=self._trust_environment)
-        return self._context
 
 
 class _Host:

@@ -6,7 +6,6 @@ a call can have been sent.
 """
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from urllib.request import getproxies, proxy_bypass
 
@@ -24,7 +23,7 @@ from pipeline.carrier import (
     check_line,
     described,
 )
-from pipeline.certificates import are_named, trusted
+from pipeline.certificates import Certificates
 from pipeline.transport import StraightTransport
 
 _TIMEOUT = httpx.Timeout(None, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT)
@@ -51,14 +50,11 @@ class HttpxCarrier:
 
         """
         self._connections = connections
-        self._trust_environment = trust_environment
-        self._context: ssl.SSLContext | None = None
-        self._straight = StraightTransport(connections, self._certificates)
+        self._certificates = Certificates(trust_environment=trust_environment)
+        self._straight = StraightTransport(connections, self._certificates.context)
         try:
             self._proxies = self._proxied() if trust_environment else {}
-            if trust_environment and are_named():
-                self._certificates()
-        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        except (ImportError, NotSentError, ValueError, httpx.InvalidURL) as error:
             raise bad_environment(error) from error
 
     async def send(
@@ -104,7 +100,7 @@ class HttpxCarrier:
 
     def _through(self, proxy: str) -> httpx.AsyncBaseTransport:
         return httpx.AsyncHTTPTransport(
-            verify=self._certificates(),
+            verify=self._certificates.context(),
             proxy=proxy if "://" in proxy else f"http://{proxy}",
             limits=httpx.Limits(
                 max_connections=self._connections,
@@ -112,9 +108,3 @@ class HttpxCarrier:
                 keepalive_expiry=KEPT_IDLE,
             ),
         )
-
-    def _certificates(self) -> ssl.SSLContext:
-        """Read once, and only where they are needed: that takes a tenth of a start."""
-        if self._context is None:
-            self._context = trusted(trust_environment=self._trust_environment)
-        return self._context

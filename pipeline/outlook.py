@@ -173,8 +173,7 @@ class Outlook:
         closed = [w for w in self.submits.windows if w.place_at(0, now) > now]
         by = hindrance(
             throttled=self.submits.gate_opens_at(now) > now,
-            in_flight_full=self._full_by() == IN_FLIGHT,
-            set_aside_full=self._full_by() == SET_ASIDE,
+            full_by=self._full_by(),
             posting_full=counts.posting >= settings.concurrency,
             beside_others=not closed and self.submits.is_beside_others(now),
             shared=not closed and purse is not None and purse.has_company,

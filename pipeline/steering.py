@@ -17,7 +17,7 @@ import msgspec
 
 from pipeline import codec, control_file
 from pipeline.checkpoint import Checkpoint
-from pipeline.clock import local_day_and_time
+from pipeline.clock import local_day_and_time, local_to_the_second
 from pipeline.control import Control, InForce, Unreadable, unpausing
 from pipeline.control_file import Look
 from pipeline.course import Course
@@ -74,7 +74,7 @@ class Steering:
         checkpoint = self.files.checkpoint
         before = _noted(checkpoint)
         if before is not None and before.changed is not None:
-            options = " ".join(before.changed.options(local_day_and_time))
+            options = " ".join(before.changed.options(local_to_the_second))
             self.say(f"The process before this one was changed to {options}; that ended with it.")
         await self._look()
         self._note()

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -174,7 +175,7 @@ def test_the_fast_beginning_is_forgotten_once_the_operations_in_flight_are_as_ma
     ("seen", "name"),
     [
         ({"throttled": True, "shared": True}, QUOTA),
-        ({"in_flight_full": True, "posting_full": True}, IN_FLIGHT),
+        ({"full_by": IN_FLIGHT, "posting_full": True}, IN_FLIGHT),
         ({"posting_full": True, "shared": True}, CONCURRENCY),
         ({"beside_others": True, "posting_full": True}, OTHERS),
         ({"shared": True}, SHARE),
@@ -182,7 +183,7 @@ def test_the_fast_beginning_is_forgotten_once_the_operations_in_flight_are_as_ma
     ],
 )
 def test_the_first_hindrance_is_the_one_that_is_told(
-    seen: dict[str, bool], name: str | None
+    seen: dict[str, Any], name: str | None
 ) -> None:
     assert hindrance(**seen) == name
 
