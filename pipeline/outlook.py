@@ -16,7 +16,6 @@ from pipeline.pace import Pace
 from pipeline.polling import Asking
 from pipeline.prospect import (
     BUDGET,
-    DENIED,
     FINISH_BY,
     IN_FLIGHT,
     PAUSED,
@@ -32,8 +31,7 @@ from pipeline.spent import Spent
 
 _FIRST_TOLD_AFTER = 5.0
 _TOLD_APART, _LONGEST_APART = 60.0, 900.0
-# An end that is near is looked at more often: what is told of it must not grow old.
-_NEAR, _NEAR_APART = 180.0, 5.0
+_NEAR, _SOON_APART = 180.0, 5.0
 # The note is made anew so many times until the end, but for the bounds above.
 _TIMES = 50
 _LONG_WINDOW = 60.0
@@ -222,7 +220,7 @@ class Outlook:
         self._bell.ring()
 
     async def watch(self) -> None:
-        """Note in the checkpoint what is seen, once a minute at most; for ever."""
+        """Note in the checkpoint what is seen, where that is new; for ever."""
         told = ""
         self.course.recorder.post(Note(ETA, None))
         await self._bell.wait(_FIRST_TOLD_AFTER)
@@ -239,19 +237,15 @@ class Outlook:
 
 
 def _pause(eta: Eta | None) -> float:
-    """Until the note is made anew: an end that is days away need not be told each minute."""
-    is_held = eta is not None and eta.bound_by in {IN_FLIGHT, SET_ASIDE} and eta.likely is None
-    if eta is not None and (_is_near(eta) or is_held):
-        return _NEAR_APART
-    left = 0.0 if eta is None or eta.likely is None else eta.likely - eta.at
-    return min(max(left / _TIMES, _TOLD_APART), _LONGEST_APART)
+    """Until the note is made anew: an end that is days away need not be told each minute.
 
-
-def _is_near(eta: Eta) -> bool:
-    """Whether what is told may be wrong within a minute: it ends, or an answer comes after all."""
-    if eta.bound_by == DENIED:
-        return True
-    return eta.earliest is not None and eta.earliest - eta.at < _NEAR
+    One that is not known may be at any moment, and one that is near grows old at once.
+    """
+    if eta is None or eta.likely is None or eta.earliest is None:
+        return _SOON_APART
+    if eta.earliest - eta.at < _NEAR:
+        return _SOON_APART
+    return min(max((eta.likely - eta.at) / _TIMES, _TOLD_APART), _LONGEST_APART)
 
 
 def _until(denied: Sequence[Asking]) -> float | None:
