@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from benchmarks.optimum import Mixture
-from pipeline.outcomes import PollOutcome
-from pipeline.polling import Asking
+from pipeline.api.outcomes import PollOutcome
+from pipeline.operations.polling import Asking
 
 
 class Asker(Protocol):
-    """Decides which operation is asked for when; as `pipeline.agenda.Agenda`."""
+    """Decides which operation is asked for when; as `pipeline.operations.agenda.Agenda`."""
 
     are_last: bool
 

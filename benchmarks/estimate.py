@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from random import Random
 from statistics import median
 
-from pipeline.canary import Canary
-from pipeline.census import Census
 from pipeline.cli.pricing import price_table
 from pipeline.codec import encode
-from pipeline.earlier import Earlier
 from pipeline.emulator.tokens import count_conversation
-from pipeline.fit import Estimate, total
-from pipeline.forecast import parts_of, weights
-from pipeline.rows import Recipe, Row, parse_row
-from pipeline.survey import GROUPS, Survey
+from pipeline.estimate.canary import Canary
+from pipeline.estimate.census import Census
+from pipeline.estimate.earlier import Earlier
+from pipeline.estimate.fit import Estimate, total
+from pipeline.estimate.forecast import parts_of, weights
+from pipeline.estimate.survey import GROUPS, Survey
+from pipeline.input.rows import Recipe, Row, parse_row
 
 ROWS, CANARY = 2000, 400
 _RECIPE = Recipe("yandexgpt-lite", "b1g")

@@ -18,15 +18,15 @@ from statistics import median
 
 from benchmarks.optimum import Mixture
 from benchmarks.polling import TWO_PEAKS, lognormal
-from pipeline.agenda import Agenda
-from pipeline.curve import Tempo
-from pipeline.eta import SAMPLES, Situation, estimate, hindrance
-from pipeline.item import Running
-from pipeline.outcomes import Answer, StillRunning
-from pipeline.pace import Pace
-from pipeline.polling import AskAgain, Asking, after_poll
-from pipeline.prospect import IN_FLIGHT, Eta
-from pipeline.rates import Rate
+from pipeline.api.outcomes import Answer, StillRunning
+from pipeline.ending.eta import SAMPLES, Situation, estimate, hindrance
+from pipeline.ending.prospect import IN_FLIGHT, Eta
+from pipeline.life.item import Running
+from pipeline.operations.agenda import Agenda
+from pipeline.operations.polling import AskAgain, Asking, after_poll
+from pipeline.pacing.curve import Tempo
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.rates import Rate
 
 _START = 1_790_000_000.4
 _LAST = 32

@@ -16,22 +16,22 @@ from pathlib import Path
 
 import click
 
+from pipeline.api.outcomes import Answer, Usage
 from pipeline.clock import stamp
 from pipeline.codec import encode
 from pipeline.day import day_of
-from pipeline.entry import Entry
-from pipeline.extent import noted
-from pipeline.facts import COUNTED, ROWS, Begin, Doubt, Ended, Fact, Finish, Sent, Span
-from pipeline.item import Doubtful, Running, State, Waiting
-from pipeline.outcomes import Answer, Usage
-from pipeline.output import seal
-from pipeline.paths import Paths
-from pipeline.rates import LONGEST_WINDOW
-from pipeline.records import Known, result_line
-from pipeline.recovery import Files, opened
-from pipeline.rows import Recipe, Row, parse_row
+from pipeline.files.extent import noted
+from pipeline.files.output import seal
+from pipeline.files.paths import Paths
+from pipeline.files.source import Line, Source
+from pipeline.input.rows import Recipe, Row, parse_row
+from pipeline.life.entry import Entry
+from pipeline.life.facts import COUNTED, ROWS, Begin, Doubt, Ended, Fact, Finish, Sent, Span
+from pipeline.life.item import Doubtful, Running, State, Waiting
+from pipeline.life.records import Known, result_line
+from pipeline.pacing.rates import LONGEST_WINDOW
+from pipeline.resuming.recovery import Files, opened
 from pipeline.settings import Settings
-from pipeline.source import Line, Source
 
 _MODEL = "yandexgpt-lite"
 _WORDS = ("вода", "река", "город", "утро", "письмо", "работа", "ответ", "вопрос", "слово", "книга")

@@ -11,12 +11,12 @@ from decimal import Decimal
 
 import click
 
-from pipeline.agenda import Agenda
 from pipeline.cli.pricing import price_table
-from pipeline.item import Running
-from pipeline.polling import Asking
-from pipeline.spending import Spending
-from pipeline.totals import Totals
+from pipeline.life.item import Running
+from pipeline.money.spending import Spending
+from pipeline.money.totals import Totals
+from pipeline.operations.agenda import Agenda
+from pipeline.operations.polling import Asking
 
 _BEGAN = 1_800_000_000.0
 

@@ -12,13 +12,13 @@ from functools import cache
 from itertools import count
 from random import Random
 
+from pipeline.api.outcomes import Throttled
+from pipeline.api.wire import read_submit
 from pipeline.codec import encode
 from pipeline.emulator.quota import Quota
 from pipeline.emulator.refusals import OverQuota
-from pipeline.gate import Throttle
-from pipeline.outcomes import Throttled
-from pipeline.rates import Rate
-from pipeline.wire import read_submit
+from pipeline.pacing.gate import Throttle
+from pipeline.pacing.rates import Rate
 
 EVENING = 1_790_000_000.0
 

@@ -1,6 +1,6 @@
 """The least delay that so many questions an operation allow, for one who knows the distribution.
 
-The same recursion as `pipeline.timetable.best_plan`, over the true distribution and on a grid of
+The same recursion as `operations.timetable.best_plan`, over the true distribution and on a grid of
 1 % steps, at a price of a question that is moved until the number of questions fits. Two such
 plans may be mixed, so between two numbers of questions the optimum lies on the line.
 """

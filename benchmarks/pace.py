@@ -20,8 +20,8 @@ from types import FunctionType, ModuleType
 
 from benchmarks.night import EVENING, Network, Service, Stranger, Time, busiest, omniscient
 from benchmarks.process import Habits, Process
-from pipeline.pace import Pace
-from pipeline.rates import Rate
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.rates import Rate
 from pipeline.settings import DEFAULT_RATES
 
 _HOUR = 3600.0

@@ -21,15 +21,15 @@ from statistics import fmean, median
 
 from benchmarks.askers import OTHERS, Asker
 from benchmarks.optimum import Mixture, optimum
-from pipeline.agenda import Agenda
-from pipeline.item import Running
-from pipeline.outcomes import Answer, PollOutcome, StillRunning
-from pipeline.pace import Pace
-from pipeline.polling import AskAgain, Asking, after_poll
-from pipeline.rates import Rate
+from pipeline.api.outcomes import Answer, PollOutcome, StillRunning
+from pipeline.life.item import Running
+from pipeline.operations.agenda import Agenda
+from pipeline.operations.polling import AskAgain, Asking, after_poll
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.rates import Rate
 
 _START = 1_790_000_000.4
-# As in `pipeline.course`.
+# As in `pipeline.engine.course`.
 _LAST = 32
 
 

@@ -1,8 +1,8 @@
 """One process after another that sends calls as fast as the program's own pace lets it.
 
 What stands between two calls is the program's: `Pace`, and where processes share a folder, `Purse`
-and `Allowance` with its file, asked at the moments at which `pipeline.refill` would ask. What is
-played is what it runs on: lanes, travelling calls, what the disk has of them, kills.
+and `Allowance` with its file, asked when `shared_quota.refill` would ask. What is played
+is what it runs on: lanes, travelling calls, what the disk has of them, kills.
 """
 
 import math
@@ -14,24 +14,24 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.night import EVENING, Network, Service, Time
-from pipeline.allowance import Allowance
 from pipeline.clock import Clock
-from pipeline.gate import Throttle
-from pipeline.pace import Pace
-from pipeline.purse import PERIOD, Purse, Statement
-from pipeline.rates import Kind, Rate
+from pipeline.pacing.gate import Throttle
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.purse import PERIOD, Purse, Statement
+from pipeline.pacing.rates import Kind, Rate
+from pipeline.shared_quota.allowance import Allowance
 
 # Timers go off a little late, never early.
 _TICK = 1e-6
 # What ended so shortly before a kill has not reached the disk.
 _UNWRITTEN = 0.02
-# As in `pipeline.refill`; and how long a turn in the file takes each way.
+# As in `pipeline.shared_quota.refill`; and how long a turn in the file takes each way.
 _APART = 0.02
 _ONE_WAY = 0.001
 
 
 def tell(pace: Pace, throttle: Throttle | None, begun: float, now: float) -> None:
-    """Tell a pace of a call's answer, as `pipeline.submit_lanes` does; None: it was accepted."""
+    """Tell a pace of a call's answer, as `engine.submit_lanes` does; None: it was accepted."""
     pace.end(now, now - begun if throttle is None else None)
     if throttle is None:
         pace.passed(begun, now)
@@ -113,7 +113,7 @@ class Process:
         return (self._time.now - EVENING) * (1.0 + self._habits.fast)
 
     def _restore(self) -> None:
-        """As `pipeline.run` does it."""
+        """As `pipeline.engine.run` does it."""
         now = self.clock.now()
         self.pace.recall(self._learned, now)
         self.pace.on_learned = self._keep_learned
@@ -212,7 +212,7 @@ class Process:
 
 
 class _Sharing:
-    """A life's dealings with the allowance, at the times of `pipeline.refill`."""
+    """A life's dealings with the allowance, at the times of `pipeline.shared_quota.refill`."""
 
     def __init__(self, process: Process, state: Path, rates: tuple[Rate, ...]) -> None:
         self._process = process

@@ -23,10 +23,10 @@ import click
 import msgspec
 
 from benchmarks.stand_ins import first_call, serving
-from pipeline.facts import Cursor
-from pipeline.preflight import look
-from pipeline.rows import Recipe
-from pipeline.source import Source
+from pipeline.checks.preflight import look
+from pipeline.files.source import Source
+from pipeline.input.rows import Recipe
+from pipeline.life.facts import Cursor
 
 _PROGRAM = Path(sys.executable).with_name("yagpt-batch")
 _COMMANDS = ("run", "estimate", "status", "audit", "check", "cost", "prices", "emulator")

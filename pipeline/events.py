@@ -10,9 +10,9 @@ The vocabulary of sentences: → sent, ← accepted, ✓ written, ↻ back in li
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from pipeline.outcomes import Problem
-from pipeline.quota import Lesson
-from pipeline.rates import Kind
+from pipeline.api.outcomes import Problem
+from pipeline.pacing.quota import Lesson
+from pipeline.pacing.rates import Kind
 
 
 class Event(Struct, frozen=True):

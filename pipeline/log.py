@@ -12,8 +12,8 @@ from pipeline import codec
 from pipeline.clock import stamp
 from pipeline.codec import Json
 from pipeline.events import Event
-from pipeline.paths import unwritable
-from pipeline.speech import say
+from pipeline.files.paths import unwritable
+from pipeline.terminal.speech import say
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO}
 _OTHER = "note"

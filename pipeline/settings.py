@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pipeline.codec import encode
-from pipeline.form import AnyObject, Fitting
-from pipeline.item import Policy
-from pipeline.rates import Rate
-from pipeline.rows import Recipe
+from pipeline.input.form import AnyObject, Fitting
+from pipeline.input.rows import Recipe
+from pipeline.life.item import Policy
+from pipeline.pacing.rates import Rate
 
 DEFAULT_RATES = (Rate(10, 1.0), Rate(5000, 3600.0))
 DEFAULT_POLL_RATES = (Rate(50, 1.0),)

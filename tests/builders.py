@@ -16,24 +16,24 @@ from cryptography.hazmat.primitives.serialization import (
 from msgspec.structs import replace
 
 from pipeline import codec
-from pipeline.codec import Json
-from pipeline.facts import Begin, Cursor, Finish, Move, Span
-from pipeline.item import Running, State, Waiting
-from pipeline.outcomes import (
+from pipeline.api.outcomes import (
     Answer,
     OperationId,
     Problem,
     Usage,
 )
-from pipeline.output import seal
-from pipeline.paths import Paths
-from pipeline.prices import PriceTable
-from pipeline.records import Failure, failed_line, result_line
-from pipeline.recovery import Files, opened
-from pipeline.rows import Recipe
+from pipeline.codec import Json
+from pipeline.files.output import seal
+from pipeline.files.paths import Paths
+from pipeline.files.source import Line, Source
+from pipeline.input.rows import Recipe
+from pipeline.life.facts import Begin, Cursor, Finish, Move, Span
+from pipeline.life.item import Running, State, Waiting
+from pipeline.life.records import Failure, failed_line, result_line
+from pipeline.money.prices import PriceTable
+from pipeline.money.tariff import read_tariff
+from pipeline.resuming.recovery import Files, opened
 from pipeline.settings import Settings
-from pipeline.source import Line, Source
-from pipeline.tariff import read_tariff
 
 NOW = 1_800_000_000.0
 OPERATION = OperationId("d7qqr3frkl81js0udlr9")
@@ -105,7 +105,7 @@ def refusal(message: str, code: int = 3) -> bytes:
 
 def price_table() -> PriceTable:
     """Prices that ship with the package."""
-    path = Path(__file__).parent.parent / "pipeline" / "prices.toml"
+    path = Path(__file__).parent.parent / "pipeline" / "money" / "prices.toml"
     return read_tariff(path.read_text(encoding="utf-8"))
 
 

@@ -22,11 +22,11 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from pipeline.account import Account, as_json
-from pipeline.audit import audit
-from pipeline.paths import Paths
-from pipeline.receipts import receipt
-from pipeline.rows import Recipe, Row, parse_row
+from pipeline.files.paths import Paths
+from pipeline.input.rows import Recipe, Row, parse_row
+from pipeline.money.account import Account, as_json
+from pipeline.results.audit import audit
+from pipeline.results.receipts import receipt
 from tests.e2e.command import FOLDER
 from tests.scratch import in_memory, shipped_prices
 
@@ -342,7 +342,7 @@ def _sum(lines: Iterable[Any]) -> dict[str, int]:
 
 @cache
 def _lists() -> list[Any]:
-    text = package_files("pipeline").joinpath("prices.toml").read_text("utf-8")
+    text = package_files("pipeline.money").joinpath("prices.toml").read_text("utf-8")
     lists = [known for known in tomllib.loads(text)["list"] if known["currency"] == "RUB"]
     return sorted(lists, key=lambda known: known["valid_from"])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.cli.pricing import price_table
-from pipeline.prices import PriceTable
+from pipeline.money.prices import PriceTable
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a disk's syncs are not what these tests are about
 

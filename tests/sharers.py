@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipeline.purse import Statement
-from pipeline.rates import Rate
-from pipeline.sharing import IN_FLIGHT
+from pipeline.pacing.purse import Statement
+from pipeline.pacing.rates import Rate
+from pipeline.shared_quota.sharing import IN_FLIGHT
 from tests.scratch import busiest
 
 

@@ -15,25 +15,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from pipeline.allowance import Allowance
-from pipeline.board import Ending, Outcome, Stopped
-from pipeline.carrier import Carrier, NoAnswerError, NotSentError, Reply
+from pipeline.auth.credentials import Credential
+from pipeline.auth.keeper import CredentialSource, Keeper
+from pipeline.auth.local_tokens import Fixed
+from pipeline.calls.service import Account, Service
 from pipeline.clock import Clock
-from pipeline.credentials import Credential
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Service as Model
-from pipeline.endpoints import Endpoints
-from pipeline.keeper import CredentialSource, Keeper
-from pipeline.local_tokens import Fixed
-from pipeline.paths import Paths
-from pipeline.prices import PriceTable
-from pipeline.progress import Silent, View
-from pipeline.retry import Retry
-from pipeline.service import Account, Service
+from pipeline.engine.retry import Retry
+from pipeline.engine.start import carry
+from pipeline.engine.tools import Tools
+from pipeline.files.paths import Paths
+from pipeline.files.source import Source
+from pipeline.money.prices import PriceTable
+from pipeline.network.carrier import Carrier, NoAnswerError, NotSentError, Reply
+from pipeline.network.endpoints import Endpoints
 from pipeline.settings import Settings
-from pipeline.source import Source
-from pipeline.start import carry
-from pipeline.tools import Tools
+from pipeline.shared_quota.allowance import Allowance
+from pipeline.state.board import Ending, Outcome, Stopped
+from pipeline.view.progress import Silent, View
 from tests.scratch import shipped_prices
 
 EVENING = 1_790_000_000.0

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from benchmarks.polling import Scenario, lognormal, measure
-from pipeline.agenda import Agenda
+from pipeline.api.outcomes import Answer, Failed, Garbled, NotSent, PollOutcome, StillRunning
 from pipeline.codec import encode
-from pipeline.item import Running
-from pipeline.outcomes import Answer, Failed, Garbled, NotSent, PollOutcome, StillRunning
-from pipeline.polling import RETENTION, AskAgain, Asking, after_poll
+from pipeline.life.item import Running
+from pipeline.operations.agenda import Agenda
+from pipeline.operations.polling import RETENTION, AskAgain, Asking, after_poll
 from tests.builders import ANSWER, PROBLEM
 from tests.strategies import any_json
 

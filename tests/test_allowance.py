@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.allowance import Allowance, Unshared, state_file
 from pipeline.clock import Clock
-from pipeline.margin import held_for
-from pipeline.purse import Statement
-from pipeline.rates import Kind, Rate
+from pipeline.pacing.margin import held_for
+from pipeline.pacing.purse import Statement
+from pipeline.pacing.rates import Kind, Rate
+from pipeline.shared_quota.allowance import Allowance, Unshared, state_file
 from tests import sharers as game
 from tests.scratch import busiest, in_memory
 
@@ -292,7 +292,7 @@ def test_after_a_restart_of_the_machine_the_windows_go_on(
     one = come(hour)
     assert places(one) == 10
     one.leave({"submits": Statement(ended=(START,) * 10)}, {"submits": 0})
-    monkeypatch.setattr("pipeline.register.boot", lambda: "another")
+    monkeypatch.setattr("pipeline.shared_quota.register.boot", lambda: "another")
     machine.now = 30.0
     # Half an hour later by the wall clock, whose reading `come` takes back to the first start.
     assert places(come(hour, wall=START + 4970.0 + 1800.0)) == 0
@@ -387,10 +387,10 @@ def test_no_window_is_passed_whoever_asks_calls_leaves_or_dies(
 CALLER = """
 import os, random, sys, time
 from pathlib import Path
-from pipeline.allowance import Allowance
+from pipeline.shared_quota.allowance import Allowance
 from pipeline.clock import Clock
-from pipeline.rates import Rate
-from pipeline.purse import Statement
+from pipeline.pacing.rates import Rate
+from pipeline.pacing.purse import Statement
 
 path, log, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 chance, clock = random.Random(seed), Clock()

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.carrier import Reply
-from pipeline.checkpoint import Checkpoint
 from pipeline.codec import Json, decode
 from pipeline.emulator.model import Config, Service
-from pipeline.paths import Paths
-from pipeline.rates import Rate
-from pipeline.rows import Recipe
+from pipeline.files.paths import Paths
+from pipeline.input.rows import Recipe
+from pipeline.network.carrier import Reply
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
+from pipeline.store.checkpoint import Checkpoint
 from tests.simulation import EVENING, Sending, simulate
 
 DAY = 86400.0

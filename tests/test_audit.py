@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import item
-from pipeline.agreement import Counted, of_doubts, of_rows
-from pipeline.audit import audit
-from pipeline.case import Report
 from pipeline.codec import Json, decode, encode
-from pipeline.entry import Entry
-from pipeline.evidence import Doubted, Kept, Recorded
-from pipeline.facts import Doubt, Finish, Move, Note, Replaced, Signature, Span, columns_of
-from pipeline.item import (
+from pipeline.consistency.agreement import Counted, of_doubts, of_rows
+from pipeline.consistency.evidence import Doubted, Kept, Recorded
+from pipeline.files.output import seal
+from pipeline.files.paths import Paths
+from pipeline.input.rows import Recipe, parse_row
+from pipeline.life import item
+from pipeline.life.entry import Entry
+from pipeline.life.facts import Doubt, Finish, Move, Note, Replaced, Signature, Span, columns_of
+from pipeline.life.item import (
     Accepted,
     Announced,
     Event,
@@ -32,13 +33,12 @@ from pipeline.item import (
     Withdrawn,
     after,
 )
-from pipeline.output import seal
-from pipeline.paths import Paths
-from pipeline.records import Failure, failed_line, result_line
-from pipeline.recovery import Files
-from pipeline.rows import Recipe, parse_row
+from pipeline.life.records import Failure, failed_line, result_line
+from pipeline.money.totals import Sums
+from pipeline.results.audit import audit
+from pipeline.results.case import Report
+from pipeline.resuming.recovery import Files
 from pipeline.settings import Settings
-from pipeline.totals import Sums
 from tests.builders import ANSWER, DAY, MODEL, NOW, USAGE, Place, fields, price_table, read
 from tests.scratch import as_version_1
 

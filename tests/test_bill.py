@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.bill import NO_MODEL, Bill, Fold, Known, Part, Said, bill
-from pipeline.rows import Recipe
-from pipeline.template import Template
-from pipeline.totals import DoubtTally, Sums, Tally
+from pipeline.input.rows import Recipe
+from pipeline.input.template import Template
+from pipeline.money.bill import NO_MODEL, Bill, Fold, Known, Part, Said, bill
+from pipeline.money.totals import DoubtTally, Sums, Tally
 from tests.lines import TOTALS, USAGE, answer, failed
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.buckets import WIDTHS, Buckets, width_for
+from pipeline.report.buckets import WIDTHS, Buckets, width_for
 
 moments = st.lists(
     st.integers(0, 200) | st.integers(1_800_000_000, 1_800_100_000) | st.integers(0, 7 * 10**9),

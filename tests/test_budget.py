@@ -11,25 +11,25 @@ from typing import Any
 
 import pytest
 
-from pipeline.board import Counts
-from pipeline.carrier import NoAnswerError, Reply
 from pipeline.cli.pricing import price_table
 from pipeline.day import day_at
-from pipeline.deadline import Deadline
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.model import Config, Service
 from pipeline.emulator.schedules import Fault
+from pipeline.ending.deadline import Deadline
+from pipeline.ending.prospect import SET_ASIDE, Eta
+from pipeline.engine.retry import Retry
 from pipeline.errors import BudgetReached, DeadlineReached
-from pipeline.paths import Paths
-from pipeline.prices import Price, PriceList, PriceTable
-from pipeline.prospect import SET_ASIDE, Eta
-from pipeline.rates import Rate
-from pipeline.retrial import Choice
-from pipeline.retry import Retry
-from pipeline.rows import Recipe, Row, parse_row
-from pipeline.scene import Scene
+from pipeline.files.paths import Paths
+from pipeline.input.rows import Recipe, Row, parse_row
+from pipeline.money.prices import Price, PriceList, PriceTable
+from pipeline.money.spent import Spent
+from pipeline.network.carrier import NoAnswerError, Reply
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
-from pipeline.spent import Spent
+from pipeline.state.board import Counts
+from pipeline.store.retrial import Choice
+from pipeline.view.scene import Scene
 from tests.builders import NOW
 from tests.oracle import check
 from tests.simulation import EVENING, Sending, simulate

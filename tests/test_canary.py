@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from pipeline.canary import Canary
 from pipeline.errors import BadData
+from pipeline.estimate.canary import Canary
 from tests.test_census import met, taken
 
 

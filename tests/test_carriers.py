@@ -19,9 +19,9 @@ import uvloop
 from aiohappyeyeballs import start_connection
 
 from benchmarks.certificates import Certificates, made
-from pipeline.carrier import Carrier, NoAnswerError, NotSentError, Reply, UndecodableError
-from pipeline.carriers import Http, carrier
 from pipeline.errors import BadSettings
+from pipeline.network.carrier import Carrier, NoAnswerError, NotSentError, Reply, UndecodableError
+from pipeline.network.carriers import Http, carrier
 
 HTTPS: tuple[Http, ...] = ("httpx", "httptools")
 BODY = '{"text": "чай ☕"}'.encode()
@@ -322,7 +322,7 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The host may be about to close it, and a POST into that would be a doubt."""
-    monkeypatch.setattr("pipeline.httptools_carrier.KEPT_IDLE", 0.05)
+    monkeypatch.setattr("pipeline.network.httptools_carrier.KEPT_IDLE", 0.05)
 
     async def call() -> Host:
         async with hosted(lambda _: OK) as host, opened("httptools") as to:
@@ -374,8 +374,8 @@ def test_a_host_that_takes_no_connection_is_not_sent(
     http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A queue of connections that is full: the next one is neither taken nor refused."""
-    monkeypatch.setattr("pipeline.transport._TIMEOUT", aiohttp.ClientTimeout(connect=0.2))
-    monkeypatch.setattr("pipeline.httptools_carrier.CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr("pipeline.network.transport._TIMEOUT", aiohttp.ClientTimeout(connect=0.2))
+    monkeypatch.setattr("pipeline.network.httptools_carrier.CONNECT_TIMEOUT", 0.2)
 
     async def call() -> None:
         with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
@@ -577,7 +577,7 @@ def test_a_call_that_is_cancelled_as_the_race_of_addresses_ends_is_cancelled(
             await asyncio.sleep(5)
         return ready
 
-    monkeypatch.setattr("pipeline.httptools_carrier.start_connection", deaf)
+    monkeypatch.setattr("pipeline.network.httptools_carrier.start_connection", deaf)
 
     async def call() -> Host:
         async with hosted(lambda _: OK) as host, opened("httptools") as to:
@@ -601,7 +601,7 @@ def test_a_connection_that_is_closed_before_anything_is_written_is_not_sent(
         await asyncio.sleep(0.1)
         return ready
 
-    monkeypatch.setattr("pipeline.httptools_carrier.start_connection", late)
+    monkeypatch.setattr("pipeline.network.httptools_carrier.start_connection", late)
 
     def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
@@ -812,13 +812,13 @@ def test_an_environment_that_can_t_be_used_is_told_at_the_start(
 def test_a_carrier_that_is_not_installed_is_told_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipeline.carriers.find_spec", lambda _: None)
+    monkeypatch.setattr("pipeline.network.carriers.find_spec", lambda _: None)
     with pytest.raises(BadSettings, match="not installed"):
         carrier(1, "httptools")
 
 
 def test_without_the_fast_one_httpx_carries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.carriers.find_spec", lambda _: None)
+    monkeypatch.setattr("pipeline.network.carriers.find_spec", lambda _: None)
 
     async def call() -> bytes:
         async with hosted(lambda _: OK) as host, opened("auto") as to:

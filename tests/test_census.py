@@ -3,9 +3,9 @@
 from collections import Counter
 from random import Random
 
-from pipeline.census import Census, Group, characters_of
 from pipeline.codec import Json, encode
-from pipeline.rows import Recipe, Row, parse_row
+from pipeline.estimate.census import Census, Group, characters_of
+from pipeline.input.rows import Recipe, Row, parse_row
 
 RECIPE = Recipe("yandexgpt-lite", "b1g")
 

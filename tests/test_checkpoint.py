@@ -9,11 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.checkpoint import Checkpoint
-from pipeline.course import superseded
-from pipeline.database import Database
+from pipeline.api.outcomes import Usage
+from pipeline.engine.course import superseded
 from pipeline.errors import BadData
-from pipeline.facts import (
+from pipeline.life.facts import (
     Begin,
     Cursor,
     Doubt,
@@ -26,11 +25,12 @@ from pipeline.facts import (
     Signature,
     Span,
 )
-from pipeline.item import Doubted, Doubtful, Gone, Intended, Running, State, Waiting, after
-from pipeline.outcomes import Usage
-from pipeline.records import Known
-from pipeline.snapshot import looked_at
-from pipeline.totals import beside
+from pipeline.life.item import Doubted, Doubtful, Gone, Intended, Running, State, Waiting, after
+from pipeline.life.records import Known
+from pipeline.money.totals import beside
+from pipeline.outside.snapshot import looked_at
+from pipeline.store.checkpoint import Checkpoint
+from pipeline.store.database import Database
 from tests.builders import price_table
 from tests.scratch import as_version_1
 
@@ -527,7 +527,7 @@ def test_a_large_checkpoint_whose_ids_are_damaged_is_refused_and_left_whole(
         ).fetchone()
         (size,) = db.execute("PRAGMA page_size").fetchone()
     at = (root - 1) * size
-    monkeypatch.setattr("pipeline.database._SMALL", 0)
+    monkeypatch.setattr("pipeline.store.database._SMALL", 0)
     path.write_bytes(sound[:at] + bytes(size) + sound[at + size :])
     with pytest.raises(BadData, match="is damaged: "):
         Checkpoint(path)

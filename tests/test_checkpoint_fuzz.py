@@ -22,13 +22,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.board import Outcome
-from pipeline.carrier import NoAnswerError, Reply
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import Exit, RunError
-from pipeline.item import Policy
-from pipeline.rows import Recipe
+from pipeline.input.rows import Recipe
+from pipeline.life.item import Policy
+from pipeline.network.carrier import NoAnswerError, Reply
 from pipeline.settings import Settings
+from pipeline.state.board import Outcome
 from tests.builders import refusal
 from tests.oracle import checkpoint_at, checkpoint_of, errors_of, whole_lines
 from tests.scratch import in_memory

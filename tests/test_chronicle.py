@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import clock
-from pipeline.bill import Fold
-from pipeline.chronicle import Chronicle, Trouble
-from pipeline.shortlist import beginning
+from pipeline.money.bill import Fold
+from pipeline.report.chronicle import Chronicle, Trouble
+from pipeline.report.shortlist import beginning
 from tests.builders import MODEL, price_table
 from tests.lines import answer, failed
 from tests.strategies import any_json

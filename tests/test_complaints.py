@@ -1,9 +1,9 @@
 """The first bad lines are told by themselves, the others counted, and no fault is passed over."""
 
+from pipeline.checks.complaints import SHOWN, Complaints
 from pipeline.codec import encode
-from pipeline.complaints import SHOWN, Complaints
-from pipeline.entry import repeated
-from pipeline.rows import BadRow, Recipe, Row, parse_row
+from pipeline.input.rows import BadRow, Recipe, Row, parse_row
+from pipeline.life.entry import repeated
 
 RECIPE = Recipe("yandexgpt-lite", "b1g")
 EMPTY, WRONG, NO_JSON = {"prompt": ""}, {"prompt": 5}, b"{"

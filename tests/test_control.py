@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pipeline import control_file
-from pipeline.control import Change, Control, InForce, Unreadable
 from pipeline.errors import StorageFailed
+from pipeline.state import control_file
+from pipeline.state.control import Change, Control, InForce, Unreadable
 
 AT_FIRST = InForce(
     process="me",

@@ -7,20 +7,20 @@ from functools import partial
 
 import pytest
 
-from pipeline.carrier import NotSentError, Reply
+from pipeline.auth.credentials import Credential
+from pipeline.auth.keeper import Keeper
+from pipeline.auth.local_tokens import Fixed
+from pipeline.calls.counting import Tokenizer
+from pipeline.calls.service import Account, Service
 from pipeline.clock import Clock
 from pipeline.codec import encode
-from pipeline.counting import Tokenizer
-from pipeline.credentials import Credential
 from pipeline.emulator.model import Config
 from pipeline.emulator.model import Service as Model
-from pipeline.endpoints import Endpoints
 from pipeline.errors import BadSettings, NoPermission, RunError, Unreachable
-from pipeline.keeper import Keeper
-from pipeline.local_tokens import Fixed
-from pipeline.rates import Rate
-from pipeline.rows import Recipe, Row, parse_row
-from pipeline.service import Account, Service
+from pipeline.input.rows import Recipe, Row, parse_row
+from pipeline.network.carrier import NotSentError, Reply
+from pipeline.network.endpoints import Endpoints
+from pipeline.pacing.rates import Rate
 from tests.simulation import EVENING, Between, ModelCarrier, Sending, VirtualLoop
 
 FOLDER = Config().folder

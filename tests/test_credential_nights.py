@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.carrier import Carrier, Reply
-from pipeline.credentials import Credential, NoCredentialError
+from pipeline.auth.credentials import Credential, NoCredentialError
+from pipeline.auth.iam import ServiceAccount
+from pipeline.auth.local_tokens import Fixed
+from pipeline.auth.renewal import Renews
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import NoPermission
-from pipeline.iam import ServiceAccount
-from pipeline.local_tokens import Fixed
-from pipeline.rates import Rate
-from pipeline.renewal import Renews
-from pipeline.rows import Recipe
+from pipeline.input.rows import Recipe
+from pipeline.network.carrier import Carrier, Reply
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
 from tests.emulator_caller import public_half
 from tests.simulation import EVENING, Sending, simulate

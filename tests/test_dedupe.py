@@ -13,29 +13,29 @@ from typing import Any
 
 import pytest
 
-from pipeline import preflight
-from pipeline.audit import audit
-from pipeline.carrier import NoAnswerError, Reply
-from pipeline.chronicle import Chronicle
+from pipeline.checks import preflight
+from pipeline.checks.preflight import foretold, look
 from pipeline.cli.pricing import price_table
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Config, Service
 from pipeline.emulator.schedules import Fault
+from pipeline.engine.retry import Retry
+from pipeline.engine.twin_lane import TwinLane
 from pipeline.errors import BadData, Exit, StorageFailed
-from pipeline.facts import Ask, Cursor, Finish, Instead
-from pipeline.item import Policy, Twin
-from pipeline.paths import Paths
-from pipeline.preflight import foretold, look
-from pipeline.rates import Rate
-from pipeline.receipts import receipt
-from pipeline.recorder import Recorder
-from pipeline.retrial import Choice
-from pipeline.retry import Retry
-from pipeline.rows import Recipe
+from pipeline.files.paths import Paths
+from pipeline.files.source import Source
+from pipeline.input.rows import Recipe
+from pipeline.life.facts import Ask, Cursor, Finish, Instead
+from pipeline.life.item import Policy, Twin
+from pipeline.network.carrier import NoAnswerError, Reply
+from pipeline.pacing.rates import Rate
+from pipeline.report.chronicle import Chronicle
+from pipeline.results.audit import audit
+from pipeline.results.receipts import receipt
 from pipeline.settings import Settings
-from pipeline.source import Source
-from pipeline.twin_lane import TwinLane
+from pipeline.store.recorder import Recorder
+from pipeline.store.retrial import Choice
 from tests.builders import begun, place, read, refusal
 from tests.oracle import Story, check, checkpoint_at, whole_lines
 from tests.simulation import EVENING, Sending, simulate

@@ -5,8 +5,8 @@ from random import Random
 import pytest
 
 from pipeline.codec import Json, encode
-from pipeline.earlier import Earlier
-from pipeline.fit import Estimate
+from pipeline.estimate.earlier import Earlier
+from pipeline.estimate.fit import Estimate
 
 
 def line(asked: int, said: int, model: str = "m", **more: Json) -> bytes:

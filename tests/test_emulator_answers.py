@@ -10,7 +10,7 @@ from pipeline.codec import Json, encode
 from pipeline.emulator import tokens
 from pipeline.emulator.answers import FILTER_MARKER
 from pipeline.emulator.schemas import example
-from pipeline.form import fitting, in_form
+from pipeline.input.form import fitting, in_form
 from tests.builders import ANSWER
 from tests.emulator_caller import FOLDER, SYNC, Caller, recorded, request
 

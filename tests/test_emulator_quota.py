@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pipeline.emulator.quota import Quota
 from pipeline.emulator.refusals import OverQuota
-from pipeline.rates import Rate
+from pipeline.pacing.rates import Rate
 from tests.emulator_caller import START, Caller, request
 
 rates = st.lists(

@@ -7,7 +7,7 @@ from pipeline.emulator.api import Api
 from pipeline.emulator.model import Accepted
 from pipeline.emulator.store import Store
 from pipeline.errors import BadData, StorageFailed
-from pipeline.rates import Rate
+from pipeline.pacing.rates import Rate
 from tests.emulator_caller import KEY, START, Caller, request
 
 PROMPTS = ["ping", "Быть или не быть?", "строка\nвторая 🌦", "x" * 100_000]

@@ -10,16 +10,10 @@ import pytest
 
 from benchmarks.eta import HOURLY, Scenario, Told, share_within, told
 from benchmarks.polling import TWO_PEAKS, lognormal
-from pipeline.agenda import Agenda, Flight
 from pipeline.clock import stamp
-from pipeline.curve import Achieved, Curve, Tempo
-from pipeline.ends import EVEN, FAST, SLOW, Tail, beyond
-from pipeline.eta import Situation, estimate, hindrance
-from pipeline.item import Running
-from pipeline.latency import Latency
-from pipeline.pace import Pace
-from pipeline.polling import RETENTION, Asking
-from pipeline.prospect import (
+from pipeline.ending.ends import EVEN, FAST, SLOW, Tail, beyond
+from pipeline.ending.eta import Situation, estimate, hindrance
+from pipeline.ending.prospect import (
     ANSWERS,
     CONCURRENCY,
     IN_FLIGHT,
@@ -35,7 +29,13 @@ from pipeline.prospect import (
     sentence,
     words,
 )
-from pipeline.rates import Rate
+from pipeline.life.item import Running
+from pipeline.operations.agenda import Agenda, Flight
+from pipeline.operations.latency import Latency
+from pipeline.operations.polling import RETENTION, Asking
+from pipeline.pacing.curve import Achieved, Curve, Tempo
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.rates import Rate
 
 NOW = 1_790_000_000.0
 MINUTE, HOUR = 60.0, 3600.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import log
-from pipeline.credentials import NoCredentialError
+from pipeline.auth.credentials import NoCredentialError
 from pipeline.events import ACCEPTED, CREDENTIAL, EVENTS, NO_CREDENTIAL, WRITTEN, Event
 from tests.scratch import table
 

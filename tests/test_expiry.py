@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.emulator.model import Config, Service
-from pipeline.item import Policy
-from pipeline.rows import Recipe
+from pipeline.input.rows import Recipe
+from pipeline.life.item import Policy
 from pipeline.settings import Settings
 from tests.simulation import EVENING, simulate
 

@@ -14,21 +14,22 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from pipeline import codec, export
-from pipeline.columns import NAMES, Columns, Result
+from pipeline import codec
+from pipeline.api.outcomes import Data
+from pipeline.engine.retry import Retry
 from pipeline.errors import BadData, BadSettings, StorageFailed
-from pipeline.export import Export, Exported
-from pipeline.facts import Finish, Note, Signature
-from pipeline.item import Running
-from pipeline.outcomes import Data
-from pipeline.paths import Paths
-from pipeline.records import Failure, Known, failed_line, result_line
-from pipeline.recovery import Files
-from pipeline.retrial import Choice
-from pipeline.retry import Retry
-from pipeline.rows import Recipe
+from pipeline.files.paths import Paths
+from pipeline.input.rows import Recipe
+from pipeline.life.facts import Finish, Note, Signature
+from pipeline.life.item import Running
+from pipeline.life.records import Failure, Known, failed_line, result_line
+from pipeline.results import export
+from pipeline.results.columns import NAMES, Columns, Result
+from pipeline.results.export import Export, Exported
+from pipeline.results.sheets import opener
+from pipeline.resuming.recovery import Files
 from pipeline.settings import Settings
-from pipeline.sheets import opener
+from pipeline.store.retrial import Choice
 from tests.builders import ANSWER, DAY, MODEL, NOW, USAGE, Place, begun, read
 
 try:  # in the standard library since Python 3.14

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import BadData
-from pipeline.facts import Columns, columns_of, state_of
-from pipeline.item import Doubtful, Gone, Intended, Running, State, Submittable, Twin, Waiting
+from pipeline.life.facts import Columns, columns_of, state_of
+from pipeline.life.item import Doubtful, Gone, Intended, Running, State, Submittable, Twin, Waiting
 
 times = st.floats(allow_nan=False)
 counts = st.integers(0, 2**62)

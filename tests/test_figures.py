@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.buckets import Buckets
-from pipeline.figures import (
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.rates import Rate
+from pipeline.report.buckets import Buckets
+from pipeline.report.figures import (
     BARS,
     FINISHED,
     QUOTA,
@@ -19,11 +21,9 @@ from pipeline.figures import (
     took,
     words,
 )
-from pipeline.pace import Pace
-from pipeline.plots import Plot, Zone
-from pipeline.rates import Rate
+from pipeline.report.plots import Plot, Zone
+from pipeline.report.spread import Spread
 from pipeline.settings import DEFAULT_RATES
-from pipeline.spread import Spread
 
 _BEGUN = 1_800_000_000
 

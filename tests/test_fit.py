@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fit import Estimate, Fit, t_quantile, total
+from pipeline.estimate.fit import Estimate, Fit, t_quantile, total
 
 sizes = st.floats(1, 1e5)
 

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline.canary import canary_for
-from pipeline.census import Stratum
-from pipeline.fit import Estimate
-from pipeline.forecast import (
+from pipeline.estimate.canary import canary_for
+from pipeline.estimate.census import Stratum
+from pipeline.estimate.fit import Estimate
+from pipeline.estimate.forecast import (
     Basis,
     Forecast,
     Sum,
@@ -19,9 +19,9 @@ from pipeline.forecast import (
     unlimited_rows,
     weights,
 )
-from pipeline.prices import LONGEST_CONTEXT
-from pipeline.quote import as_json, sentences
-from pipeline.rates import Rate
+from pipeline.estimate.quote import as_json, sentences
+from pipeline.money.prices import LONGEST_CONTEXT
+from pipeline.pacing.rates import Rate
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES
 from tests.builders import price_table
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from pipeline.api.outcomes import Answer, Data
 from pipeline.codec import Json
-from pipeline.form import (
+from pipeline.input.form import (
     AnyObject,
     BadSchema,
     Form,
@@ -18,7 +19,6 @@ from pipeline.form import (
     in_form,
     request_fields,
 )
-from pipeline.outcomes import Answer, Data
 from tests.builders import ANSWER
 from tests.strategies import any_json
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.board import Stopped
-from pipeline.checkpoint import Checkpoint
 from pipeline.emulator.model import Config, Service
-from pipeline.facts import FORMS
-from pipeline.form import Form, fitting
-from pipeline.intake import Intake
-from pipeline.paths import Paths
-from pipeline.rows import Recipe
+from pipeline.engine.intake import Intake
+from pipeline.files.paths import Paths
+from pipeline.input.form import Form, fitting
+from pipeline.input.rows import Recipe
+from pipeline.life.facts import FORMS
 from pipeline.settings import Settings
+from pipeline.state.board import Stopped
+from pipeline.store.checkpoint import Checkpoint
 from tests.oracle import check, whole_lines
 from tests.simulation import EVENING, simulate
 

@@ -1,10 +1,10 @@
 """A file that has another shape than an input is told with what it has."""
 
-from pipeline import glance
+from pipeline.checks import glance
+from pipeline.checks.glance import Glance
 from pipeline.codec import encode
-from pipeline.glance import Glance
-from pipeline.rows import Recipe, parse_row
-from pipeline.template import Template
+from pipeline.input.rows import Recipe, parse_row
+from pipeline.input.template import Template
 
 RECIPE = Recipe("yandexgpt-lite", "b1g")
 NONE = "in.jsonl: none of the 2 rows looked at can be sent"

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from pipeline.carrier import NoAnswerError, NotSentError, Reply, UndecodableError
-from pipeline.credentials import Credential, NoCredentialError
+from pipeline.auth.credentials import Credential, NoCredentialError
+from pipeline.auth.iam import Metadata, OAuth, ServiceAccount
 from pipeline.emulator.model import Config
 from pipeline.emulator.server import embedded
-from pipeline.iam import Metadata, OAuth, ServiceAccount
+from pipeline.network.carrier import NoAnswerError, NotSentError, Reply, UndecodableError
 from tests.builders import NOW
 
 SHORT = "y0_brief"

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.checkpoint import Checkpoint
+from pipeline.checks.preflight import FirstIds, Seen, judged
 from pipeline.codec import encode
 from pipeline.errors import StorageFailed
-from pipeline.facts import Begin, Span
-from pipeline.ids import Ids
-from pipeline.item import Waiting
-from pipeline.preflight import FirstIds, Seen, judged
-from pipeline.rows import BadRow, Recipe, Row
-from pipeline.source import Line, piped
+from pipeline.files.ids import Ids
+from pipeline.files.source import Line, piped
+from pipeline.input.rows import BadRow, Recipe, Row
+from pipeline.life.facts import Begin, Span
+from pipeline.life.item import Waiting
+from pipeline.store.checkpoint import Checkpoint
 from tests.scratch import in_memory
 
 RECIPE = Recipe("yandexgpt-lite", "b1g")

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.checkpoint import Checkpoint
-from pipeline.facts import Begin, Cursor, Move, Span, columns_of, state_of
-from pipeline.item import (
+from pipeline.life.facts import Begin, Cursor, Move, Span, columns_of, state_of
+from pipeline.life.item import (
     Accepted,
     Announced,
     Chosen,
@@ -38,7 +37,8 @@ from pipeline.item import (
     after,
     next_step,
 )
-from pipeline.records import Failure
+from pipeline.life.records import Failure
+from pipeline.store.checkpoint import Checkpoint
 
 AT = 7.0
 DOUBTFUL, GONE = Doubtful(2, 1), Gone("op", 2, 1)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.known import Known
-from pipeline.rates import Rate
+from pipeline.pacing.rates import Rate
+from pipeline.shared_quota.known import Known
 
 DOCUMENTED = (Rate(10, 1.0), Rate(5000, 3600.0))
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.codec import Json, decode, encode
-from pipeline.latency import BINS, EDGES, Latency, age_at, position
+from pipeline.operations.latency import BINS, EDGES, Latency, age_at, position
 from tests.strategies import any_json, with_parts_replaced
 
 DAY = 86400.0

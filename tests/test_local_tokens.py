@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands import CommandError, output_of
-from pipeline.credentials import NoCredentialError
-from pipeline.local_tokens import TokenCommand, TokenFile, Yc
+from pipeline.auth.commands import CommandError, output_of
+from pipeline.auth.credentials import NoCredentialError
+from pipeline.auth.local_tokens import TokenCommand, TokenFile, Yc
 from tests.builders import NOW
 from tests.e2e.command import until
 

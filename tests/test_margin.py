@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.gate import Throttle
-from pipeline.margin import Floor, held_for
-from pipeline.pace import Pace
-from pipeline.rates import Rate
+from pipeline.pacing.gate import Throttle
+from pipeline.pacing.margin import Floor, held_for
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.rates import Rate
 
 CALLS = 1000
 NOW = 1_790_000_000.0

@@ -1,9 +1,9 @@
 """What a process used of its quota: counted, and told only where it is known."""
 
-from pipeline.gate import Throttle
-from pipeline.meter import Meter, Use
-from pipeline.pace import Pace
-from pipeline.rates import Rate
+from pipeline.pacing.gate import Throttle
+from pipeline.pacing.meter import Meter, Use
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.rates import Rate
 
 START = 1_800_000_000.0
 TEN = Rate(10, 1.0)

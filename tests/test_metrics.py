@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.board import Counts
 from pipeline.cli.watched import watched
 from pipeline.clock import Clock
 from pipeline.emulator.model import Config
+from pipeline.ending.prospect import Eta
 from pipeline.errors import Exit
-from pipeline.gauges import PREFIX, Told, families, text_of
-from pipeline.metrics import Metrics
-from pipeline.prospect import Eta
-from pipeline.scene import Scene
-from pipeline.spent import Spent
+from pipeline.money.spent import Spent
+from pipeline.state.board import Counts
+from pipeline.view.gauges import PREFIX, Told, families, text_of
+from pipeline.view.metrics import Metrics
+from pipeline.view.scene import Scene
 from tests.e2e.command import Shell, until
 from tests.e2e.hostile import serving
 from tests.scratch import table

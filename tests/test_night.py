@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.emulator.model import Config, Service
-from pipeline.rates import Rate
-from pipeline.rows import Recipe
+from pipeline.input.rows import Recipe
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
 from tests.scratch import busiest
 from tests.simulation import EVENING, simulate

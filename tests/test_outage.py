@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.item import Policy
-from pipeline.outage import (
+from pipeline.life.item import Policy
+from pipeline.pacing.outage import (
     THRESHOLD,
     Down,
     Health,

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeline.carrier import Reply
 from pipeline.clock import Clock
 from pipeline.emulator.model import Config, Service
-from pipeline.rates import Rate
-from pipeline.rows import Recipe
+from pipeline.input.rows import Recipe
+from pipeline.network.carrier import Reply
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
 from tests.simulation import (
     EVENING,

@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from msgspec import convert
 
-from pipeline.board import Counts
-from pipeline.carrier import Reply
 from pipeline.clock import local_day_and_time, stamp
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.model import Config, Service
 from pipeline.emulator.schedules import Fault
-from pipeline.facts import COSTS, ETA, Fact, Note
-from pipeline.paths import Paths
-from pipeline.progress import JsonLines
-from pipeline.prospect import ANSWERS, DENIED, IN_FLIGHT, SERVICE, Eta, is_soon, words
-from pipeline.rates import Rate
-from pipeline.rows import Recipe
-from pipeline.scene import Scene
+from pipeline.ending.prospect import ANSWERS, DENIED, IN_FLIGHT, SERVICE, Eta, is_soon, words
+from pipeline.files.paths import Paths
+from pipeline.input.rows import Recipe
+from pipeline.life.facts import COSTS, ETA, Fact, Note
+from pipeline.network.carrier import Reply
+from pipeline.outside.snapshot import looked_at
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
-from pipeline.snapshot import looked_at
+from pipeline.state.board import Counts
+from pipeline.view.progress import JsonLines
+from pipeline.view.scene import Scene
 from tests.simulation import EVENING, AwayCarrier, Sending, black_hole, refused, simulate
 
 HOUR = 3600.0
@@ -110,7 +110,7 @@ def test_an_end_that_is_known_is_noted_once_a_minute_at_most(
     rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[str | None] = []
-    from pipeline.recorder import Recorder  # noqa: PLC0415
+    from pipeline.store.recorder import Recorder  # noqa: PLC0415
 
     post = Recorder.post
 
@@ -132,7 +132,7 @@ def test_what_answers_cost_is_noted_as_it_is_learned_and_when_the_process_ends(
     rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[int] = []
-    from pipeline.recorder import Recorder  # noqa: PLC0415
+    from pipeline.store.recorder import Recorder  # noqa: PLC0415
 
     post = Recorder.post
 
@@ -170,7 +170,7 @@ def test_an_end_that_is_near_is_noted_every_few_seconds(
     rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[str] = []
-    from pipeline.recorder import Recorder  # noqa: PLC0415
+    from pipeline.store.recorder import Recorder  # noqa: PLC0415
 
     post = Recorder.post
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BadData, Busy, Exit, StorageFailed
-from pipeline.facts import Span
-from pipeline.output import Lines, changed, seal
+from pipeline.files.output import Lines, changed, seal
+from pipeline.life.facts import Span
 
 
 @pytest.fixture
@@ -187,7 +187,8 @@ def test_what_was_written_between_opening_and_locking_is_seen(path: Path) -> Non
 def test_a_lock_dies_with_its_process(path: Path) -> None:
     lines = Lines(path)
     program = (
-        "import os, signal, sys; from pathlib import Path; from pipeline.output import Lines; "
+        "import os, signal, sys; from pathlib import Path; "
+        "from pipeline.files.output import Lines; "
         "Lines(Path(sys.argv[1])).lock(); print('locked', flush=True); signal.pause()"
     )
     command = [sys.executable, "-c", program, str(path)]
@@ -243,7 +244,7 @@ def test_a_sync_that_failed_is_not_tried_again(
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     lines = Lines(path)
-    monkeypatch.setattr("pipeline.output._sync", fail_once)
+    monkeypatch.setattr("pipeline.files.output._sync", fail_once)
     with pytest.raises(StorageFailed, match="can't write"):
         lines.append([b"one"])
     lines.close()

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.checks.preflight import ROWS, Report, look, rows_ahead
 from pipeline.codec import encode
-from pipeline.facts import Cursor
-from pipeline.outset import Outset
-from pipeline.preflight import ROWS, Report, look, rows_ahead
-from pipeline.rates import Rate
-from pipeline.rows import Recipe, Row, parse_row
+from pipeline.estimate.outset import Outset
+from pipeline.files.source import Source
+from pipeline.input.rows import Recipe, Row, parse_row
+from pipeline.life.facts import Cursor
+from pipeline.pacing.rates import Rate
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES
-from pipeline.source import Source
 from tests.builders import price_table
 
 RECIPE = Recipe("yandexgpt-lite", "b1g", max_tokens=100)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.gate import Gate, Throttle
-from pipeline.margin import held_for
-from pipeline.pace import Pace
-from pipeline.rates import Rate
-from pipeline.window import Window
+from pipeline.pacing.gate import Gate, Throttle
+from pipeline.pacing.margin import held_for
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.rates import Rate
+from pipeline.pacing.window import Window
 from tests.scratch import busiest
 
 PER_SECOND = Throttle(quota="ai.textGenerationAsyncRequestsPerSecond", allowed=10)

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from pipeline.account import Account, as_json
-from pipeline.background import Background
-from pipeline.buckets import Buckets
-from pipeline.chronicle import Chronicle
 from pipeline.codec import Json
-from pipeline.page import Page, Report, page
-from pipeline.plots import Zone
-from pipeline.rates import Rate
-from pipeline.receipts import receipt
-from pipeline.totals import Sums, Tally
+from pipeline.money.account import Account, as_json
+from pipeline.money.totals import Sums, Tally
+from pipeline.pacing.rates import Rate
+from pipeline.report.background import Background
+from pipeline.report.buckets import Buckets
+from pipeline.report.chronicle import Chronicle
+from pipeline.report.page import Page, Report, page
+from pipeline.report.plots import Zone
+from pipeline.results.receipts import receipt
 from pipeline.wording import so_much
 from tests.builders import MODEL, NOW, fields, price_table
 from tests.lines import TOTALS, USAGE, answer, failed

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.paths import unwritable, why_not
+from pipeline.files.paths import unwritable, why_not
 
 
 def test_a_folder_that_is_not_there_is_named_and_is_to_be_made(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.plots import Axis, Zone, bar, heights
+from pipeline.report.plots import Axis, Zone, bar, heights
 
 _NIGHT = 1_800_000_000  # 2027-01-15 08:00 UTC
 

@@ -5,18 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pipeline import outcomes
-from pipeline.codec import encode
-from pipeline.form import AnyObject, fitting
-from pipeline.item import Running
-from pipeline.outcomes import (
+from pipeline.api import outcomes
+from pipeline.api.outcomes import (
     Data,
     NotFound,
     PollOutcome,
     Problem,
     StillRunning,
 )
-from pipeline.polling import (
+from pipeline.api.wire import read_poll
+from pipeline.codec import encode
+from pipeline.input.form import AnyObject, fitting
+from pipeline.life.item import Running
+from pipeline.life.records import Failure
+from pipeline.operations.polling import (
     RETENTION,
     AskAgain,
     Asking,
@@ -27,8 +29,6 @@ from pipeline.polling import (
     after_poll,
     told_seconds,
 )
-from pipeline.records import Failure
-from pipeline.wire import read_poll
 from tests.builders import (
     ANSWER,
     OPERATION,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.prices import (
+from pipeline.money.prices import (
     LONGEST_CONTEXT,
     Price,
     PriceList,

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from pipeline.cli.proposal import Proposal
-from pipeline.retrial import Choice, Failed
+from pipeline.store.retrial import Choice, Failed
 
 FAILED = {
     3: Failed(3, "operation", "INTERNAL", None),

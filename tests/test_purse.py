@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.pace import Pace
-from pipeline.purse import AHEAD, PERIOD, Purse, Statement
-from pipeline.rates import Rate
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.purse import AHEAD, PERIOD, Purse, Statement
+from pipeline.pacing.rates import Rate
 
 NOW = 1000.0
 ROOM = 100

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.gate import Throttle
-from pipeline.pace import Pace
-from pipeline.quota import UNLIMITED, Finding, Lesson, Quota
-from pipeline.rates import Rate
+from pipeline.pacing.gate import Throttle
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.quota import UNLIMITED, Finding, Lesson, Quota
+from pipeline.pacing.rates import Rate
 
 HOUR = 3600.0
 ID = "ai.textGenerationAsyncCompletionRequests"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.carrier import Reply
+from pipeline.auth.credentials import Credential
 from pipeline.clock import Clock
-from pipeline.credentials import Credential
 from pipeline.emulator.model import Config, Service
-from pipeline.rates import Rate
-from pipeline.rows import Recipe
+from pipeline.input.rows import Recipe
+from pipeline.network.carrier import Reply
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
 from tests.simulation import EVENING, ModelCarrier, Sending, VirtualLoop, live, simulate
 

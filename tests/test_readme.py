@@ -10,12 +10,12 @@ import click
 import pytest
 
 from pipeline import errors
+from pipeline.auth.credentials import SOURCES
 from pipeline.cli import commands, config
 from pipeline.cli.variables import known
-from pipeline.credentials import SOURCES
 from pipeline.emulator import schedules
 from pipeline.errors import Exit
-from pipeline.paths import Paths
+from pipeline.files.paths import Paths
 from tests.readme import (
     README,
     ROOT,

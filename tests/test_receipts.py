@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import source
-from pipeline.account import Account, as_json, records, sentences, with_outputs
-from pipeline.bill import NO_MODEL, Bill, Known, Part, Said
 from pipeline.errors import BadData
-from pipeline.receipts import chosen, receipt
-from pipeline.rows import Recipe
-from pipeline.totals import DoubtTally, Sums, Tally
+from pipeline.files import source
+from pipeline.input.rows import Recipe
+from pipeline.money.account import Account, as_json, records, sentences, with_outputs
+from pipeline.money.bill import NO_MODEL, Bill, Known, Part, Said
+from pipeline.money.totals import DoubtTally, Sums, Tally
+from pipeline.results.receipts import chosen, receipt
 from pipeline.wording import so_much
 from tests.builders import MODEL, Place, begin_all, fail, fields, finish, place, price_table
 from tests.lines import TOTALS, answer, failed

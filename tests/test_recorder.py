@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StorageFailed
-from pipeline.facts import End, Move
-from pipeline.item import Running, Waiting
-from pipeline.pen import Pen, Style
-from pipeline.recorder import Recorder
-from pipeline.recovery import Files
+from pipeline.life.facts import End, Move
+from pipeline.life.item import Running, Waiting
+from pipeline.resuming.recovery import Files
+from pipeline.store.pen import Pen, Style
+from pipeline.store.recorder import Recorder
 from tests.builders import ANSWER, MODEL, NOW, begun, place, read
 
 
@@ -48,7 +48,7 @@ def test_facts_are_recorded_after_a_line_could_not_be_written_and_no_line_is(
         for line in read(run.input):
             files.checkpoint.record([begun(line)], {})
         with monkeypatch.context() as patch:
-            patch.setattr("pipeline.output.os.write", full)
+            patch.setattr("pipeline.files.output.os.write", full)
             assert asyncio.run(_written_and_recorded(files)) == [True, True]
     assert len(tries) == 1
     with run.opened() as files:

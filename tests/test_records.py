@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from pipeline.api.outcomes import Answer, Data, Usage
 from pipeline.codec import Json, decode
-from pipeline.outcomes import Answer, Data, Usage
-from pipeline.records import Failure, Known, failed_line, original, result_line, usage_object
+from pipeline.life.records import Failure, Known, failed_line, original, result_line, usage_object
 
 KNOWN = Known(17, "line-17", "yandexgpt-lite", None, "d7q", 1)
 ANSWER = Answer(

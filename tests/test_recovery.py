@@ -12,23 +12,23 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from pipeline.checkpoint import Checkpoint
+from pipeline.api.outcomes import Answer, Usage
+from pipeline.api.wire import read_operation
 from pipeline.codec import Json
 from pipeline.errors import BadData, Busy, StorageFailed
-from pipeline.facts import Doubt, Ended, Fact, Finish, Move, Sent, Signature
-from pipeline.form import AnyObject, fitting
-from pipeline.item import Doubtful, Gone, Intended, Running, Waiting
-from pipeline.outcomes import Answer, Usage
-from pipeline.output import Lines
-from pipeline.paths import Paths
-from pipeline.rates import Rate
-from pipeline.records import result_line
-from pipeline.recovery import Files
-from pipeline.repair import check_lines
-from pipeline.rows import Recipe
+from pipeline.files.output import Lines
+from pipeline.files.paths import Paths
+from pipeline.input.form import AnyObject, fitting
+from pipeline.input.rows import Recipe
+from pipeline.input.template import Template
+from pipeline.life.facts import Doubt, Ended, Fact, Finish, Move, Sent, Signature
+from pipeline.life.item import Doubtful, Gone, Intended, Running, Waiting
+from pipeline.life.records import result_line
+from pipeline.pacing.rates import Rate
+from pipeline.resuming.recovery import Files
+from pipeline.resuming.repair import check_lines
 from pipeline.settings import Settings
-from pipeline.template import Template
-from pipeline.wire import read_operation
+from pipeline.store.checkpoint import Checkpoint
 from tests.builders import (
     MODEL,
     NOW,
@@ -190,8 +190,8 @@ def test_an_adopted_tail_is_written_again_and_synced_before_it_counts(
         happened.extend("finish" for fact in facts if isinstance(fact, Finish))
         return record(checkpoint, facts, known)
 
-    monkeypatch.setattr("pipeline.output.os.write", written)
-    monkeypatch.setattr("pipeline.output._sync", synced)
+    monkeypatch.setattr("pipeline.files.output.os.write", written)
+    monkeypatch.setattr("pipeline.files.output._sync", synced)
     monkeypatch.setattr(Checkpoint, "record", recorded)
     with run.opened() as files:
         assert outcomes(files) == {"ok": 3}
@@ -212,7 +212,7 @@ def test_a_tail_that_can_t_be_written_again_is_not_adopted(
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.output._sync", broken)
+        patch.setattr("pipeline.files.output._sync", broken)
         with pytest.raises(StorageFailed, match="Input/output error"), run.opened():
             pass
     with run.opened() as files:

@@ -8,12 +8,12 @@ from threading import Event
 
 import pytest
 
-from pipeline import refill
-from pipeline.allowance import Allowance
 from pipeline.clock import Clock
-from pipeline.pace import Pace
-from pipeline.rates import Kind, Rate
-from pipeline.refill import Opener, Refill
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.rates import Kind, Rate
+from pipeline.shared_quota import refill
+from pipeline.shared_quota.allowance import Allowance
+from pipeline.shared_quota.refill import Opener, Refill
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.credentials import Credential, NoCredentialError
-from pipeline.rates import Kind
-from pipeline.renewal import (
+from pipeline.auth.credentials import Credential, NoCredentialError
+from pipeline.auth.renewal import (
     Held,
     Issue,
     Missing,
@@ -23,6 +22,7 @@ from pipeline.renewal import (
     gives_up_at,
     is_settling,
 )
+from pipeline.pacing.rates import Kind
 from tests.builders import NOW
 
 HOUR = 3600.0

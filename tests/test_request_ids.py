@@ -5,7 +5,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.request_ids import RequestIds
+from pipeline.life.request_ids import RequestIds
 
 
 @given(st.uuids(), st.integers(1, 10**15), st.integers(1, 100))

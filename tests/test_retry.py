@@ -19,24 +19,24 @@ from typing import Any
 import click
 import pytest
 
-from pipeline import audit as audits
-from pipeline import output
-from pipeline.audit import audit
-from pipeline.board import Outcome
-from pipeline.carrier import NoAnswerError, Reply
-from pipeline.case import Report
 from pipeline.cli.retry import retry
+from pipeline.consistency.matching import number_of
 from pipeline.emulator.api import Api
 from pipeline.emulator.model import Config, Service
+from pipeline.engine.retry import Budget, Retry
 from pipeline.errors import BadData, BudgetReached, StorageFailed
-from pipeline.item import Policy
-from pipeline.matching import number_of
-from pipeline.paths import Paths
-from pipeline.prices import PriceTable
-from pipeline.retrial import STAGES, Choice
-from pipeline.retry import Budget, Retry
-from pipeline.rows import Recipe
+from pipeline.files import output
+from pipeline.files.paths import Paths
+from pipeline.input.rows import Recipe
+from pipeline.life.item import Policy
+from pipeline.money.prices import PriceTable
+from pipeline.network.carrier import NoAnswerError, Reply
+from pipeline.results import audit as audits
+from pipeline.results.audit import audit
+from pipeline.results.case import Report
 from pipeline.settings import Settings
+from pipeline.state.board import Outcome
+from pipeline.store.retrial import STAGES, Choice
 from tests.builders import Place, price_table, refusal
 from tests.oracle import Story, check, checkpoint_at, whole_lines
 from tests.proof.crashes import Died, Mortal, mortal

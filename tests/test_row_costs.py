@@ -15,23 +15,23 @@ from typing import Any
 
 import pytest
 
-from pipeline.board import Ending
-from pipeline.carrier import Reply
+from pipeline.auth.credentials import Credential
+from pipeline.auth.keeper import Keeper
+from pipeline.auth.local_tokens import Fixed
+from pipeline.calls.service import Account, Service
 from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
-from pipeline.credentials import Credential
-from pipeline.database import Database
-from pipeline.endpoints import Endpoints
-from pipeline.keeper import Keeper
-from pipeline.local_tokens import Fixed
-from pipeline.paths import Paths
-from pipeline.progress import Silent
-from pipeline.rows import Recipe
-from pipeline.service import Account, Service
+from pipeline.engine.start import carry
+from pipeline.engine.tools import Tools
+from pipeline.files.paths import Paths
+from pipeline.files.source import Source
+from pipeline.input.rows import Recipe
+from pipeline.network.carrier import Reply
+from pipeline.network.endpoints import Endpoints
 from pipeline.settings import Settings
-from pipeline.source import Source
-from pipeline.start import carry
-from pipeline.tools import Tools
+from pipeline.state.board import Ending
+from pipeline.store.database import Database
+from pipeline.view.progress import Silent
 from tests.simulation import EVENING, VirtualLoop
 
 _FEW, _MANY = 200, 1200
@@ -124,7 +124,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             self.connection.set_trace_callback(asked.append)
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.checkpoint.Database", Traced)
+        patch.setattr("pipeline.store.checkpoint.Database", Traced)
         yield asked
 
 

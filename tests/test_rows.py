@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from pipeline.codec import decode, encode
-from pipeline.form import AnyObject, Form, fitting, request_fields
-from pipeline.rows import BadRow, Recipe, Row, is_blank, model_uri, parse_row
-from pipeline.template import Template
+from pipeline.input.form import AnyObject, Form, fitting, request_fields
+from pipeline.input.rows import BadRow, Recipe, Row, is_blank, model_uri, parse_row
+from pipeline.input.template import Template
 
 RECIPE = Recipe(model="yandexgpt-lite", folder="b1g")
 BOM = b"\xef\xbb\xbf"

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.codec import Json, NotJson, decode, encode
-from pipeline.records import Failure, Known, failed_line
-from pipeline.rows import BadRow, Recipe, Row, parse_row
-from pipeline.template import Template
+from pipeline.input.rows import BadRow, Recipe, Row, parse_row
+from pipeline.input.template import Template
+from pipeline.life.records import Failure, Known, failed_line
 from tests.strategies import any_json, nested, texts, with_parts_replaced
 
 NAMES = [

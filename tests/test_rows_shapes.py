@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.codec import encode
-from pipeline.template import Template
+from pipeline.input.template import Template
 from tests.test_rows import RECIPE, bad, body, good, messages, options
 
 ASK = [{"role": "user", "text": "a"}]

@@ -17,26 +17,26 @@ from typing import Any
 
 import pytest
 
-from pipeline.board import Complete, Stopped
-from pipeline.carrier import NoAnswerError, Reply, UndecodableError
-from pipeline.checkpoint import Checkpoint
+from pipeline.auth.credentials import Credential
 from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock
 from pipeline.codec import encode
-from pipeline.course import Course
-from pipeline.credentials import Credential
-from pipeline.departure import Departure
 from pipeline.emulator.model import Config, Service
+from pipeline.engine.course import Course
 from pipeline.errors import BadData, Displaced, StorageFailed, Unreachable
-from pipeline.facts import End
-from pipeline.item import Doubtful, Intended, Policy, Running, State
-from pipeline.paths import Paths
-from pipeline.polling import Asking
-from pipeline.rates import Rate
-from pipeline.rows import Recipe
-from pipeline.scene import Scene
+from pipeline.files.paths import Paths
+from pipeline.input.rows import Recipe
+from pipeline.life.facts import End
+from pipeline.life.item import Doubtful, Intended, Policy, Running, State
+from pipeline.network.carrier import NoAnswerError, Reply, UndecodableError
+from pipeline.operations.polling import Asking
+from pipeline.outside.snapshot import Snapshot, looked_at
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
-from pipeline.snapshot import Snapshot, looked_at
+from pipeline.state.board import Complete, Stopped
+from pipeline.state.departure import Departure
+from pipeline.store.checkpoint import Checkpoint
+from pipeline.view.scene import Scene
 from tests import oracle
 from tests.builders import refusal
 from tests.simulation import EVENING, ModelCarrier, Sending, black_hole, simulate
@@ -687,7 +687,7 @@ def test_a_totals_line_that_can_t_be_written_is_exit_74_and_the_same_command_wri
 
     model, path = steady(), rows(tmp_path, 5)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.output.os.write", full)
+        patch.setattr("pipeline.files.output.os.write", full)
         outcome, end = simulate(path, output, SETTINGS, model)
     assert isinstance(outcome.end, StorageFailed)
     assert outcome.exit_code == 74

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.rows import Recipe, Row, parse_row
-from pipeline.sameness import Answer, Choose, Group, Requests, digest_of, due
+from pipeline.input.rows import Recipe, Row, parse_row
+from pipeline.input.sameness import Answer, Choose, Group, Requests, digest_of, due
 
 RECIPE = Recipe("yandexgpt-lite", "b1g")
 AT_ZERO = Recipe("yandexgpt-lite", "b1g", temperature=0.0)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.codec import decode
-from pipeline.rows import BadRow, Recipe, Row, is_blank, parse_row
-from pipeline.template import Template
+from pipeline.input.rows import BadRow, Recipe, Row, is_blank, parse_row
+from pipeline.input.template import Template
 from tests.oracle import unpacked
 
 SAMPLES = Path(__file__).parent.parent / "samples"

@@ -15,29 +15,32 @@ import pytest
 from aiofiles.threadpool.binary import AsyncBufferedReader
 from click.testing import CliRunner
 
-from pipeline import database, extent, preflight, start
-from pipeline.agenda import Agenda
-from pipeline.board import Counts, Ending, Stopped
-from pipeline.checkpoint import Checkpoint
+from pipeline.api.outcomes import StillRunning
+from pipeline.checks import preflight
 from pipeline.cli.audit import audit
 from pipeline.cli.status import status
 from pipeline.clock import Clock
-from pipeline.course import Course
 from pipeline.emulator.model import Config, Service
-from pipeline.facts import ROWS, Doubt, Ended, Sent, Signature
-from pipeline.intake import Intake
-from pipeline.item import Doubtful, Waiting
-from pipeline.outcomes import StillRunning
-from pipeline.pacing import paces
-from pipeline.pen import Pen, Style
-from pipeline.polling import AskAgain, after_poll
-from pipeline.recorder import Recorder
-from pipeline.recovery import Files
-from pipeline.rows import Recipe
+from pipeline.engine import start
+from pipeline.engine.course import Course
+from pipeline.engine.intake import Intake
+from pipeline.engine.paces import paces
+from pipeline.engine.takeover import take_over
+from pipeline.files import extent
+from pipeline.files.source import Source
+from pipeline.input.rows import Recipe
+from pipeline.life.facts import ROWS, Doubt, Ended, Sent, Signature
+from pipeline.life.item import Doubtful, Waiting
+from pipeline.money.spending import Spending
+from pipeline.operations.agenda import Agenda
+from pipeline.operations.polling import AskAgain, after_poll
+from pipeline.resuming.recovery import Files
 from pipeline.settings import Settings
-from pipeline.source import Source
-from pipeline.spending import Spending
-from pipeline.takeover import take_over
+from pipeline.state.board import Counts, Ending, Stopped
+from pipeline.store import database
+from pipeline.store.checkpoint import Checkpoint
+from pipeline.store.pen import Pen, Style
+from pipeline.store.recorder import Recorder
 from tests.builders import MODEL, NOW, SETTINGS, Place, begin_all, finish, move, place, price_table
 from tests.simulation import EVENING, simulate
 

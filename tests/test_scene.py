@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from pipeline.board import Counts
 from pipeline.clock import local_day_and_time, stamp
-from pipeline.drawing import Drawing
-from pipeline.panel import laid_out
-from pipeline.progress import JsonLines, Panel, Plain, Silent, view_of
-from pipeline.prospect import Eta, duration
-from pipeline.rates import Rate
-from pipeline.scene import Scene
-from pipeline.speech import SPEECH, say, say_from_signal, say_last_from_signal
-from pipeline.spent import Spent
-from pipeline.step import Step
+from pipeline.ending.prospect import Eta, duration
+from pipeline.money.spent import Spent
+from pipeline.pacing.rates import Rate
+from pipeline.state.board import Counts
+from pipeline.terminal.speech import SPEECH, say, say_from_signal, say_last_from_signal
+from pipeline.terminal.step import Step
+from pipeline.view.drawing import Drawing
+from pipeline.view.panel import laid_out
+from pipeline.view.progress import JsonLines, Panel, Plain, Silent, view_of
+from pipeline.view.scene import Scene
 from tests.scratch import table
 from tests.screen import Screen
 
@@ -56,7 +56,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator["_Terminal"]:
     terminal = _Terminal()
     monkeypatch.setattr(SPEECH, "_quiet", False)
     # Not for all: the capture of a test's output begins with the test.
-    monkeypatch.setattr("pipeline.speech.sys", SimpleNamespace(stderr=terminal))
+    monkeypatch.setattr("pipeline.terminal.speech.sys", SimpleNamespace(stderr=terminal))
     monkeypatch.setattr(os, "get_terminal_size", lambda _: terminal.size)
     monkeypatch.setenv("TERM", "xterm")
     yield terminal
@@ -332,7 +332,7 @@ def test_a_signal_s_sentence_takes_the_panel_s_place_and_a_second_signal_s_too(
         assert number == 2
         return terminal.write(data.decode())
 
-    monkeypatch.setattr("pipeline.speech.os.write", write)
+    monkeypatch.setattr("pipeline.terminal.speech.os.write", write)
     panel = Panel()
     panel.show(NIGHT)
     say_from_signal("Stopping.")
@@ -342,7 +342,7 @@ def test_a_signal_s_sentence_takes_the_panel_s_place_and_a_second_signal_s_too(
     assert terminal.on(80).text == "Stopping.\nLeft.\n"
     panel.close()
     # Nobody is waited for who does not read.
-    monkeypatch.setattr("pipeline.speech.select.select", lambda *_: ([], [], []))
+    monkeypatch.setattr("pipeline.terminal.speech.select.select", lambda *_: ([], [], []))
     say_last_from_signal("Unheard.")
     assert "oldest operation" in terminal.on(80).text
     assert "Unheard." not in terminal.on(80).text
@@ -352,7 +352,9 @@ def test_a_signal_s_sentence_takes_the_panel_s_place_and_a_second_signal_s_too(
 def test_a_signal_s_sentence_is_wrapped_as_any_other(
     terminal: _Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.speech.os.write", lambda _, data: terminal.write(data.decode()))
+    monkeypatch.setattr(
+        "pipeline.terminal.speech.os.write", lambda _, data: terminal.write(data.decode())
+    )
     terminal.size = os.terminal_size((30, 24))
     say_from_signal("Ten words are too long for one line of thirty.")
     assert terminal.on(30).text == "\nTen words are too long for\n  one line of thirty.\n"

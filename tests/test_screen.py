@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.screen import columns_of, frame, wrapped
+from pipeline.terminal.screen import columns_of, frame, wrapped
 
 words = st.lists(
     st.text(st.sampled_from("aж1漢☕é\u0301"), min_size=1, max_size=30), min_size=1, max_size=12

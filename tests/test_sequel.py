@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import signals
 from pipeline.cli import sequel
+from pipeline.terminal import signals
 
 
 @pytest.fixture

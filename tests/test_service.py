@@ -5,16 +5,16 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipeline import outcomes
-from pipeline.carrier import NoAnswerError, NotSentError, Reply, UndecodableError
+from pipeline.api import outcomes
+from pipeline.api.outcomes import CountOutcome, PollOutcome, Problem, SubmitOutcome
+from pipeline.auth.credentials import Credential
+from pipeline.auth.keeper import Keeper
+from pipeline.auth.local_tokens import Fixed
+from pipeline.calls.service import POLL_TIMEOUT, Account, Service
 from pipeline.clock import Clock
 from pipeline.codec import Json, encode
-from pipeline.credentials import Credential
-from pipeline.endpoints import Endpoints
-from pipeline.keeper import Keeper
-from pipeline.local_tokens import Fixed
-from pipeline.outcomes import CountOutcome, PollOutcome, Problem, SubmitOutcome
-from pipeline.service import POLL_TIMEOUT, Account, Service
+from pipeline.network.carrier import NoAnswerError, NotSentError, Reply, UndecodableError
+from pipeline.network.endpoints import Endpoints
 from tests.builders import NOW, OPERATION, fields, operation, recorded, refusal
 
 SECRET = "AQVN-not-for-anybody-s-eyes"  # noqa: S105 - nobody's

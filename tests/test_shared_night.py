@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.carrier import Carrier, Reply
 from pipeline.clock import Clock
 from pipeline.emulator.model import Config, Service
 from pipeline.errors import Exit
-from pipeline.rates import Rate
-from pipeline.rows import Recipe
+from pipeline.input.rows import Recipe
+from pipeline.network.carrier import Carrier, Reply
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
 from tests.scratch import busiest
 from tests.simulation import EVENING, AwayCarrier, ModelCarrier, VirtualLoop, bad_gateway, live

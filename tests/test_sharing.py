@@ -8,11 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import sharing
-from pipeline.margin import held_for
-from pipeline.purse import AHEAD, Statement
-from pipeline.rates import Rate
-from pipeline.sharing import IN_FLIGHT, Anchor, Sharer, anchored, granted, openings, windows
+from pipeline.pacing.margin import held_for
+from pipeline.pacing.purse import AHEAD, Statement
+from pipeline.pacing.rates import Rate
+from pipeline.shared_quota import sharing
+from pipeline.shared_quota.sharing import (
+    IN_FLIGHT,
+    Anchor,
+    Sharer,
+    anchored,
+    granted,
+    openings,
+    windows,
+)
 from tests import sharers as game
 
 NOW = 1000.0

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.cli.sheet import tabled
-from pipeline.screen import columns_of
+from pipeline.terminal.screen import columns_of
 
 ROWS = [
     ["model", "finish", "rows", "tokens in", "out", "reasoning", "RUB"],

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sieve import Sieve
+from pipeline.operations.sieve import Sieve
 
 
 def passed(rate: float, seconds: float, sieve: Sieve | None = None, start: float = 0.0) -> int:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from pipeline import signals
 from pipeline.clock import Clock
-from pipeline.signals import Signals, cleanly
+from pipeline.terminal import signals
+from pipeline.terminal.signals import Signals, cleanly
 
 _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 

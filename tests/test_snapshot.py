@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import bystander, snapshot
-from pipeline.bystander import is_running, steadily
-from pipeline.checkpoint import Checkpoint
 from pipeline.errors import BadData, RunError, StorageFailed
-from pipeline.facts import RATES, Cursor, Ended, Note, Sent
-from pipeline.item import Doubtful, Running
-from pipeline.output import Lines
-from pipeline.polling import RETENTION
-from pipeline.rates import Rate
-from pipeline.snapshot import Snapshot, looked_at
-from pipeline.totals import Totals
+from pipeline.files.output import Lines
+from pipeline.life.facts import RATES, Cursor, Ended, Note, Sent
+from pipeline.life.item import Doubtful, Running
+from pipeline.money.totals import Totals
+from pipeline.operations.polling import RETENTION
+from pipeline.outside import bystander, snapshot
+from pipeline.outside.bystander import is_running, steadily
+from pipeline.outside.snapshot import Snapshot, looked_at
+from pipeline.pacing.rates import Rate
+from pipeline.store.checkpoint import Checkpoint
 from tests.builders import MODEL, NOW, Place, begin_all, finish, move, place
 from tests.scratch import as_version_1
 
@@ -41,7 +41,7 @@ with place(Path(sys.argv[1])).opened() as files:
 _GOES_ON = """
 import sys
 from pathlib import Path
-from pipeline.paths import Paths
+from pipeline.files.paths import Paths
 from tests.builders import Place, finish
 folder = Path(sys.argv[1])
 with Place(folder / "prompts.jsonl", Paths(folder / "results.jsonl")).opened() as files:
@@ -386,7 +386,7 @@ def test_a_checkpoint_that_never_holds_still_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = ended(tmp_path)
-    monkeypatch.setattr("pipeline.snapshot._APART", 0.0)
+    monkeypatch.setattr("pipeline.outside.snapshot._APART", 0.0)
     with pytest.raises(StorageFailed, match="runs begin and end all the time"):
         looked_at(run.paths.checkpoint, lambda _: beside(run, "-wal").touch())
 

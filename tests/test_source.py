@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BadData
-from pipeline.facts import Cursor, Span
-from pipeline.output import seal
-from pipeline.source import Line, Source
+from pipeline.files.output import seal
+from pipeline.files.source import Line, Source
+from pipeline.life.facts import Cursor, Span
 from tests.builders import read
 
 try:

@@ -13,20 +13,20 @@ from pathlib import Path
 import pytest
 
 from pipeline import log
-from pipeline.board import Counts
 from pipeline.cli.answer import answer, tell
 from pipeline.cli.pricing import price_table
 from pipeline.emulator.model import Config, Service
+from pipeline.ending.prospect import Eta
 from pipeline.errors import StorageFailed
-from pipeline.progress import JsonLines, Panel, Plain, View
-from pipeline.prospect import Eta
-from pipeline.rates import Rate
-from pipeline.rows import Recipe
-from pipeline.scene import Scene
+from pipeline.input.rows import Recipe
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
-from pipeline.signals import Signals
-from pipeline.speech import SPEECH, Speech, clean, say, say_from_signal
-from pipeline.step import Sentence, Step
+from pipeline.state.board import Counts
+from pipeline.terminal.signals import Signals
+from pipeline.terminal.speech import SPEECH, Speech, clean, say, say_from_signal
+from pipeline.terminal.step import Sentence, Step
+from pipeline.view.progress import JsonLines, Panel, Plain, View
+from pipeline.view.scene import Scene
 from tests.simulation import simulate
 
 
@@ -152,7 +152,7 @@ def test_a_signal_is_heard_though_nothing_can_be_said(
     def gone(_fd: int, _data: bytes) -> int:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("pipeline.speech.os.write", gone)
+    monkeypatch.setattr("pipeline.terminal.speech.os.write", gone)
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     heard = list[int]()
     try:
@@ -215,7 +215,7 @@ def test_what_is_answered_is_wrapped_for_a_terminal_and_whole_for_all_else(
     assert capsys.readouterr().out == "".join(f"{sentence}\n" for sentence in told)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("pipeline.speech.size_of", lambda _: (40, 24))
+    monkeypatch.setattr("pipeline.terminal.speech.size_of", lambda _: (40, 24))
     tell(told)
     answer(["For programs lines are whole, on a terminal, too."])
     assert capsys.readouterr().out.splitlines() == [

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.api.outcomes import Usage
 from pipeline.errors import BadSettings, BudgetReached
-from pipeline.outcomes import Usage
-from pipeline.prices import Price, PriceList, PriceTable
-from pipeline.spending import Spending
-from pipeline.spent import Spent
-from pipeline.totals import DoubtTally, Sums, Tally, Totals
+from pipeline.money.prices import Price, PriceList, PriceTable
+from pipeline.money.spending import Spending
+from pipeline.money.spent import Spent
+from pipeline.money.totals import DoubtTally, Sums, Tally, Totals
 from tests.builders import NOW
 
 NOTHING = Totals([], [])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.spread import Spread
+from pipeline.report.spread import Spread
 
 values = st.lists(
     st.integers(0, 30) | st.integers(0, 1023) | st.integers(0, 300_000), min_size=1, max_size=80

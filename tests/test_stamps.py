@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.stamps import second_of
+from pipeline.report.stamps import second_of
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2199, 12, 31)), st.booleans())

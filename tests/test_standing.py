@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.bulletin import sentences
 from pipeline.clock import stamp
-from pipeline.departure import Departure, Vanished
-from pipeline.polling import RETENTION
-from pipeline.prospect import Eta
-from pipeline.rates import Rate
-from pipeline.resumption import Called, shareable
-from pipeline.standing import Operation, Operations, Outage, Standing, as_json
-from pipeline.totals import DoubtTally, Sums, Tally, Totals
+from pipeline.ending.prospect import Eta
+from pipeline.money.totals import DoubtTally, Sums, Tally, Totals
+from pipeline.operations.polling import RETENTION
+from pipeline.pacing.rates import Rate
+from pipeline.state.bulletin import sentences
+from pipeline.state.departure import Departure, Vanished
+from pipeline.state.resumption import Called, shareable
+from pipeline.state.standing import Operation, Operations, Outage, Standing, as_json
 from tests.builders import MODEL, NOW, fields, price_table
 
 PRICES = price_table()

@@ -13,21 +13,24 @@ from typing import Any
 
 import pytest
 
-from pipeline import bystander, control_file, prospect, steering
-from pipeline.board import Outcome
-from pipeline.carrier import Reply
 from pipeline.cli import steered
 from pipeline.clock import Clock, local_day_and_time, stamp
-from pipeline.control import Change, Control
 from pipeline.emulator.model import Config, Service
-from pipeline.facts import ETA, Fact, Note
-from pipeline.paths import Paths
-from pipeline.prospect import IN_FLIGHT, Eta, words
-from pipeline.rates import NONE, Rate
-from pipeline.recorder import Recorder
-from pipeline.rows import Recipe
-from pipeline.scene import Scene
+from pipeline.ending import prospect
+from pipeline.ending.prospect import IN_FLIGHT, Eta, words
+from pipeline.engine import steering
+from pipeline.files.paths import Paths
+from pipeline.input.rows import Recipe
+from pipeline.life.facts import ETA, Fact, Note
+from pipeline.network.carrier import Reply
+from pipeline.outside import bystander
+from pipeline.pacing.rates import NONE, Rate
 from pipeline.settings import Settings
+from pipeline.state import control_file
+from pipeline.state.board import Outcome
+from pipeline.state.control import Change, Control
+from pipeline.store.recorder import Recorder
+from pipeline.view.scene import Scene
 from tests.oracle import check
 from tests.simulation import (
     EVENING,

@@ -2,13 +2,13 @@
 
 import pytest
 
-from pipeline import outcomes
+from pipeline.api import outcomes
+from pipeline.api.outcomes import Problem
+from pipeline.api.wire import read_submit
+from pipeline.calls.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
 from pipeline.codec import encode
 from pipeline.errors import BadSettings, NoPermission, RunError
-from pipeline.gate import Throttle
-from pipeline.outcomes import Problem
-from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
-from pipeline.wire import read_submit
+from pipeline.pacing.gate import Throttle
 from tests.builders import NOW, OPERATION, PROBLEM, recorded, recorded_bytes, refusal
 
 HTML = b"<html>the balancer's page</html>"

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.gate import Throttle
-from pipeline.margin import held_for
-from pipeline.pace import Pace
-from pipeline.past import Past
-from pipeline.purse import Purse
-from pipeline.rates import LONGEST_WINDOW, Rate
+from pipeline.pacing.gate import Throttle
+from pipeline.pacing.margin import held_for
+from pipeline.pacing.pace import Pace
+from pipeline.pacing.past import Past
+from pipeline.pacing.purse import Purse
+from pipeline.pacing.rates import LONGEST_WINDOW, Rate
 
 NOW = 1_790_000_000.0
 PER_SECOND = "ai.textGenerationAsyncRequestsPerSecond"

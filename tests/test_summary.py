@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.board import Complete, Outcome, Stopped
 from pipeline.cli.summary import Summary, of_a_bug
 from pipeline.codec import encode
 from pipeline.errors import (
@@ -18,11 +17,12 @@ from pipeline.errors import (
     RunError,
     Unreachable,
 )
-from pipeline.meter import Fullest, Use
-from pipeline.paths import Paths
-from pipeline.prices import Price, PriceList, PriceTable
-from pipeline.rates import Rate
-from pipeline.totals import DoubtTally, Sums, Tally, Totals
+from pipeline.files.paths import Paths
+from pipeline.money.prices import Price, PriceList, PriceTable
+from pipeline.money.totals import DoubtTally, Sums, Tally, Totals
+from pipeline.pacing.meter import Fullest, Use
+from pipeline.pacing.rates import Rate
+from pipeline.state.board import Complete, Outcome, Stopped
 
 PRICES = PriceTable("RUB", [PriceList("2026-03-03", {"lite": Price(Decimal(1), Decimal(2))})])
 RESUME = ["yagpt-batch", "run", "my rows.jsonl", "-o", "out.jsonl"]

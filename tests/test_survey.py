@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from pipeline.census import Group, Met
-from pipeline.survey import Survey, allotted
+from pipeline.estimate.census import Group, Met
+from pipeline.estimate.survey import Survey, allotted
 
 
 def group(count: int, size: int = 100, model: str = "m", kept: int | None = None) -> Group:

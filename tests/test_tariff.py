@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.prices import Price, Units
-from pipeline.tariff import BadTariff, read_tariff
+from pipeline.money.prices import Price, Units
+from pipeline.money.tariff import BadTariff, read_tariff
 
 ONE = """
 [[list]]
@@ -118,7 +118,9 @@ def test_nothing_is_no_prices() -> None:
     assert faults("list = []") == ["there is no [[list]] of prices."]
 
 
-_SHIPPED = (Path(__file__).parent.parent / "pipeline" / "prices.toml").read_text(encoding="utf-8")
+_SHIPPED = (Path(__file__).parent.parent / "pipeline" / "money" / "prices.toml").read_text(
+    encoding="utf-8"
+)
 
 
 @given(st.data())

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pipeline.cli.kinds import DurationKind
 from pipeline.cli.recipe import recipe_of
 from pipeline.cli.texts import Given, SchemaKind, TemplateKind, TextKind, typed
+from pipeline.input.template import Template
 from pipeline.settings import Settings, difference
-from pipeline.template import Template
 from tests.scratch import in_memory
 
 OPTIONS = {"model": "yandexgpt", "temperature": None, "max_tokens": None, "template": None}

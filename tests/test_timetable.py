@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.latency import BINS, EDGES, Latency
-from pipeline.polling import RETENTION
-from pipeline.timetable import LATEST, Found, Timetable, best_plan, latest
+from pipeline.operations.latency import BINS, EDGES, Latency
+from pipeline.operations.polling import RETENTION
+from pipeline.operations.timetable import LATEST, Found, Timetable, best_plan, latest
 from tests.test_latency import latencies, learned, lognormal
 
 DAY = 86400.0

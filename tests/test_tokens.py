@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.tokens import AuthorizedKey, BadToken, Token, audience, read_token
+from pipeline.auth.tokens import AuthorizedKey, BadToken, Token, audience, read_token
 from tests.builders import NOW
 
 KEY = {"id": "aje1", "service_account_id": "aje2", "private_key": "-----BEGIN PRIVATE KEY-----"}

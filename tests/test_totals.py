@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.checkpoint import Checkpoint
+from pipeline.api.outcomes import Usage
 from pipeline.codec import Json
-from pipeline.facts import Begin, Cursor, Doubt, Fact, Finish, Move, Replaced, Span
-from pipeline.item import Doubtful, Forgiven, Gone, Running, Waiting, after
-from pipeline.outcomes import Usage
-from pipeline.prices import Price, PriceList, PriceTable
-from pipeline.totals import DoubtTally, Sums, Tally, Totals, beside, no_price
+from pipeline.life.facts import Begin, Cursor, Doubt, Fact, Finish, Move, Replaced, Span
+from pipeline.life.item import Doubtful, Forgiven, Gone, Running, Waiting, after
+from pipeline.money.prices import Price, PriceList, PriceTable
+from pipeline.money.totals import DoubtTally, Sums, Tally, Totals, beside, no_price
+from pipeline.store.checkpoint import Checkpoint
 from tests.builders import fields
 
 _PRICES = {"lite": Price(Decimal("0.1"), Decimal("0.2")), "pro": Price(Decimal(1), Decimal(2))}

@@ -14,19 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pipeline.audit import audit
+from pipeline.api.outcomes import Usage
 from pipeline.day import day_of
-from pipeline.entry import Entry
-from pipeline.facts import Begin, Finish, Span
-from pipeline.item import Running, Waiting
-from pipeline.outcomes import Usage
-from pipeline.output import seal
-from pipeline.paths import Paths
-from pipeline.prices import Price, PriceList, PriceTable
-from pipeline.records import Failure, failed_line, result_line
-from pipeline.recovery import Files
-from pipeline.rows import parse_row
-from pipeline.source import Line
+from pipeline.files.output import seal
+from pipeline.files.paths import Paths
+from pipeline.files.source import Line
+from pipeline.input.rows import parse_row
+from pipeline.life.entry import Entry
+from pipeline.life.facts import Begin, Finish, Span
+from pipeline.life.item import Running, Waiting
+from pipeline.life.records import Failure, failed_line, result_line
+from pipeline.money.prices import Price, PriceList, PriceTable
+from pipeline.results.audit import audit
+from pipeline.resuming.recovery import Files
 from tests.builders import ANSWER, MODEL, NOW, SETTINGS, Place, fields, read
 from tests.scratch import in_memory
 

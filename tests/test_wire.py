@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import codec
-from pipeline.codec import Json
-from pipeline.outcomes import (
+from pipeline.api.outcomes import (
     Accepted,
     Answer,
     Conflict,
@@ -26,12 +25,13 @@ from pipeline.outcomes import (
     Unsure,
     Usage,
 )
-from pipeline.refusals import read_problem
-from pipeline.wire import (
+from pipeline.api.refusals import read_problem
+from pipeline.api.wire import (
     read_operation,
     read_poll,
     read_submit,
 )
+from pipeline.codec import Json
 from tests.builders import (
     NOW,
     OPERATION,

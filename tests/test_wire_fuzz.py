@@ -11,11 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import codec
+from pipeline.api.outcomes import Accepted, Answer, Garbled, Refused, Usage
+from pipeline.api.refusals import Headers
+from pipeline.api.wire import read_poll, read_submit
+from pipeline.calls.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
 from pipeline.codec import Json
 from pipeline.errors import RunError
-from pipeline.item import Running
-from pipeline.outcomes import Accepted, Answer, Garbled, Refused, Usage
-from pipeline.polling import (
+from pipeline.life.item import Running
+from pipeline.life.records import Failure, Known, failed_line, result_line
+from pipeline.operations.polling import (
     RETENTION,
     AskAgain,
     Asking,
@@ -24,10 +28,6 @@ from pipeline.polling import (
     Useless,
     after_poll,
 )
-from pipeline.records import Failure, Known, failed_line, result_line
-from pipeline.refusals import Headers
-from pipeline.submitting import Doubt, Fail, Later, Retry, Run, Stop, Verdict, after_submit
-from pipeline.wire import read_poll, read_submit
 from tests.builders import MODEL, NOW, OPERATION, begin_all, fields, place, recorded
 from tests.strategies import any_json, nested, with_parts_replaced
 

@@ -10,7 +10,7 @@ import click
 from pipeline import __version__
 from pipeline.cli.menu import Menu
 from pipeline.errors import Exit, RunError
-from pipeline.speech import SPEECH, say
+from pipeline.terminal.speech import SPEECH, say
 
 _EXAMPLES = """Send a file of prompts to YandexGPT, get a file of answers, paid for once.
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from msgspec import Struct
 
-from pipeline.carrier import Carrier
-from pipeline.carriers import Http, carrier
+from pipeline.auth.credentials import Credential
+from pipeline.auth.keeper import CredentialSource
+from pipeline.auth.local_tokens import Fixed
+from pipeline.auth.lookup import Places, find, find_folder
 from pipeline.clock import Clock
-from pipeline.credentials import Credential
 from pipeline.emulator import FOLDER
-from pipeline.endpoints import Endpoints
 from pipeline.errors import BadSettings
-from pipeline.keeper import CredentialSource
-from pipeline.local_tokens import Fixed
-from pipeline.lookup import Places, find, find_folder
-from pipeline.rows import model_uri
+from pipeline.input.rows import model_uri
+from pipeline.network.carrier import Carrier
+from pipeline.network.carriers import Http, carrier
+from pipeline.network.endpoints import Endpoints
 
 _EMULATOR = Fixed("the emulator", Credential("Api-Key", "emulator", is_users=False))
 # Seconds that the embedded emulator's answers take, so that trying out is quick.

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import click
 
 from pipeline.cli.sheet import Rows, tabled
-from pipeline.speech import clean, say, shown, width_of
-from pipeline.step import Sentence
+from pipeline.terminal.speech import clean, say, shown, width_of
+from pipeline.terminal.step import Sentence
 
 
 def tell(sentences: Iterable[Sentence]) -> None:

@@ -13,20 +13,20 @@ from typing import Any
 import click
 
 from pipeline import log
-from pipeline.board import Stopped
-from pipeline.census import Met
 from pipeline.cli.call import Call
 from pipeline.cli.config import FILE_READ
 from pipeline.cli.execute import carry_out
 from pipeline.cli.run import run
 from pipeline.codec import Json, NotJson, decode
-from pipeline.earlier import usage_of
 from pipeline.errors import BadData, OtherSettings, RunError, StorageFailed
-from pipeline.paths import Paths
-from pipeline.signals import Signals, die_by
-from pipeline.source import Source
-from pipeline.speech import say
-from pipeline.totals import Totals
+from pipeline.estimate.census import Met
+from pipeline.estimate.earlier import usage_of
+from pipeline.files.paths import Paths
+from pipeline.files.source import Source
+from pipeline.money.totals import Totals
+from pipeline.state.board import Stopped
+from pipeline.terminal.signals import Signals, die_by
+from pipeline.terminal.speech import say
 
 _FINISHED = {"ok", "failed"}
 _ITS_OWN = ("input_path", "limit", "as_json")

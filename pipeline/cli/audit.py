@@ -13,7 +13,7 @@ from pipeline.errors import Exit
 from pipeline.wording import so_many
 
 if TYPE_CHECKING:
-    from pipeline.case import Report
+    from pipeline.results.case import Report
 
 _EXAMPLES = """Prove that the input, the checkpoint, OUTPUT, its errors file and the totals agree.
 
@@ -39,10 +39,10 @@ a file, unless its time tells, nor a changed number of a row that is done.
 def audit(
     *, output: Path, quick: bool, given_input: Path | None, prices: Path | None, as_json: bool
 ) -> None:
-    from pipeline.audit import audit as audited  # noqa: PLC0415
     from pipeline.cli.answer import tell  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
-    from pipeline.paths import Paths  # noqa: PLC0415
+    from pipeline.files.paths import Paths  # noqa: PLC0415
+    from pipeline.results.audit import audit as audited  # noqa: PLC0415
 
     report = audited(Paths(output), price_table(prices), given_input=given_input, quick=quick)
     if as_json:

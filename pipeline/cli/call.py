@@ -8,23 +8,23 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from pipeline.allowance import Unshared, state_file
+from pipeline.auth.lookup import TRIAL, NoSource
 from pipeline.cli.access import Access
 from pipeline.cli.kinds import chosen_rates, is_auto
 from pipeline.cli.pricing import price_table
 from pipeline.cli.recipe import recipe_of
-from pipeline.endpoints import Endpoints, host_of
+from pipeline.engine.retry import Retry
 from pipeline.errors import BadData, StorageFailed
-from pipeline.item import Policy
-from pipeline.known import Known
-from pipeline.lookup import TRIAL, NoSource
-from pipeline.paths import Paths
-from pipeline.prices import PriceTable
-from pipeline.rates import NONE
-from pipeline.retry import Retry
-from pipeline.rows import Recipe, folder_of, model_uri
+from pipeline.files.paths import Paths
+from pipeline.input.rows import Recipe, folder_of, model_uri
+from pipeline.life.item import Policy
+from pipeline.money.prices import PriceTable
+from pipeline.network.endpoints import Endpoints, host_of
+from pipeline.outside.snapshot import Snapshot, looked_at
+from pipeline.pacing.rates import NONE
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES, Settings
-from pipeline.snapshot import Snapshot, looked_at
+from pipeline.shared_quota.allowance import Unshared, state_file
+from pipeline.shared_quota.known import Known
 
 _COLLECTED = ".prom"
 

@@ -30,13 +30,13 @@ knows them, or the totals line. Exit code 65: of an output nothing could be read
 @click.option("--json", "as_json", is_flag=True, help="The object of a totals line, and more.")
 @click.option("--csv", "as_csv", is_flag=True, help="A line for each output, model and finish.")
 def cost(*, outputs: tuple[Path, ...], prices: Path | None, as_json: bool, as_csv: bool) -> None:
-    from pipeline.account import Account, records, sentences, with_outputs  # noqa: PLC0415
-    from pipeline.account import table as cells  # noqa: PLC0415
     from pipeline.cli.answer import tell, tell_table  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
-    from pipeline.receipts import chosen, receipt  # noqa: PLC0415
-    from pipeline.speech import say  # noqa: PLC0415
-    from pipeline.totals import no_price  # noqa: PLC0415
+    from pipeline.money.account import Account, records, sentences, with_outputs  # noqa: PLC0415
+    from pipeline.money.account import table as cells  # noqa: PLC0415
+    from pipeline.money.totals import no_price  # noqa: PLC0415
+    from pipeline.results.receipts import chosen, receipt  # noqa: PLC0415
+    from pipeline.terminal.speech import say  # noqa: PLC0415
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv: choose one of them.")

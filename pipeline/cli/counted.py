@@ -2,21 +2,21 @@
 
 import asyncio
 
-from pipeline.census import Census, Met
+from pipeline.auth.keeper import Keeper
+from pipeline.calls.counting import Hear, Tokenizer
+from pipeline.calls.service import Account, Service
+from pipeline.checks.preflight import Report
 from pipeline.cli.requested import Request, rows_of
 from pipeline.clock import Clock
-from pipeline.counting import Hear, Tokenizer
 from pipeline.errors import BadData
-from pipeline.fit import Estimate
-from pipeline.forecast import Basis, rough_inputs, weights
-from pipeline.keeper import Keeper
-from pipeline.preflight import Report
-from pipeline.prices import PriceTable
-from pipeline.quote import CHARACTERS, EXACT, SAMPLE
-from pipeline.rows import Row, parse_row
-from pipeline.service import Account, Service
-from pipeline.speech import say
-from pipeline.survey import GROUPS, Survey
+from pipeline.estimate.census import Census, Met
+from pipeline.estimate.fit import Estimate
+from pipeline.estimate.forecast import Basis, rough_inputs, weights
+from pipeline.estimate.quote import CHARACTERS, EXACT, SAMPLE
+from pipeline.estimate.survey import GROUPS, Survey
+from pipeline.input.rows import Row, parse_row
+from pipeline.money.prices import PriceTable
+from pipeline.terminal.speech import say
 
 _CONNECTIONS = 20
 _TOLD_APART = 30.0

@@ -11,7 +11,7 @@ from pipeline.cli.kinds import DurationKind, RateKind, chosen_rates
 from pipeline.cli.staged import FaultKind, KeyFileKind, OffsetKind
 from pipeline.cli.suggestions import files
 from pipeline.emulator.schedules import GRAMMAR, NOT_TAKEN, OPERATIONS, TAKEN, TOKENS, Fault
-from pipeline.rates import Rate
+from pipeline.pacing.rates import Rate
 
 if TYPE_CHECKING:
     from pipeline.emulator.keys import AuthorizedKey

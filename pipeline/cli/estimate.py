@@ -73,7 +73,7 @@ nobody can count: without --like or --canary the result is a range, from a token
 def estimate(context: click.Context, /, **options: Any) -> None:
     from pipeline.cli.forecasting import execute  # noqa: PLC0415
     from pipeline.cli.requested import Request  # noqa: PLC0415
-    from pipeline.speech import say  # noqa: PLC0415
+    from pipeline.terminal.speech import say  # noqa: PLC0415
 
     request = Request.of(options, os.environ)
     if options["verbose"]:

@@ -7,8 +7,11 @@ from typing import Any
 import click
 
 from pipeline import log
-from pipeline.carrier import Carrier
-from pipeline.checkup import (
+from pipeline.auth.credentials import Credential, NoCredentialError
+from pipeline.auth.keeper import Keeper
+from pipeline.auth.local_tokens import Fixed
+from pipeline.calls.service import POLL_TIMEOUT, Account, Service
+from pipeline.checks.checkup import (
     UNUSED_OPERATION,
     Finding,
     of_credential,
@@ -25,15 +28,12 @@ from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock, local_day_and_time
 from pipeline.codec import encode
-from pipeline.credentials import Credential, NoCredentialError
-from pipeline.endpoints import Endpoints
 from pipeline.errors import RunError
-from pipeline.keeper import Keeper
-from pipeline.local_tokens import Fixed
-from pipeline.rows import model_uri
-from pipeline.service import POLL_TIMEOUT, Account, Service
+from pipeline.input.rows import model_uri
+from pipeline.network.carrier import Carrier
+from pipeline.network.endpoints import Endpoints
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES
-from pipeline.speech import clean
+from pipeline.terminal.speech import clean
 
 
 def examine(options: Mapping[str, Any], environment: Mapping[str, str]) -> int:

@@ -9,29 +9,29 @@ from pathlib import Path
 from threading import Thread
 
 from pipeline import log
-from pipeline.allowance import Allowance
-from pipeline.board import Complete, Ending, Outcome, Stopped
+from pipeline.auth.keeper import Keeper
+from pipeline.calls.service import Account, Service
 from pipeline.cli.answer import answer, tell
 from pipeline.cli.call import Call
 from pipeline.cli.summary import Summary, of_a_bug
 from pipeline.cli.watched import watched
 from pipeline.clock import Clock
 from pipeline.codec import Json, encode
+from pipeline.engine.start import carry
+from pipeline.engine.tools import Tools
 from pipeline.errors import RunError
-from pipeline.keeper import Keeper
-from pipeline.metrics import Metrics
-from pipeline.progress import view_of
-from pipeline.rates import Kind, Rate
-from pipeline.refill import Opener
-from pipeline.resumption import Called, shareable
-from pipeline.service import Account, Service
-from pipeline.signals import Signals, die_by
-from pipeline.source import Source
-from pipeline.speech import say
-from pipeline.start import carry
-from pipeline.step import Step
-from pipeline.tools import Tools
-from pipeline.totals import no_price
+from pipeline.files.source import Source
+from pipeline.money.totals import no_price
+from pipeline.pacing.rates import Kind, Rate
+from pipeline.shared_quota.allowance import Allowance
+from pipeline.shared_quota.refill import Opener
+from pipeline.state.board import Complete, Ending, Outcome, Stopped
+from pipeline.state.resumption import Called, shareable
+from pipeline.terminal.signals import Signals, die_by
+from pipeline.terminal.speech import say
+from pipeline.terminal.step import Step
+from pipeline.view.metrics import Metrics
+from pipeline.view.progress import view_of
 
 # For probes and tokens, beside a connection for each lane.
 _SPARE_CONNECTIONS = 8

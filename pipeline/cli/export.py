@@ -52,11 +52,11 @@ def export(
     given_input: Path | None,
 ) -> None:
     from pipeline.cli.answer import tell  # noqa: PLC0415
-    from pipeline.export import Export  # noqa: PLC0415
-    from pipeline.paths import Paths  # noqa: PLC0415
-    from pipeline.sheets import opener  # noqa: PLC0415
-    from pipeline.signals import cleanly  # noqa: PLC0415
-    from pipeline.speech import say  # noqa: PLC0415
+    from pipeline.files.paths import Paths  # noqa: PLC0415
+    from pipeline.results.export import Export  # noqa: PLC0415
+    from pipeline.results.sheets import opener  # noqa: PLC0415
+    from pipeline.terminal.signals import cleanly  # noqa: PLC0415
+    from pipeline.terminal.speech import say  # noqa: PLC0415
     from pipeline.wording import so_many  # noqa: PLC0415
 
     opened, paths = opener(path), Paths(output)

@@ -7,17 +7,18 @@ from random import Random
 import click
 
 from pipeline import log
-from pipeline.canary import Canary, canary_for
-from pipeline.census import Census
+from pipeline.checks.preflight import Report, none_fit, unusable
 from pipeline.cli.answer import answer, tell
 from pipeline.cli.asking import asked
 from pipeline.cli.counted import counted_inputs
 from pipeline.cli.requested import Request, rows_of
 from pipeline.codec import encode
-from pipeline.earlier import LEAST, Earlier
 from pipeline.errors import BadData, Exit
-from pipeline.fit import Estimate
-from pipeline.forecast import (
+from pipeline.estimate.canary import Canary, canary_for
+from pipeline.estimate.census import Census
+from pipeline.estimate.earlier import LEAST, Earlier
+from pipeline.estimate.fit import Estimate
+from pipeline.estimate.forecast import (
     Asked,
     Basis,
     Forecast,
@@ -29,13 +30,12 @@ from pipeline.forecast import (
     unlimited_rows,
     weights,
 )
-from pipeline.paths import Paths
-from pipeline.preflight import Report, none_fit, unusable
-from pipeline.prices import PriceTable
-from pipeline.quote import CANARY, LIKE, MAX_TOKENS, as_json, sentences
-from pipeline.source import Source
-from pipeline.speech import say
-from pipeline.totals import Totals, no_price, sum_of
+from pipeline.estimate.quote import CANARY, LIKE, MAX_TOKENS, as_json, sentences
+from pipeline.files.paths import Paths
+from pipeline.files.source import Source
+from pipeline.money.prices import PriceTable
+from pipeline.money.totals import Totals, no_price, sum_of
+from pipeline.terminal.speech import say
 
 _WIDE = 0.1
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.source import Line, Source, piped
+from pipeline.files.source import Line, Source, piped
 
 _PIPED = "stdin"
 

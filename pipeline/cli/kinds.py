@@ -7,9 +7,9 @@ from typing import Literal
 
 import click
 
+from pipeline.auth.credentials import SOURCES
 from pipeline.clock import Clock, moment_of
-from pipeline.credentials import SOURCES
-from pipeline.rates import NONE, Rate
+from pipeline.pacing.rates import NONE, Rate
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _AMOUNT = re.compile(r"\d{1,12}(?:\.\d{1,6})?", re.ASCII)

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import click
 from click.core import ParameterSource
 
-from pipeline.carriers import CHOICES
+from pipeline.auth.credentials import SOURCES
 from pipeline.cli.config import DEFAULT_FILE, load_config, told_of
 from pipeline.cli.kinds import (
     AuthKind,
@@ -20,7 +20,7 @@ from pipeline.cli.kinds import (
 )
 from pipeline.cli.suggestions import files, models, values
 from pipeline.cli.texts import CommandKind, SchemaKind, TemplateKind, TextKind
-from pipeline.credentials import SOURCES
+from pipeline.network.carriers import CHOICES
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -10,7 +10,7 @@ from pipeline.cli.pricing import price_table, prices_option, tariff_text
 
 if TYPE_CHECKING:
     from pipeline.codec import Json
-    from pipeline.prices import Price, PriceList, PriceTable
+    from pipeline.money.prices import Price, PriceList, PriceTable
 
 _EXAMPLES = """Show the prices that costs are computed with, how old they are, and their source.
 

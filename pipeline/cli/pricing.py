@@ -9,12 +9,12 @@ import click
 from pipeline.cli.config import DEFAULT_FILE, setting
 
 if TYPE_CHECKING:
-    from pipeline.prices import PriceTable
+    from pipeline.money.prices import PriceTable
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _NAME = "--prices"
 # Beside the package's modules: importlib.resources would find it too, and take 7 ms more.
-_SHIPPED = Path(__file__).parent.parent / "prices.toml"
+_SHIPPED = Path(__file__).parent.parent / "money" / "prices.toml"
 
 
 def prices_option(command: _Command) -> _Command:
@@ -51,7 +51,7 @@ def price_table(path: Path | None) -> "PriceTable":
     """
     from pipeline.clock import Clock  # noqa: PLC0415
     from pipeline.day import day_at  # noqa: PLC0415
-    from pipeline.tariff import BadTariff, read_tariff  # noqa: PLC0415
+    from pipeline.money.tariff import BadTariff, read_tariff  # noqa: PLC0415
 
     try:
         return read_tariff(tariff_text(path)).as_of(day_at(Clock().now()))

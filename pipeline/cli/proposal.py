@@ -7,7 +7,7 @@ from msgspec.structs import asdict
 
 from pipeline.cli.meant import meant
 from pipeline.codec import Json
-from pipeline.retrial import Choice, Failed, alike, told
+from pipeline.store.retrial import Choice, Failed, alike, told
 from pipeline.wording import so_many
 
 _NOTHING = "Nothing to retry: "

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from pipeline.codec import decode
-from pipeline.form import AnyObject, Form, fitting
-from pipeline.rows import Recipe
-from pipeline.template import Template
+from pipeline.input.form import AnyObject, Form, fitting
+from pipeline.input.rows import Recipe
+from pipeline.input.template import Template
 
 
 def recipe_of(options: Mapping[str, Any], folder: str | None) -> Recipe:

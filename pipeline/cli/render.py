@@ -36,7 +36,7 @@ Rows that can't be sent are told on standard error; where there are no others, t
 @click.pass_context
 def render(context: click.Context, /, **options: Any) -> None:
     from pipeline.cli.rendering import execute  # noqa: PLC0415
-    from pipeline.speech import say  # noqa: PLC0415
+    from pipeline.terminal.speech import say  # noqa: PLC0415
 
     if options["verbose"]:
         for setting in show_settings(context):

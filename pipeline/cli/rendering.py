@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
+from pipeline.checks.complaints import told
+from pipeline.checks.preflight import Report, judged, look_at, unusable
 from pipeline.cli.answer import answer
 from pipeline.cli.given import input_of, lines_of, name_of
 from pipeline.cli.recipe import recipe_of
-from pipeline.complaints import told
 from pipeline.errors import BadData, Exit
-from pipeline.ids import Ids
-from pipeline.preflight import Report, judged, look_at, unusable
-from pipeline.rows import Recipe, Row, is_blank
-from pipeline.speech import clean, say
+from pipeline.files.ids import Ids
+from pipeline.input.rows import Recipe, Row, is_blank
+from pipeline.terminal.speech import clean, say
 
 _NO_FOLDER = "FOLDER"
 

@@ -13,14 +13,14 @@ from pipeline.cli.pricing import price_table, prices_option
 from pipeline.wording import so_many
 
 if TYPE_CHECKING:
-    from pipeline.background import Background
-    from pipeline.page import Page
-    from pipeline.paths import Paths
-    from pipeline.prices import PriceTable
-    from pipeline.snapshot import Snapshot
+    from pipeline.files.paths import Paths
+    from pipeline.money.prices import PriceTable
+    from pipeline.outside.snapshot import Snapshot
+    from pipeline.report.background import Background
+    from pipeline.report.page import Page
 
 # Found beside the package's modules, as prices are.
-_TEMPLATE = Path(__file__).parent.parent / "page.html"
+_TEMPLATE = Path(__file__).parent.parent / "report" / "page.html"
 _EXAMPLES = """Write one HTML page about the run of OUTPUT, while it goes on or not.
 
 \b
@@ -45,14 +45,14 @@ be read is told and not counted; exit code 65: nothing could be read, or it is n
 )
 @prices_option
 def report(*, output: Path, page_path: Path, prices: Path | None) -> None:
-    from pipeline.account import Account  # noqa: PLC0415
-    from pipeline.chronicle import Chronicle  # noqa: PLC0415
     from pipeline.cli.answer import tell  # noqa: PLC0415
     from pipeline.clock import Clock, zone_at  # noqa: PLC0415
-    from pipeline.page import Report, page  # noqa: PLC0415
-    from pipeline.plots import Zone  # noqa: PLC0415
-    from pipeline.receipts import no_output, paths_of, receipt  # noqa: PLC0415
-    from pipeline.speech import say  # noqa: PLC0415
+    from pipeline.money.account import Account  # noqa: PLC0415
+    from pipeline.report.chronicle import Chronicle  # noqa: PLC0415
+    from pipeline.report.page import Report, page  # noqa: PLC0415
+    from pipeline.report.plots import Zone  # noqa: PLC0415
+    from pipeline.results.receipts import no_output, paths_of, receipt  # noqa: PLC0415
+    from pipeline.terminal.speech import say  # noqa: PLC0415
 
     paths, table, now = paths_of(output), price_table(prices), Clock().now()
     known, inputs = _looked(paths, table, now)
@@ -84,9 +84,9 @@ def _looked(
     paths: "Paths", prices: "PriceTable", now: float
 ) -> tuple["Background | None", list[Path]]:
     """What the checkpoint tells, and where the input may be; nothing where it can't be read."""
-    from pipeline.bystander import is_running  # noqa: PLC0415
     from pipeline.errors import BadData, StorageFailed  # noqa: PLC0415
-    from pipeline.snapshot import looked_at  # noqa: PLC0415
+    from pipeline.outside.bystander import is_running  # noqa: PLC0415
+    from pipeline.outside.snapshot import looked_at  # noqa: PLC0415
 
     try:
         running = paths.output.is_file() and is_running(paths.output)
@@ -105,11 +105,11 @@ def _looked(
 def _background(
     paths: "Paths", seen: "Snapshot", prices: "PriceTable", now: float, *, running: bool
 ) -> "Background":
-    from pipeline import prospect  # noqa: PLC0415
-    from pipeline.background import Background  # noqa: PLC0415
-    from pipeline.buckets import Buckets  # noqa: PLC0415
     from pipeline.clock import local_day_and_time  # noqa: PLC0415
-    from pipeline.observation import standing_of  # noqa: PLC0415
+    from pipeline.ending import prospect  # noqa: PLC0415
+    from pipeline.outside.observation import standing_of  # noqa: PLC0415
+    from pipeline.report.background import Background  # noqa: PLC0415
+    from pipeline.report.buckets import Buckets  # noqa: PLC0415
 
     standing = standing_of(paths, seen, prices, now, running=running)
     sends, first, since = Buckets(), None, None
@@ -136,7 +136,7 @@ def rendered(made: "Page") -> str:
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415
     from markupsafe import Markup  # noqa: PLC0415
 
-    from pipeline.speech import clean  # noqa: PLC0415
+    from pipeline.terminal.speech import clean  # noqa: PLC0415
 
     def cleaned(value: object) -> object:
         return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
@@ -149,7 +149,7 @@ def rendered(made: "Page") -> str:
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all: whoever looks at the page meanwhile sees the one before."""
-    from pipeline.paths import unwritable  # noqa: PLC0415
+    from pipeline.files.paths import unwritable  # noqa: PLC0415
 
     replacement = path.with_name(f".{path.name}.{os.getpid()}")
     try:

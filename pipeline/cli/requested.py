@@ -7,17 +7,17 @@ from typing import Any
 
 import click
 
+from pipeline.checks.preflight import Report, look_at
 from pipeline.cli.access import Access
 from pipeline.cli.given import input_of, lines_of, name_of
 from pipeline.cli.kinds import AUTO, chosen_rates
 from pipeline.cli.pricing import price_table
 from pipeline.cli.recipe import recipe_of
 from pipeline.emulator import FOLDER
-from pipeline.ids import Ids
-from pipeline.preflight import Report, look_at
-from pipeline.prices import PriceTable
-from pipeline.rates import Rate
-from pipeline.rows import Recipe, Row, is_blank
+from pipeline.files.ids import Ids
+from pipeline.input.rows import Recipe, Row, is_blank
+from pipeline.money.prices import PriceTable
+from pipeline.pacing.rates import Rate
 from pipeline.settings import DEFAULT_POLL_RATES, DEFAULT_RATES
 
 

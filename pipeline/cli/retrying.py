@@ -12,7 +12,6 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from pipeline.bystander import is_running
 from pipeline.cli import execute as running
 from pipeline.cli.answer import answer, tell
 from pipeline.cli.call import Call
@@ -20,22 +19,23 @@ from pipeline.cli.config import show_settings, told_of
 from pipeline.cli.proposal import Proposal
 from pipeline.cli.texts import typed
 from pipeline.codec import Json, encode
+from pipeline.consistency.evidence import Ways
+from pipeline.engine.retry import Budget, Retry
 from pipeline.errors import Busy, Exit
-from pipeline.evidence import Ways
-from pipeline.facts import ENDPOINT, Span
-from pipeline.missing import check_files
-from pipeline.output import seal
-from pipeline.paths import Paths
-from pipeline.reading import whole_lines
-from pipeline.retrial import Choice, Failed, still_unfit
-from pipeline.retry import Budget, Retry
-from pipeline.rows import Recipe
-from pipeline.same_input import found_input
-from pipeline.signals import Signals
-from pipeline.snapshot import Snapshot, looked_at
-from pipeline.source import Source
-from pipeline.speech import say
-from pipeline.swap import standing
+from pipeline.files.output import seal
+from pipeline.files.paths import Paths
+from pipeline.files.reading import whole_lines
+from pipeline.files.source import Source
+from pipeline.input.rows import Recipe
+from pipeline.life.facts import ENDPOINT, Span
+from pipeline.outside.bystander import is_running
+from pipeline.outside.missing import check_files
+from pipeline.outside.snapshot import Snapshot, looked_at
+from pipeline.resuming.same_input import found_input
+from pipeline.resuming.swap import standing
+from pipeline.store.retrial import Choice, Failed, still_unfit
+from pipeline.terminal.signals import Signals
+from pipeline.terminal.speech import say
 
 _TEXTS = frozenset({"system", "template"})
 _ITS_OWN = frozenset({"output", "stage", "code", "dry_run", "given_input"})

@@ -67,8 +67,8 @@ cloud machine, YC_TOKEN, and the yc command; --auth picks one. Try it with yagpt
 def run(context: click.Context, /, **options: Any) -> None:
     from pipeline.cli.call import Call  # noqa: PLC0415
     from pipeline.cli.execute import execute  # noqa: PLC0415
-    from pipeline.signals import Signals  # noqa: PLC0415
-    from pipeline.speech import say  # noqa: PLC0415
+    from pipeline.terminal.signals import Signals  # noqa: PLC0415
+    from pipeline.terminal.speech import say  # noqa: PLC0415
 
     call = Call.of(options, os.environ)
     # Up to here there is nothing to be put in order: a signal ends it as it ends anything.

@@ -10,8 +10,8 @@ import signal
 import subprocess
 from contextlib import ExitStack, suppress
 
-from pipeline.signals import Ear, cleanly
-from pipeline.speech import say
+from pipeline.terminal.signals import Ear, cleanly
+from pipeline.terminal.speech import say
 
 _LONGEST = 3600.0
 _SILENT = 10.0

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.panel import laid_out
-from pipeline.screen import columns_of, wrapped
+from pipeline.terminal.screen import columns_of, wrapped
+from pipeline.view.panel import laid_out
 
 Rows = Sequence[Sequence[str]]
 """A head, and rows of as many cells each."""

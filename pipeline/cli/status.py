@@ -9,8 +9,8 @@ import click
 from pipeline.cli.pricing import price_table, prices_option
 
 if TYPE_CHECKING:
-    from pipeline.prices import PriceTable
-    from pipeline.step import Sentence
+    from pipeline.money.prices import PriceTable
+    from pipeline.terminal.step import Sentence
 
 _EXAMPLES = """Where the run of OUTPUT stands, while it goes on or not. Changes nothing.
 
@@ -75,7 +75,7 @@ def status(*, output: Path, prices: Path | None, as_json: bool, watch: float | N
             tell(told)
         return
     from pipeline.cli.watching import watched  # noqa: PLC0415
-    from pipeline.speech import is_screen  # noqa: PLC0415
+    from pipeline.terminal.speech import is_screen  # noqa: PLC0415
 
     in_place = not as_json and is_screen(sys.stdout)
     watched(look, watch, in_place=in_place, between="" if as_json else "\n")
@@ -83,12 +83,12 @@ def status(*, output: Path, prices: Path | None, as_json: bool, watch: float | N
 
 def _look(output: Path, table: "PriceTable", *, as_json: bool) -> "tuple[bool, list[Sentence]]":
     """Whether the run goes on, and what to tell of it."""
-    from pipeline.bulletin import sentences  # noqa: PLC0415
     from pipeline.clock import Clock, local_day_and_time, stamp  # noqa: PLC0415
     from pipeline.codec import encode  # noqa: PLC0415
-    from pipeline.observation import observed  # noqa: PLC0415
-    from pipeline.paths import Paths  # noqa: PLC0415
-    from pipeline.standing import as_json as in_json  # noqa: PLC0415
+    from pipeline.files.paths import Paths  # noqa: PLC0415
+    from pipeline.outside.observation import observed  # noqa: PLC0415
+    from pipeline.state.bulletin import sentences  # noqa: PLC0415
+    from pipeline.state.standing import as_json as in_json  # noqa: PLC0415
 
     now = Clock().now()
     standing = observed(Paths(output), table, now)

@@ -10,21 +10,21 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pipeline import control_file
 from pipeline.cli.answer import answer, tell
 from pipeline.cli.kinds import chosen_rates, is_auto
 from pipeline.cli.pricing import price_table
 from pipeline.clock import Clock, local_day_and_time, local_to_the_second, stamp
 from pipeline.codec import encode
-from pipeline.control import Change, Control, InForce, unpausing
 from pipeline.errors import BadData, Busy, Exit
-from pipeline.observation import observed
-from pipeline.paths import Paths
-from pipeline.prices import PriceTable, money
-from pipeline.rates import Rate
+from pipeline.files.paths import Paths
+from pipeline.money.prices import PriceTable, money
+from pipeline.outside.observation import observed
+from pipeline.outside.snapshot import Snapshot, looked_at
+from pipeline.pacing.rates import Rate
 from pipeline.settings import DEFAULT_RATES
-from pipeline.snapshot import Snapshot, looked_at
-from pipeline.standing import Standing, steered_json
+from pipeline.state import control_file
+from pipeline.state.control import Change, Control, InForce, unpausing
+from pipeline.state.standing import Standing, steered_json
 
 _PATIENCE, _APART = 5.0, 0.1
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from pipeline.board import Complete, Outcome
 from pipeline.codec import Json
 from pipeline.errors import (
     BadData,
@@ -24,14 +23,22 @@ from pipeline.errors import (
     RunError,
     StorageFailed,
 )
-from pipeline.paths import Paths
-from pipeline.prices import PriceTable
-from pipeline.quote import span
-from pipeline.reading import whole_lines
-from pipeline.resumption import limited, shareable, unlimited, with_later, with_more, with_value
-from pipeline.retrial import STAGES, Alike, alike, read_failed
-from pipeline.step import Sentence, Step
-from pipeline.totals import beside, in_doubt, in_money
+from pipeline.estimate.quote import span
+from pipeline.files.paths import Paths
+from pipeline.files.reading import whole_lines
+from pipeline.money.prices import PriceTable
+from pipeline.money.totals import beside, in_doubt, in_money
+from pipeline.state.board import Complete, Outcome
+from pipeline.state.resumption import (
+    limited,
+    shareable,
+    unlimited,
+    with_later,
+    with_more,
+    with_value,
+)
+from pipeline.store.retrial import STAGES, Alike, alike, read_failed
+from pipeline.terminal.step import Sentence, Step
 from pipeline.wording import so_many
 
 # More error lines than that are not read: an end is not to take time for each row that failed.

@@ -109,7 +109,7 @@ class SchemaKind(click.ParamType):  # type: ignore[type-arg] # as above
         if isinstance(value, Given):
             return value
         from pipeline.codec import NotJson, decode  # noqa: PLC0415 - as below
-        from pipeline.form import BadSchema, fitting  # noqa: PLC0415
+        from pipeline.input.form import BadSchema, fitting  # noqa: PLC0415
 
         text = name = str(value)
         if text.startswith("{"):
@@ -131,7 +131,7 @@ class TemplateKind(TextKind):
     def checked(
         self, text: Given, param: click.Parameter | None, ctx: click.Context | None
     ) -> Given:
-        from pipeline.template import Template  # noqa: PLC0415 - help must not wait for it
+        from pipeline.input.template import Template  # noqa: PLC0415 - help must not wait for it
 
         try:
             Template.parse(text)

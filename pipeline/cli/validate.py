@@ -30,7 +30,7 @@ first 20 bad lines are shown and the others counted; with any, the exit code is 
 @click.pass_context
 def validate(context: click.Context, /, **options: Any) -> None:
     from pipeline.cli.validating import execute  # noqa: PLC0415
-    from pipeline.speech import say  # noqa: PLC0415
+    from pipeline.terminal.speech import say  # noqa: PLC0415
 
     if options["verbose"]:
         for setting in show_settings(context):

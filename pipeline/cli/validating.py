@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.checks.complaints import SHOWN, Complaints, told
+from pipeline.checks.glance import Glance
+from pipeline.checks.preflight import judged
 from pipeline.cli.answer import answer, tell
 from pipeline.cli.given import input_of, lines_of, name_of
 from pipeline.cli.recipe import recipe_of
 from pipeline.codec import encode
-from pipeline.complaints import SHOWN, Complaints, told
 from pipeline.emulator import FOLDER
 from pipeline.errors import BadData, Exit
-from pipeline.glance import Glance
-from pipeline.ids import Ids
-from pipeline.preflight import judged
-from pipeline.rows import BadRow, Recipe, Row, is_blank
-from pipeline.speech import say
+from pipeline.files.ids import Ids
+from pipeline.input.rows import BadRow, Recipe, Row, is_blank
+from pipeline.terminal.speech import say
 from pipeline.wording import so_many
 
 

@@ -34,8 +34,8 @@ def known(context: click.Context) -> Iterator[str]:
 def _no_options() -> Iterator[str]:
     from dataclasses import fields  # noqa: PLC0415 - help must not wait for it, nor for these
 
-    from pipeline.credentials import SOURCES  # noqa: PLC0415
-    from pipeline.endpoints import Endpoints  # noqa: PLC0415
+    from pipeline.auth.credentials import SOURCES  # noqa: PLC0415
+    from pipeline.network.endpoints import Endpoints  # noqa: PLC0415
 
     for source in SOURCES:
         yield PREFIX + source.upper().replace("-", "_")

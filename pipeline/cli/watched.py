@@ -10,8 +10,8 @@ from pipeline import __version__
 from pipeline.clock import Clock
 from pipeline.errors import Exit
 from pipeline.events import BEGUN, ENDED
-from pipeline.gauges import Told
-from pipeline.metrics import Metrics
+from pipeline.view.gauges import Told
+from pipeline.view.metrics import Metrics
 
 _log = logging.getLogger("yagpt-batch")
 

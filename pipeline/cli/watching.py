@@ -6,9 +6,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from pipeline.screen import CLEAR, frame
-from pipeline.speech import clean, cleaned, say
-from pipeline.step import Sentence
+from pipeline.terminal.screen import CLEAR, frame
+from pipeline.terminal.speech import clean, cleaned, say
+from pipeline.terminal.step import Sentence
 
 Look = Callable[[], tuple[bool, list[Sentence]]]
 """One look: whether the run goes on, and what to tell."""

@@ -28,7 +28,7 @@ from pipeline.emulator.requests import CompletionRequest, read_completion
 from pipeline.emulator.schedules import Fault
 from pipeline.emulator.states import MISPRINTS, Finished, Misprinted, Running, State
 from pipeline.emulator.uris import KNOWN
-from pipeline.rates import Rate
+from pipeline.pacing.rates import Rate
 
 _DAY = 86_400.0
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from pipeline.emulator.refusals import OverQuota
-from pipeline.rates import Rate
+from pipeline.pacing.rates import Rate
 
 _PER = {1.0: "PerSecond", 60.0: "PerMinute", 3600.0: "PerHour", 86400.0: "PerDay"}
 

@@ -17,7 +17,7 @@ from pipeline.codec import encode
 from pipeline.emulator.answers import Usage
 from pipeline.emulator.model import Accepted
 from pipeline.errors import BadData, StorageFailed
-from pipeline.paths import unwritable
+from pipeline.files.paths import unwritable
 
 
 class _Line(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drawing import WIPE
+from pipeline.view.drawing import WIPE
 from tests.e2e.command import FOLDER, PROGRAM, Emulator, Running, Shell
 from tests.e2e.hostile import Hostile, Silence
 from tests.e2e.terminal import CAPTURES, expect, terminal

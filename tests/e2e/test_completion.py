@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from click.shell_completion import BashComplete
 
+from pipeline.auth.credentials import SOURCES
 from pipeline.cli import commands
-from pipeline.credentials import SOURCES
 from tests.e2e.command import PROGRAM, Shell
 from tests.e2e.test_help import loaded_by, slow_modules
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.carriers import carrier
-from pipeline.credentials import SOURCES
+from pipeline.auth.credentials import SOURCES
+from pipeline.auth.lookup import Places, find
 from pipeline.emulator.model import Config
 from pipeline.emulator.schedules import Fault
 from pipeline.emulator.server import embedded
-from pipeline.endpoints import Endpoints
-from pipeline.lookup import Places, find
+from pipeline.network.carriers import carrier
+from pipeline.network.endpoints import Endpoints
 from tests.e2e.command import FOLDER, Emulator, Shell, count_lines, until
 from tests.e2e.test_exit_codes import said_well
 from tests.emulator_caller import public_half

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.complaints import SHOWN
-from pipeline.template import Template
+from pipeline.checks.complaints import SHOWN
+from pipeline.input.template import Template
 from tests.e2e.command import Running, Shell
 from tests.oracle import RECIPE, check, errors_of, whole_lines
 

@@ -95,7 +95,7 @@ def test_rows_that_are_not_finished_are_counted(shell: Shell, service: Hostile) 
 
 _STOPPED = """
 import os, signal
-from pipeline import sheets
+from pipeline.results import sheets
 from pipeline.cli import main
 line = sheets._Csv.line
 def stopped(self, result):

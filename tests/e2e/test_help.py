@@ -16,7 +16,7 @@ main()
 """
 _FIRST_CALL = """
 import os, sys
-from pipeline.{module} import {name} as carrier
+from pipeline.network.{module} import {name} as carrier
 made = []
 make = carrier.__init__
 def count(self, *given, **options):
@@ -68,7 +68,8 @@ def _ours(loaded: set[str]) -> set[str]:
 def test_the_list_of_commands_imports_none_of_them(argument: str) -> None:
     loaded = loaded_by(argument)
     assert _ours(loaded) == {
-        *("pipeline", "pipeline.cli", "pipeline.cli.menu", "pipeline.errors", "pipeline.speech")
+        *("pipeline", "pipeline.cli", "pipeline.cli.menu", "pipeline.errors"),
+        *("pipeline.terminal", "pipeline.terminal.speech"),
     }
     assert _SLOW & loaded == set()
 
@@ -85,9 +86,9 @@ def test_status_imports_neither_what_calls_nor_what_reads_the_input(shell: Shell
     shell.write_rows(1)
     assert shell.call("run", "in.jsonl", "-o", "out.jsonl", "--emulator").code == 0
     loaded = loaded_by("status", str(shell.path("out.jsonl")))
-    assert loaded >= {"sqlite3", "pipeline.snapshot"}
+    assert loaded >= {"sqlite3", "pipeline.outside.snapshot"}
     needed = {"msgspec", "json", "tomllib"}
-    assert (_SLOW - needed - {"sqlite3"} | {"statistics", "pipeline.eta"}) & loaded == set()
+    assert (_SLOW - needed - {"sqlite3"} | {"statistics", "pipeline.ending.eta"}) & loaded == set()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.codec import Json
-from pipeline.form import AnyObject, fitting
+from pipeline.input.form import AnyObject, fitting
 from tests.e2e.command import UNLIMITED, Shell
 from tests.e2e.hostile import Hostile
 from tests.oracle import RECIPE, check

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.template import Template
+from pipeline.input.template import Template
 from tests.e2e.command import Shell, count_lines
 from tests.e2e.hostile import Hostile
 from tests.oracle import RECIPE, check, run_id, whole_lines

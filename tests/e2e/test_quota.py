@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from pipeline.rates import Rate
+from pipeline.pacing.rates import Rate
 from tests.e2e.command import Shell, count_lines
 from tests.oracle import check
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.audit import audit
 from pipeline.cli.pricing import price_table
 from pipeline.codec import Json
-from pipeline.form import fitting
-from pipeline.paths import Paths
-from pipeline.rows import Recipe
+from pipeline.files.paths import Paths
+from pipeline.input.form import fitting
+from pipeline.input.rows import Recipe
+from pipeline.results.audit import audit
 from tests.e2e.command import FOLDER, UNLIMITED, Done, Shell, count_lines
 from tests.e2e.hostile import RUDE, HangUp, Hostile, Late, Silence, at_rows
 from tests.oracle import Story, check, errors_of

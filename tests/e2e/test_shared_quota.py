@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.rates import Rate
+from pipeline.pacing.rates import Rate
 from tests.e2e.command import Done, Emulator, Shell, count_lines
 from tests.oracle import whole_lines
 

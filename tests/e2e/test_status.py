@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.departure import DEPARTURE
+from pipeline.state.departure import DEPARTURE
 from tests.e2e.command import Done, Shell, count_lines
 from tests.e2e.hostile import BAD_GATEWAY, HangUp, Hostile, Silence
 

@@ -17,7 +17,7 @@ import click
 
 from pipeline.day import day_at
 from pipeline.errors import Exit
-from pipeline.prices import PriceTable
+from pipeline.money.prices import PriceTable
 from pipeline.settings import Settings
 from tests.proof.nights import Played
 from tests.proof.seeds import CORES, played

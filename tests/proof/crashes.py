@@ -19,12 +19,14 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from pipeline import checkpoint, output, recovery
-from pipeline.checkpoint import Checkpoint
-from pipeline.database import Database
-from pipeline.facts import Fact, Move, Signature
-from pipeline.item import Running
-from pipeline.paths import Paths
+from pipeline.files import output
+from pipeline.files.paths import Paths
+from pipeline.life.facts import Fact, Move, Signature
+from pipeline.life.item import Running
+from pipeline.resuming import recovery
+from pipeline.store import checkpoint
+from pipeline.store.checkpoint import Checkpoint
+from pipeline.store.database import Database
 from tests.oracle import checkpoint_at
 
 
@@ -88,7 +90,7 @@ class Mortal:
             data[first:last] = bytes(last - first)
         path.write_bytes(data)
 
-    # What stands in for the module os in pipeline/output.py.
+    # What stands in for the module os in pipeline/files/output.py.
 
     def open(self, path: Path, *arguments: Any) -> int:
         fd = os.open(path, *arguments)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from pipeline.carrier import NoAnswerError, Reply, UndecodableError
 from pipeline.clock import Clock
 from pipeline.emulator.deliveries import Cut, Delivery, Drip, Misstated, Reset, Sent, Silence
 from pipeline.emulator.faults import Unreliable
+from pipeline.network.carrier import NoAnswerError, Reply, UndecodableError
 from tests.proof.crashes import Mortal
 
 

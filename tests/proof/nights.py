@@ -23,15 +23,15 @@ from typing import Any
 
 import click
 
-from pipeline.audit import audit
 from pipeline.clock import Clock
 from pipeline.emulator.ailments import Ailments
 from pipeline.emulator.api import Api
 from pipeline.emulator.faults import Unreliable
 from pipeline.emulator.model import Accepted, Service
 from pipeline.errors import Exit
-from pipeline.paths import Paths
-from pipeline.polling import RETENTION
+from pipeline.files.paths import Paths
+from pipeline.operations.polling import RETENTION
+from pipeline.results.audit import audit
 from pipeline.settings import Settings
 from tests.oracle import Odd, announced, check, checkpoint_at
 from tests.proof.crashes import Died, Mortal, mortal

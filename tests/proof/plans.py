@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.emulator.model import Config
 from pipeline.emulator.schedules import Fault
-from pipeline.item import Policy
-from pipeline.rates import Rate
-from pipeline.rows import Recipe
+from pipeline.input.rows import Recipe
+from pipeline.life.item import Policy
+from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
 
 HOUR = 3600.0

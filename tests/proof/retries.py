@@ -6,10 +6,10 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.paths import Paths
-from pipeline.retrial import STAGES, Choice
-from pipeline.retry import Retry
+from pipeline.engine.retry import Retry
+from pipeline.files.paths import Paths
 from pipeline.settings import Settings
+from pipeline.store.retrial import STAGES, Choice
 from tests.oracle import whole_lines
 
 

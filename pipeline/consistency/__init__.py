@@ -1,0 +1,1 @@
+"""Whether the files of a run agree with its checkpoint, and with each other. Pure."""

@@ -1,0 +1,1 @@
+"""The end in sight: when the last answer is in, what binds until then, what is in time. Pure."""

@@ -1,0 +1,255 @@
+"""What a run is seen to come to: gathers where it stands, and tells who looks from outside."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from pipeline.bell import Bell
+from pipeline.clock import local_day_and_time
+from pipeline.codec import encode
+from pipeline.ending.eta import SAMPLES, Situation, estimate, hindrance
+from pipeline.ending.prospect import (
+    BUDGET,
+    FINISH_BY,
+    IN_FLIGHT,
+    PAUSED,
+    SERVICE,
+    SET_ASIDE,
+    Eta,
+    is_soon,
+    words,
+)
+from pipeline.engine.course import Course
+from pipeline.engine.hosts import Hosts
+from pipeline.life.facts import ETA, Note
+from pipeline.money.spent import Spent
+from pipeline.operations.polling import Asking
+from pipeline.pacing.curve import Tempo
+from pipeline.pacing.pace import Pace
+from pipeline.settings import Settings
+from pipeline.view.scene import Scene
+
+_FIRST_TOLD_AFTER = 5.0
+_TOLD_APART, _LONGEST_APART = 60.0, 900.0
+_NEAR, _SOON_APART = 180.0, 5.0
+# The note is made anew so many times until the end, but for the bounds above.
+_TIMES = 50
+_LONG_WINDOW = 60.0
+_LOOKS = 4
+# Where some POSTs are under way, and none has come back for so long, nobody knows when one will.
+_SILENT = 10.0
+# A place that comes free is taken at once: it does not mean that there is room.
+_FULL_FOR = 10.0
+
+
+@dataclass(slots=True)
+class Outlook:
+    """Sees when the run ends. `submits` and `polls` are its paces."""
+
+    course: Course
+    settings: Settings
+    submits: Pace
+    polls: Pace
+    hosts: Hosts
+    _tempo: Tempo = field(default_factory=Tempo)
+    _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
+    _heard: tuple[int, float] = (-1, 0.0)
+    _full: tuple[float, str] = (float("-inf"), IN_FLIGHT)
+    _last: Eta | None = None
+    _bell: Bell = field(default_factory=Bell)
+
+    def eta(self) -> Eta | None:
+        """When the run ends, as seen now; None while it is not known how many rows there are."""
+        left = self._to_submit()
+        now, agenda, pause = self.course.clock.now(), self.course.agenda, self.course.pause
+        if left is not None:
+            self._look(now, left)
+        if pause is not None:
+            return Eta(now, self.course.counts.running, PAUSED, pause=pause)
+        if left is None:
+            return None
+        if self._is_silent(now):
+            return Eta(now, self.course.counts.running, SERVICE)
+        achieved = self._tempo.achieved()
+        full_by = self._full_by()
+        if full_by is not None:
+            self._full = (now, full_by)
+        if left and achieved is None and now - self._full[0] < _FULL_FOR:
+            # It is not the quota that binds, and how fast places come free is not seen yet.
+            return Eta(now, self.course.counts.running, self._full[1])
+        left, limited_by = self._within_limits(left)
+        flights = agenda.flights(now, SAMPLES)
+        denied = self._denied()
+        running = self.course.counts.running + self.course.counts.posting - len(denied)
+        if self._last is not None and running and not left and not flights:
+            # The last ones are just being asked for.
+            return self._last
+        gate = self.submits.gate_opens_at(now)
+        seen = estimate(
+            Situation(
+                now,
+                left,
+                running,
+                self.submits.windows,
+                flights,
+                agenda.latencies(),
+                [window.rate for window in self.polls.windows],
+                # While a call finds out, its answer is near.
+                opens_at=gate if gate < float("inf") else now,
+                away=self._is_away(left),
+                throttled=gate > now,
+                achieved=achieved,
+                denied=len(denied),
+                denied_until=_until(denied),
+            )
+        )
+        self._last = replace(seen, bound_by=limited_by, used=None) if limited_by else seen
+        return self._last
+
+    def _within_limits(self, left: int) -> tuple[int, str | None]:
+        """How many of the rows left the user's own limits let through, and which of them binds."""
+        in_time, paid_for = self.rows_in_time(), self.course.spending.rows()
+        if paid_for is not None and paid_for < left and self.spent().is_certain:
+            left, binds = paid_for, BUDGET
+        else:
+            binds = None
+        return (in_time[0], FINISH_BY) if in_time and in_time[0] < left else (left, binds)
+
+    def rows_in_time(self) -> tuple[int, int] | None:
+        """How many rows can be submitted in time, of how many; None without a deadline."""
+        left, deadline = self._to_submit(), self.course.deadline
+        if left is None or deadline is None:
+            return None
+        now, known = self.course.clock.now(), self.course.agenda.latencies()
+        return deadline.rows(now, known, self.submits.windows, left), left
+
+    def scene(self) -> Scene:
+        """All that is to be seen now; while a run stops, no end but that is in sight."""
+        course = self.course
+        if course.ending.reason is not None:
+            return self.last_scene()
+        return Scene(course.counts, course.clock.now(), self._oldest(), self.eta(), self.spent())
+
+    def last_scene(self) -> Scene:
+        """The same when no call is made any more: no end is in sight, it is there."""
+        course = self.course
+        spent = self.spent().unprojected()
+        return Scene(course.counts, course.clock.now(), self._oldest(), None, spent)
+
+    def _oldest(self) -> float | None:
+        """When the oldest operation that is waited for was accepted."""
+        asked = (asking.born_at for asking in self.course.asked.values())
+        waits = self.course.agenda.oldest()
+        return min([*asked, *([] if waits is None else [waits])], default=None)
+
+    def _denied(self) -> list[Asking]:
+        """The operations that the service denied when they were last asked for."""
+        asked = (asking for asking in self.course.asked.values() if asking.denied_at is not None)
+        return [*asked, *self.course.agenda.denied()]
+
+    def spent(self) -> Spent:
+        """What the run has spent and will have, as seen now."""
+        seen, in_time = self.course.spending.seen(self.course.counts.to_pay), self.rows_in_time()
+        return seen.cut() if in_time is not None and in_time[0] < in_time[1] else seen
+
+    def _to_submit(self) -> int | None:
+        """Rows that need a POST yet: those not begun, and those to be submitted again."""
+        counts = self.course.counts
+        if counts.total is None:
+            return None
+        begun = counts.finished + counts.open
+        fresh = 0 if self.course.intake.exhausted else counts.total - begun
+        # A row between its answer and its line looks like one to be submitted again, for a moment:
+        # those that are stay so from one look to the next.
+        self._begun.append(counts.open - counts.twins - counts.running - counts.posting)
+        return max(max(fresh, 0) + max(min(self._begun), 0) - counts.unfit, 0)
+
+    def _look(self, now: float, left: int) -> None:
+        """Take note of how fast it goes where the windows don't hold it up."""
+        counts, settings = self.course.counts, self.settings
+        purse = self.submits.purse
+        closed = [w for w in self.submits.windows if w.place_at(0, now) > now]
+        by = hindrance(
+            throttled=self.submits.gate_opens_at(now) > now,
+            full_by=self._full_by(),
+            posting_full=counts.posting >= settings.concurrency,
+            beside_others=not closed and self.submits.is_beside_others(now),
+            shared=not closed and purse is not None and purse.has_company,
+        )
+        is_held = self.course.pause is not None or self._is_away(left)
+        is_free = left > 0 and not is_held and self._is_open(now)
+        submitted = (counts.total or 0) - left
+        self._tempo.look(now, submitted, by, is_free=is_free, is_steady=by == IN_FLIGHT)
+
+    def _full_by(self) -> str | None:
+        """By what as many operations are in flight as may be, if so."""
+        most, counts = self.course.max_in_flight, self.course.counts
+        if most is not None and counts.running + counts.posting >= most:
+            return IN_FLIGHT
+        return SET_ASIDE if self.course.spending.is_full else None
+
+    def _is_silent(self, now: float) -> bool:
+        """Whether POSTs are under way, none of which has come back for long."""
+        counts = self.course.counts
+        back = counts.submits - counts.posting
+        if back != self._heard[0] or not counts.posting:
+            # Those under way may have left long after a look that saw none.
+            self._heard = (back if counts.posting else -1, now)
+        return now - self._heard[1] >= _SILENT
+
+    def _is_open(self, now: float) -> bool:
+        """Whether all long windows are."""
+        long = (w for w in self.submits.windows if w.seconds >= _LONG_WINDOW)
+        return all(window.place_at(0, now) <= now for window in long)
+
+    def _is_away(self, left: int) -> bool:
+        if self.hosts.keeper.absence() is not None:
+            return True
+        waits = self.course.counts.running > 0
+        return (left > 0 and not self.hosts.submits.is_up) or (
+            waits and not self.hosts.polls.is_up
+        )
+
+    def forget_tempo(self) -> None:
+        """How fast it went so far tells nothing any more."""
+        self._tempo = Tempo()
+        self._full = (float("-inf"), IN_FLIGHT)
+
+    def renew(self) -> None:
+        """What the end depends on has changed: whoever looks from outside is told at once."""
+        self._bell.ring()
+
+    async def watch(self) -> None:
+        """Note in the checkpoint what is seen, where that is new; for ever."""
+        told = ""
+        self.course.recorder.post(Note(ETA, None))
+        await self._bell.wait(_FIRST_TOLD_AFTER)
+        while True:
+            eta = self.eta()
+            said = "" if eta is None else words(eta, local_day_and_time)
+            # What is told of a moment by how near it is, must not grow old.
+            if said != told or (eta is not None and is_soon(eta)):
+                is_known = eta is not None and eta.pause is None and said
+                value = encode(asdict(eta)).decode() if eta is not None and is_known else None
+                self.course.recorder.post(Note(ETA, value))
+                told = said
+            await self._bell.wait(_pause(eta))
+
+
+def _pause(eta: Eta | None) -> float:
+    """Until the note is made anew: an end that is days away need not be told each minute.
+
+    One that is not known may be at any moment, and one that is near grows old at once.
+    """
+    if eta is None or eta.likely is None or eta.earliest is None:
+        return _SOON_APART
+    if eta.earliest - eta.at < _NEAR:
+        return _SOON_APART
+    return min(max((eta.likely - eta.at) / _TIMES, _TOLD_APART), _LONGEST_APART)
+
+
+def _until(denied: Sequence[Asking]) -> float | None:
+    """When the last of these have their lines at the latest; None where one has no such moment."""
+    moments = [asking.denied_until for asking in denied]
+    known = [moment for moment in moments if moment is not None]
+    return max(known) if known and len(known) == len(moments) else None

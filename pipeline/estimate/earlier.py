@@ -1,0 +1,101 @@
+"""Earlier results as a pattern: how long answers were, for prompts of which length."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from pipeline import codec
+from pipeline.codec import Json
+from pipeline.estimate.fit import Estimate, Fit
+
+LEAST = 30
+"""From fewer answers nothing is told of others."""
+
+_Pair = tuple[float, float]
+_NONE: Mapping[str, int | None] = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class Earlier:
+    """Input and completion tokens of earlier answers, by model as their rows named it."""
+
+    by_model: dict[str, list[_Pair]] = field(default_factory=dict)
+    failed: int = 0
+    truncated: int = 0
+    emulated: int = 0
+
+    @property
+    def answers(self) -> int:
+        return sum(map(len, self.by_model.values()))
+
+    def hear(self, line: bytes) -> None:
+        """Take a line of an output or errors file; what is neither is passed over."""
+        try:
+            result = codec.decode(line)
+        except codec.NotJson:
+            return
+        if not isinstance(result, dict) or "status" not in result:
+            return
+        pair = usage_of(result)
+        if pair is None:
+            self.failed += 1
+            return
+        self.truncated += result.get("finish") == "truncated"
+        self.emulated += result.get("emulator") is True
+        self.by_model.setdefault(str(result.get("model")), []).append(pair)
+
+    def outputs(
+        self,
+        rows: Mapping[str, int],
+        inputs: Mapping[str, Estimate],
+        limits: Mapping[str, int | None] = _NONE,
+    ) -> dict[str, Estimate]:
+        """The completion tokens of as many new rows, by model, from their input tokens.
+
+        A model that is not among the earlier answers is taken to answer as these did, and none to
+        answer more than the limit of its rows, where there is one.
+        """
+        return {model: self._outputs(model, rows[model], inputs[model], limits) for model in rows}
+
+    def _outputs(
+        self, model: str, rows: int, asked: Estimate, limits: Mapping[str, int | None]
+    ) -> Estimate:
+        limit = limits.get(model)
+        of_all, own = _cut(self._all(), limit), _cut(self.by_model.get(model, ()), limit)
+        every = Fit.of(of_all)
+        fit = Fit.of(own) if len(own) >= LEAST else every
+        # Where a model has few answers, theirs scatter as those of all do.
+        return _answered(fit.scattered(every.spread / (every.mean_y**2 or 1.0)), rows, asked)
+
+    def longer_than(self, limits: Mapping[str, int | None]) -> int:
+        """How many earlier answers a limit would have cut off."""
+        found = ((limits.get(model), pairs) for model, pairs in self.by_model.items())
+        return sum(said > limit for limit, pairs in found if limit for _, said in pairs)
+
+    def _all(self) -> list[_Pair]:
+        return [pair for pairs in self.by_model.values() for pair in pairs]
+
+    def lacks(self, models: Iterable[str]) -> list[str]:
+        """Models of which there are too few answers to go by."""
+        return [model for model in models if len(self.by_model.get(model, ())) < LEAST]
+
+
+def _cut(pairs: Iterable[_Pair], limit: int | None) -> list[_Pair]:
+    """The pairs as they would have been with a limit on answers."""
+    return [(asked, said if limit is None else min(said, limit)) for asked, said in pairs]
+
+
+def _answered(fit: Fit, rows: int, asked: Estimate) -> Estimate:
+    told = fit.anew(rows, asked.centre + (asked.low + asked.high) / 2)
+    return told + Estimate(variance=asked.variance * fit.slope**2, freedom=asked.freedom)
+
+
+def usage_of(result: Mapping[str, Json]) -> _Pair | None:
+    """Input and completion tokens of a line of results; None where it has none."""
+    usage = result.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    asked, said = usage.get("input_tokens"), usage.get("completion_tokens")
+    if type(asked) is not int or type(said) is not int or asked < 0 or said < 0:
+        return None
+    return float(asked), float(said)

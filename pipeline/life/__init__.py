@@ -1,0 +1,1 @@
+"""The life of one row: its states, and what is written of it. Pure."""

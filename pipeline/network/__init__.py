@@ -1,0 +1,1 @@
+"""What carries a call: one method, behind which httpx or connections of our own stand."""

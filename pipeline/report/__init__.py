@@ -1,0 +1,1 @@
+"""The page of a report: what lines tell, in constant memory; its pictures and tables. Pure."""

@@ -1,0 +1,1 @@
+"""What is made of a run's results afterwards: an audit, an export, a bill over many files."""

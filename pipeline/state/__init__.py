@@ -1,0 +1,1 @@
+"""Where a run stands: as its process shares it, as it is noted, asked for and told."""

@@ -1,0 +1,1 @@
+"""The checkpoint: what must not be forgotten, in SQLite, and the one writer that records it."""
