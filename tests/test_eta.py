@@ -158,6 +158,17 @@ def test_nothing_is_said_of_a_rate_after_a_few_seconds() -> None:
     assert tempo.achieved() is None
 
 
+def test_of_a_few_rows_a_rate_is_told_only_after_a_minute() -> None:
+    tempo = Tempo()
+    for n in range(50):
+        tempo.look(NOW + n, n // 12, CONCURRENCY, is_free=True, is_steady=False)
+    assert tempo.achieved() is None
+    tempo.look(NOW + 62, 5, CONCURRENCY, is_free=True, is_steady=False)
+    achieved = tempo.achieved()
+    assert achieved is not None
+    assert achieved.per_second == pytest.approx(1 / 12, rel=0.2)
+
+
 def test_the_fast_beginning_is_forgotten_once_the_operations_in_flight_are_as_many_as_may_be() -> (
     None
 ):
@@ -258,6 +269,15 @@ def test_an_hour_that_is_full_binds_and_is_told_with_its_use() -> None:
     assert eta.used == pytest.approx(0.994)
     assert eta.submitted == pytest.approx(NOW + HOUR / 2 + 500, abs=20)
     assert words(eta, local).endswith(", bound by 5,000 an hour (99.4 % used)")
+
+
+def test_calls_by_which_more_is_tried_are_no_quota_yet() -> None:
+    pace = Pace([PER_HOUR], open_ended=True)
+    pace.restore([NOW - 60.0] * 5000)
+    (window,) = pace.windows
+    window.quota.try_more(NOW)
+    assert window.rate.limit > 5000
+    assert estimate(situation(to_submit=6000, windows=pace.windows)).bound_by == PER_HOUR
 
 
 def test_few_rows_are_bound_by_the_second() -> None:

@@ -11,11 +11,14 @@ import pytest
 
 from pipeline.clock import Clock
 from pipeline.emulator.model import Config, Service
+from pipeline.ending.prospect import SHARE
 from pipeline.errors import Exit
 from pipeline.input.rows import Recipe
 from pipeline.network.carrier import Carrier, Reply
 from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
+from pipeline.view.progress import View
+from pipeline.view.scene import Scene
 from tests.scratch import busiest
 from tests.simulation import EVENING, AwayCarrier, ModelCarrier, VirtualLoop, bad_gateway, live
 
@@ -46,6 +49,7 @@ class Run:
 
     rows: int
     begins: float = 0.0
+    view: View | None = None
     wall: float = EVENING
     away: tuple[float, float] | None = None
     posts: list[float] = field(default_factory=list)
@@ -80,6 +84,7 @@ def night(
             *(Clock(loop.time, run.wall + run.begins), told),
             say=run.said.append,
             state=folder / state,
+            view=run.view,
         )
         run.code = outcome.exit_code
 
@@ -145,6 +150,30 @@ def test_with_a_short_window_three_runs_come_and_go_and_little_is_lost(folder: P
     # Within about a second the others have what a run has no more use for.
     end = runs[2].posts[-1] + 1.0
     assert sum(within(run.posts, end, end + 10.0) for run in runs[:2]) >= 90
+
+
+def test_who_is_alone_again_is_told_so_within_seconds(folder: Path) -> None:
+    told: list[tuple[float, object]] = []
+
+    class Watching:
+        interval = 1.0
+
+        def show(self, scene: Scene) -> None:
+            if scene.eta is not None:
+                told.append((scene.now - EVENING, scene.eta.bound_by))
+
+        def close(self) -> None: ...
+
+    rates = (Rate(10, 1.0),)
+    model = Service(Config(latency_median=5, submit_rates=rates))
+    runs = [Run(1500, view=Watching()), Run(300, begins=20.0)]
+    night(folder, model, settings(rates=rates), runs)
+    over = runs[1].posts[-1]
+    assert SHARE in {by for at, by in told if 40 < at < over}
+    # Its last answers come in some seconds later; then it lets go.
+    alone = [by for at, by in told if over + 30 < at < over + 60]
+    assert len(alone) > 25
+    assert set(alone) == set(rates)
 
 
 @pytest.mark.promise("P13")

@@ -51,6 +51,7 @@ _CLEARLY = 1.25
 # Answers bind where the last one takes so many times longer than to submit all that is left.
 _FAR_MORE = 5.0
 _NOTHING = 1.0
+_UNSURE = 0.25
 # So far ahead nobody looks, and no calendar need go: ten years.
 _FOR_EVER = 10 * 365 * 86400.0
 
@@ -129,6 +130,21 @@ def estimate(seen: Situation) -> Eta:
     return replace(eta, bound_by=DENIED, used=None, earliest=None, likely=None, latest=until)
 
 
+def prolonged(eta: Eta, seconds: float) -> Eta:
+    """The same where submitting takes so much longer at its end, give or take a quarter."""
+
+    def later(moment: float | None, of_it: float) -> float | None:
+        return None if moment is None else moment + of_it * seconds
+
+    return replace(
+        eta,
+        submitted=(eta.submitted or eta.at) + seconds,
+        earliest=later(eta.earliest, 1 - _UNSURE),
+        likely=later(eta.likely, 1.0),
+        latest=later(eta.latest, 1 + _UNSURE),
+    )
+
+
 def _of_others(seen: Situation) -> Eta:
     """The same without those that the service denies."""
     if seen.away:
@@ -158,7 +174,7 @@ def _submits(seen: Situation) -> _Submits:
     alone, last = curve(), seen.to_submit - 1
     end, achieved = alone.at(last), seen.achieved
     binding = _binding(seen)
-    by: Rate | str | None = None if binding is None else binding.rate
+    by: Rate | str | None = None if binding is None else binding.known
     used = None if binding is None else binding.used(seen.now)
     if seen.throttled:
         by, used = QUOTA, None

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pipeline.bell import Bell
 from pipeline.clock import local_day_and_time
 from pipeline.codec import encode
-from pipeline.ending.eta import SAMPLES, Situation, estimate, hindrance
+from pipeline.ending.eta import SAMPLES, Situation, estimate, hindrance, prolonged
 from pipeline.ending.prospect import (
     BUDGET,
     FINISH_BY,
@@ -24,16 +24,18 @@ from pipeline.engine.hosts import Hosts
 from pipeline.life.facts import ETA, Note
 from pipeline.money.spent import Spent
 from pipeline.operations.polling import Asking
-from pipeline.pacing.curve import Tempo
+from pipeline.pacing.curve import Curve, Tempo
 from pipeline.pacing.pace import Pace
 from pipeline.settings import Settings
 from pipeline.view.scene import Scene
 
 _FIRST_TOLD_AFTER = 5.0
-_TOLD_APART, _LONGEST_APART = 60.0, 900.0
-_NEAR, _SOON_APART = 180.0, 5.0
-# The note is made anew so many times until the end, but for the bounds above.
-_TIMES = 50
+_TOLD_APART, _SOON_APART = 60.0, 5.0
+_NEAR = 180.0
+# So long after a change what is seen of the end changes, too.
+_UNSETTLED_FOR = 60.0
+# About as long as operations take on average: by then so many are over.
+_ON_AVERAGE = 0.6
 _LONG_WINDOW = 60.0
 _LOOKS = 4
 # Where some POSTs are under way, and none has come back for so long, nobody knows when one will.
@@ -56,6 +58,8 @@ class Outlook:
     _heard: tuple[int, float] = (-1, 0.0)
     _full: tuple[float, str] = (float("-inf"), IN_FLIGHT)
     _last: Eta | None = None
+    _changed_at: float = float("-inf")
+    _has_company: bool = False
     _bell: Bell = field(default_factory=Bell)
 
     def eta(self) -> Eta | None:
@@ -71,13 +75,13 @@ class Outlook:
         if self._is_silent(now):
             return Eta(now, self.course.counts.running, SERVICE)
         achieved = self._tempo.achieved()
-        full_by = self._full_by()
-        if full_by is not None:
-            self._full = (now, full_by)
-        if left and achieved is None and now - self._full[0] < _FULL_FOR:
-            # It is not the quota that binds, and how fast places come free is not seen yet.
-            return Eta(now, self.course.counts.running, self._full[1])
         left, limited_by = self._within_limits(left)
+        slow, longer = self._squeeze() if limited_by == BUDGET else (0, 0.0)
+        left = max(left - slow, 0)
+        held_by = self._held_by(left, now)
+        if left and achieved is None and held_by is not None:
+            # It is not the quota that binds, and how fast places come free is not seen yet.
+            return Eta(now, self.course.counts.running, held_by)
         flights = agenda.flights(now, SAMPLES)
         denied = self._denied()
         running = self.course.counts.running + self.course.counts.posting - len(denied)
@@ -103,8 +107,16 @@ class Outlook:
                 denied_until=_until(denied),
             )
         )
+        if slow and seen.bound_by != SERVICE:
+            seen = prolonged(seen, longer)
         self._last = replace(seen, bound_by=limited_by, used=None) if limited_by else seen
         return self._last
+
+    def _squeeze(self) -> tuple[int, float]:
+        """How many of the last rows a budget lets through ever slower, and for how long."""
+        counts, known = self.course.counts, self.course.agenda.latencies()
+        takes = sum(share * latency.age_of(0.0, _ON_AVERAGE) for share, latency in known)
+        return self.course.spending.squeeze(counts.running + counts.posting, takes)
 
     def _within_limits(self, left: int) -> tuple[int, str | None]:
         """How many of the rows left the user's own limits let through, and which of them binds."""
@@ -168,13 +180,18 @@ class Outlook:
         """Take note of how fast it goes where the windows don't hold it up."""
         counts, settings = self.course.counts, self.settings
         purse = self.submits.purse
+        has_company = purse is not None and purse.has_company
+        if has_company != self._has_company:
+            # How fast it went in company tells nothing of how fast it goes alone.
+            self._has_company = has_company
+            self.forget_tempo()
         closed = [w for w in self.submits.windows if w.place_at(0, now) > now]
         by = hindrance(
             throttled=self.submits.gate_opens_at(now) > now,
             full_by=self._full_by(),
             posting_full=counts.posting >= settings.concurrency,
             beside_others=not closed and self.submits.is_beside_others(now),
-            shared=not closed and purse is not None and purse.has_company,
+            shared=not closed and has_company,
         )
         is_held = self.course.pause is not None or self._is_away(left)
         is_free = left > 0 and not is_held and self._is_open(now)
@@ -183,10 +200,24 @@ class Outlook:
 
     def _full_by(self) -> str | None:
         """By what as many operations are in flight as may be, if so."""
-        most, counts = self.course.max_in_flight, self.course.counts
-        if most is not None and counts.running + counts.posting >= most:
+        if self._free() == 0:
             return IN_FLIGHT
         return SET_ASIDE if self.course.spending.is_full else None
+
+    def _held_by(self, left: int, now: float) -> str | None:
+        """By what as many operations are in flight as may be: now, lately or soon; None if not."""
+        by, free = self._full_by(), self._free()
+        if by is None and free is not None and free < left:
+            takes = Curve(self.submits.windows, now, free + 1).at(free) - now
+            by = IN_FLIGHT if takes < _FULL_FOR else None
+        if by is not None:
+            self._full = (now, by)
+        return self._full[1] if now - self._full[0] < _FULL_FOR else None
+
+    def _free(self) -> int | None:
+        """How many more operations may be in flight; None without a limit."""
+        most, counts = self.course.max_in_flight, self.course.counts
+        return None if most is None else max(most - counts.running - counts.posting, 0)
 
     def _is_silent(self, now: float) -> bool:
         """Whether POSTs are under way, none of which has come back for long."""
@@ -217,6 +248,7 @@ class Outlook:
 
     def renew(self) -> None:
         """What the end depends on has changed: whoever looks from outside is told at once."""
+        self._changed_at = self.course.clock.now()
         self._bell.ring()
 
     async def watch(self) -> None:
@@ -233,19 +265,16 @@ class Outlook:
                 value = encode(asdict(eta)).decode() if eta is not None and is_known else None
                 self.course.recorder.post(Note(ETA, value))
                 told = said
-            await self._bell.wait(_pause(eta))
+            is_settled = self.course.clock.now() - self._changed_at >= _UNSETTLED_FOR
+            is_calm = is_settled and not _is_near(eta)
+            await self._bell.wait(_TOLD_APART if is_calm else _SOON_APART)
 
 
-def _pause(eta: Eta | None) -> float:
-    """Until the note is made anew: an end that is days away need not be told each minute.
-
-    One that is not known may be at any moment, and one that is near grows old at once.
-    """
+def _is_near(eta: Eta | None) -> bool:
+    """Whether what is told may be wrong within seconds: an unknown end may be known any moment."""
     if eta is None or eta.likely is None or eta.earliest is None:
-        return _SOON_APART
-    if eta.earliest - eta.at < _NEAR:
-        return _SOON_APART
-    return min(max((eta.likely - eta.at) / _TIMES, _TOLD_APART), _LONGEST_APART)
+        return True
+    return eta.earliest - eta.at < _NEAR
 
 
 def _until(denied: Sequence[Asking]) -> float | None:

@@ -32,6 +32,7 @@ _Worst = tuple[str, int, int | None, Day | None]
 _REMEMBERED = 4096
 # Of a normal distribution: 95 % are within.
 _SPREAD = 1.96
+_EULER = 0.5772
 _KOPECK = Decimal("0.01")
 LARGER_BUDGET = "Run the same command with a larger --budget to go on"
 
@@ -208,6 +209,24 @@ class Spending:
         expected = float(self._settled) + each * len(self._reserved)
         # For the last one its worst case must be left.
         return max(int((float(self.limit - self._beyond()) - expected) / each), 0)
+
+    def squeeze(self, at_once: int, seconds: float) -> tuple[int, float]:
+        """Of the last rows that the limit pays for: how many come ever slower, and for how long.
+
+        What is left of the limit holds so many worst cases; once these are fewer than the rows
+        `at_once` in flight, each answer, after `seconds`, takes what it cost from what is left. So
+        it takes worst / mean answers until one row less may be in flight, and while n are, these
+        come in seconds / n each.
+        """
+        each, worst = self._answers.mean, self._answers.worst
+        if self.limit is None or not each or not worst:
+            return 0, 0.0
+        most = min(float(self.limit - self._settled) / worst, at_once)
+        if most <= 1:
+            return 0, 0.0
+        # Of the sum of 1 / n up to most - 1: the logarithm, and Euler's constant.
+        turns = math.log(most - 0.5) + _EULER
+        return int((most - 1) * worst / each), seconds * worst / each * turns
 
     def release(self, line: int) -> None:
         """It was certainly not accepted."""

@@ -13,7 +13,8 @@ from pipeline.pacing.window import Window
 _POINTS = 48
 _FORGOTTEN_AFTER = 1800.0
 _RECENT = 120.0
-_ENOUGH_SEEN = 10.0
+# Of fewer rows no pace is told, but after a while: so few may be chance.
+_ENOUGH_SEEN, _ENOUGH_ROWS, _LONG_SEEN = 10.0, 10, 60.0
 
 
 class Curve:
@@ -135,6 +136,8 @@ class Tempo:
         """As it was lately; None while that was not seen for long enough."""
         seen = max(self._seen.values(), key=lambda seen: seen.lately, default=None)
         if seen is None or seen.seconds < _ENOUGH_SEEN:
+            return None
+        if seen.rows < _ENOUGH_ROWS and seen.seconds < _LONG_SEEN:
             return None
         named = {by: time for by, time in seen.by.items() if by is not None}
         hindrance = max(named, key=lambda by: named[by], default=None)

@@ -33,6 +33,11 @@ class Window:
         return replace(self._rate, limit=self.quota.limit)
 
     @property
+    def known(self) -> Rate:
+        """The same without the calls by which more is being tried."""
+        return replace(self._rate, limit=min(self.quota.limit, self.quota.known))
+
+    @property
     def seconds(self) -> float:
         return self._rate.seconds
 
