@@ -233,6 +233,20 @@ def test_an_operation_over_long_ago_is_only_fetched_late() -> None:
     assert end - NOW < 3000 / 20 + 1
 
 
+@pytest.mark.parametrize("stuck", [1, 3, 6])
+def test_one_that_has_long_outlasted_all_others_may_go_on_as_long_again(stuck: int) -> None:
+    known = learned(typical=3.0, sigma=0.3)
+    heard = 0.0
+    while heard < 1000:
+        for _ in range(stuck):
+            known.still_ran(heard, heard * 1.1 + 1)
+        heard = heard * 1.1 + 1
+    tail = Tail(NOW, [Flight(known, heard, heard, stuck)], [], [])
+    early, late = tail.end(0.1, FAST) - NOW, tail.end(0.9, SLOW) - NOW
+    assert early < heard * 3
+    assert late > heard
+
+
 def test_no_operation_outlives_its_three_days() -> None:
     slow = learned(typical=50 * HOUR, sigma=2.0)
     end = Tail(NOW, [Flight(slow, 0.0, 10.0, 1e6)], [], []).end(0.9, SLOW)

@@ -31,6 +31,8 @@ _BACK = 8
 # Who knows nothing expects the same chance in each bin, as `latency` does.
 _PRIOR = 1.0 / 8
 _MOST = 8.0
+# Of what goes on beyond: so many ends that were expected and met count for it from the start.
+_BELIEVED = 5.0
 # Of the slow way so much is the lognormal one, the rest a constant chance.
 _LEAN = 0.7
 _FAR = 7.0
@@ -64,6 +66,7 @@ def _beyond(latency: Latency, _version: int) -> _Sums:
     slow = _lognormal(places[-1], _last_slope(places), rest)
     fast = [max(hazard, constant) for hazard in fast]
     slow = [max(hazard, constant) ** _LEAN * constant ** (1 - _LEAN) for hazard in slow]
+    fast, slow = (_as_met(way, ended[last + 1 :], at_risk[last + 1 :]) for way in (fast, slow))
     even = [math.sqrt(a * b) for a, b in zip(fast, slow, strict=True)]
     on, off = known[-1], known[:-1]
     return (
@@ -71,6 +74,18 @@ def _beyond(latency: Latency, _version: int) -> _Sums:
         [*off, *accumulate(even, initial=on)],
         [*off, *accumulate(slow, initial=on)],
     )
+
+
+def _as_met(
+    hazards: Sequence[float], ended: Sequence[float], at_risk: Sequence[float]
+) -> list[float]:
+    """The same, less where the few that got so far ended less often than it would have them.
+
+    A gamma distribution of its factor, updated by what was met.
+    """
+    expected = sum(n * hazard for n, hazard in zip(at_risk, hazards, strict=False))
+    share = min((sum(ended) + _BELIEVED) / (expected + _BELIEVED), 1.0)
+    return [share * hazard for hazard in hazards]
 
 
 def _lognormal(here: float, slope: float, edges: int) -> list[float]:
