@@ -32,7 +32,7 @@ _BACK = 8
 _PRIOR = 1.0 / 8
 _MOST = 8.0
 # Of what goes on beyond: so many ends that were expected and met count for it from the start.
-_BELIEVED = 5.0
+_BELIEVED = 10.0
 # Of the slow way so much is the lognormal one, the rest a constant chance.
 _LEAN = 0.7
 _FAR = 7.0

@@ -193,14 +193,16 @@ class Outlook:
             beside_others=not closed and self.submits.is_beside_others(now),
             shared=not closed and has_company,
         )
-        is_held = self.course.pause is not None or self._is_away(left)
+        is_over = (self._free() or 0) < 0
+        is_held = is_over or self.course.pause is not None or self._is_away(left)
         is_free = left > 0 and not is_held and self._is_open(now)
         submitted = (counts.total or 0) - left
         self._tempo.look(now, submitted, by, is_free=is_free, is_steady=by == IN_FLIGHT)
 
     def _full_by(self) -> str | None:
         """By what as many operations are in flight as may be, if so."""
-        if self._free() == 0:
+        free = self._free()
+        if free is not None and free <= 0:
             return IN_FLIGHT
         return SET_ASIDE if self.course.spending.is_full else None
 
@@ -215,9 +217,9 @@ class Outlook:
         return self._full[1] if now - self._full[0] < _FULL_FOR else None
 
     def _free(self) -> int | None:
-        """How many more operations may be in flight; None without a limit."""
+        """How many more operations may be in flight, below 0 after a change; None: any number."""
         most, counts = self.course.max_in_flight, self.course.counts
-        return None if most is None else max(most - counts.running - counts.posting, 0)
+        return None if most is None else most - counts.running - counts.posting
 
     def _is_silent(self, now: float) -> bool:
         """Whether POSTs are under way, none of which has come back for long."""
