@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replaced
 
 from pipeline.clock import stamp
 from pipeline.ending.prospect import Eta
@@ -10,6 +11,7 @@ from pipeline.money.totals import DoubtTally, Sums, Tally, Totals
 from pipeline.operations.polling import RETENTION
 from pipeline.pacing.rates import Rate
 from pipeline.state.bulletin import sentences
+from pipeline.state.control import Change, InForce
 from pipeline.state.departure import Departure, Vanished
 from pipeline.state.resumption import Called, shareable
 from pipeline.state.standing import Operation, Operations, Outage, Standing, as_json
@@ -50,6 +52,13 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
     assert "out.jsonl: running, 70 of 100 rows done." in words
     assert "Rows: 70 ok, 9 waited for, 1 being submitted, 20 not begun." in words
     assert "7,000 tokens in, 3,000 out, cost so far 1.00 RUB (prices of 2026-03-03)" in words
+
+
+def test_a_run_that_was_changed_says_what_is_in_force() -> None:
+    limits = InForce("p", 1, None, ("5000/h",), False, ("50/s",), "9", None, None)
+    assert "In force" not in told(replace(HALF, in_force=limits))
+    words = told(replace(HALF, in_force=replaced(limits, changed=Change(budget="9"))))
+    assert "\nIn force: submits 5,000 an hour; polls 50 a second; a budget of 9.00 RUB;" in words
 
 
 def test_of_a_finished_run_is_told_that_it_took_the_first_rows_only() -> None:

@@ -32,6 +32,8 @@ def sentences(
     if standing.pause is not None:
         yield _paused(standing, local)
     yield _rows(standing)
+    if standing.in_force is not None and standing.in_force.changed is not None:
+        yield standing.in_force.sentence(prices.currency, local)
     yield from _end_in_sight(standing, now, local)
     yield from _operations(standing.operations, now, local)
     yield from (_outage(outage, standing, local) for outage in standing.outages)
