@@ -499,7 +499,8 @@ def test_a_change_that_ends_the_run_at_once_says_what_has_happened(
     options = {"output": output, "as_json": False, "max_in_flight": None, **limits, **asked}
     assert steered.change(options) == 0
     said = capsys.readouterr().out
-    assert "The run has heard it and ended. For a later run: --" in said
+    assert "The run has heard it and ended." in said
+    assert "For a later run" not in said
     assert f"with exit code {code}: {why}" in said
 
 

@@ -172,7 +172,7 @@ def change(options: Mapping[str, Any]) -> int:
     return asker.tell(
         standing,
         now.sentence(asker.prices.currency, local_to_the_second),
-        f"{_so_far(asker, standing, wanted)} For a later run: {texts}",
+        _so_far(asker, standing, wanted, texts),
         *([] if standing.left is None else [standing.left.sentence(local_day_and_time)]),
     )
 
@@ -199,8 +199,8 @@ def _texts(rates: tuple[Rate, ...]) -> tuple[str, ...]:
     return tuple(map(str, rates))
 
 
-def _so_far(asker: _Asker, standing: Standing, wanted: Change) -> str:
-    """What has come of a change that was heard."""
+def _so_far(asker: _Asker, standing: Standing, wanted: Change, options: str) -> str:
+    """What has come of a change that was heard; `options` ask a later run for it."""
     if not standing.running:
         return "The run has heard it and ended."
     spent = standing.totals.exposure(asker.prices)
@@ -209,7 +209,7 @@ def _so_far(asker: _Asker, standing: Standing, wanted: Change) -> str:
     is_spent = wanted.budget is not None and (spent or 0) >= Decimal(wanted.budget)
     if is_over or is_spent:
         return "The run submits nothing more, and ends once what was submitted is fetched."
-    return "This holds for the process that runs now."
+    return f"This holds for the process that runs now. For a later run: {options}"
 
 
 def _to_have_one(paths: Paths) -> str:
