@@ -7,26 +7,23 @@ from dataclasses import asdict, dataclass, field, replace
 from pipeline.bell import Bell
 from pipeline.clock import local_day_and_time
 from pipeline.codec import encode
-from pipeline.ending.eta import SAMPLES, Situation, estimate, hindrance, prolonged
+from pipeline.ending.eta import SAMPLES, Situation, estimate, prolonged
 from pipeline.ending.prospect import (
     BUDGET,
     FINISH_BY,
-    IN_FLIGHT,
     PAUSED,
     SERVICE,
-    SET_ASIDE,
     Eta,
     is_soon,
     words,
 )
 from pipeline.engine.course import Course
 from pipeline.engine.hosts import Hosts
+from pipeline.engine.speed import Speed
 from pipeline.life.facts import ETA, Note
 from pipeline.money.spent import Spent
 from pipeline.operations.polling import Asking
-from pipeline.pacing.curve import Curve, Tempo
 from pipeline.pacing.pace import Pace
-from pipeline.settings import Settings
 from pipeline.view.scene import Scene
 
 _FIRST_TOLD_AFTER = 5.0
@@ -36,12 +33,9 @@ _NEAR = 180.0
 _UNSETTLED_FOR = 60.0
 # About as long as operations take on average: by then so many are over.
 _ON_AVERAGE = 0.6
-_LONG_WINDOW = 60.0
 _LOOKS = 4
 # Where some POSTs are under way, and none has come back for so long, nobody knows when one will.
 _SILENT = 10.0
-# A place that comes free is taken at once: it does not mean that there is room.
-_FULL_FOR = 10.0
 
 
 @dataclass(slots=True)
@@ -49,68 +43,65 @@ class Outlook:
     """Sees when the run ends. `submits` and `polls` are its paces."""
 
     course: Course
-    settings: Settings
+    speed: Speed
     submits: Pace
     polls: Pace
     hosts: Hosts
-    _tempo: Tempo = field(default_factory=Tempo)
     _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     _heard: tuple[int, float] = (-1, 0.0)
-    _full: tuple[float, str] = (float("-inf"), IN_FLIGHT)
     _last: Eta | None = None
     _changed_at: float = float("-inf")
-    _has_company: bool = False
     _bell: Bell = field(default_factory=Bell)
 
     def eta(self) -> Eta | None:
         """When the run ends, as seen now; None while it is not known how many rows there are."""
         left = self._to_submit()
-        now, agenda, pause = self.course.clock.now(), self.course.agenda, self.course.pause
+        now, pause = self.course.clock.now(), self.course.pause
         if left is not None:
-            self._look(now, left)
+            is_held = pause is not None or self._is_away(left)
+            self.speed.look(now, left, is_held=is_held)
         if pause is not None:
             return Eta(now, self.course.counts.running, PAUSED, pause=pause)
         if left is None:
             return None
         if self._is_silent(now):
             return Eta(now, self.course.counts.running, SERVICE)
-        achieved = self._tempo.achieved()
         left, limited_by = self._within_limits(left)
         slow, longer = self._squeeze() if limited_by == BUDGET else (0, 0.0)
         left = max(left - slow, 0)
-        held_by = self._held_by(left, now)
-        if left and achieved is None and held_by is not None:
-            # It is not the quota that binds, and how fast places come free is not seen yet.
+        held_by = self.speed.held_by(now, left)
+        if held_by is not None:
             return Eta(now, self.course.counts.running, held_by)
-        flights = agenda.flights(now, SAMPLES)
-        denied = self._denied()
-        running = self.course.counts.running + self.course.counts.posting - len(denied)
-        if self._last is not None and running and not left and not flights:
+        situation = self._situation(now, left)
+        if self._last is not None and situation.running and not (left or situation.flights):
             # The last ones are just being asked for.
             return self._last
-        gate = self.submits.gate_opens_at(now)
-        seen = estimate(
-            Situation(
-                now,
-                left,
-                running,
-                self.submits.windows,
-                flights,
-                agenda.latencies(),
-                [window.rate for window in self.polls.windows],
-                # While a call finds out, its answer is near.
-                opens_at=gate if gate < float("inf") else now,
-                away=self._is_away(left),
-                throttled=gate > now,
-                achieved=achieved,
-                denied=len(denied),
-                denied_until=_until(denied),
-            )
-        )
+        seen = estimate(situation)
         if slow and seen.bound_by != SERVICE:
             seen = prolonged(seen, longer)
         self._last = replace(seen, bound_by=limited_by, used=None) if limited_by else seen
         return self._last
+
+    def _situation(self, now: float, left: int) -> Situation:
+        """What the end follows from, where so many rows are to be submitted."""
+        agenda, counts, denied = self.course.agenda, self.course.counts, self._denied()
+        gate = self.submits.gate_opens_at(now)
+        return Situation(
+            now,
+            left,
+            counts.running + counts.posting - len(denied),
+            self.submits.windows,
+            agenda.flights(now, SAMPLES),
+            agenda.latencies(),
+            [window.rate for window in self.polls.windows],
+            # While a call finds out, its answer is near.
+            opens_at=gate if gate < float("inf") else now,
+            away=self._is_away(left),
+            throttled=gate > now,
+            achieved=self.speed.achieved(),
+            denied=len(denied),
+            denied_until=_until(denied),
+        )
 
     def _squeeze(self) -> tuple[int, float]:
         """How many of the last rows a budget lets through ever slower, and for how long."""
@@ -176,51 +167,6 @@ class Outlook:
         self._begun.append(counts.open - counts.twins - counts.running - counts.posting)
         return max(max(fresh, 0) + max(min(self._begun), 0) - counts.unfit, 0)
 
-    def _look(self, now: float, left: int) -> None:
-        """Take note of how fast it goes where the windows don't hold it up."""
-        counts, settings = self.course.counts, self.settings
-        purse = self.submits.purse
-        has_company = purse is not None and purse.has_company
-        if has_company != self._has_company:
-            # How fast it went in company tells nothing of how fast it goes alone.
-            self._has_company = has_company
-            self.forget_tempo()
-        closed = [w for w in self.submits.windows if w.place_at(0, now) > now]
-        by = hindrance(
-            throttled=self.submits.gate_opens_at(now) > now,
-            full_by=self._full_by(),
-            posting_full=counts.posting >= settings.concurrency,
-            beside_others=not closed and self.submits.is_beside_others(now),
-            shared=not closed and has_company,
-        )
-        is_over = (self._free() or 0) < 0
-        is_held = is_over or self.course.pause is not None or self._is_away(left)
-        is_free = left > 0 and not is_held and self._is_open(now)
-        submitted = (counts.total or 0) - left
-        self._tempo.look(now, submitted, by, is_free=is_free, is_steady=by == IN_FLIGHT)
-
-    def _full_by(self) -> str | None:
-        """By what as many operations are in flight as may be, if so."""
-        free = self._free()
-        if free is not None and free <= 0:
-            return IN_FLIGHT
-        return SET_ASIDE if self.course.spending.is_full else None
-
-    def _held_by(self, left: int, now: float) -> str | None:
-        """By what as many operations are in flight as may be: now, lately or soon; None if not."""
-        by, free = self._full_by(), self._free()
-        if by is None and free is not None and free < left:
-            takes = Curve(self.submits.windows, now, free + 1).at(free) - now
-            by = IN_FLIGHT if takes < _FULL_FOR else None
-        if by is not None:
-            self._full = (now, by)
-        return self._full[1] if now - self._full[0] < _FULL_FOR else None
-
-    def _free(self) -> int | None:
-        """How many more operations may be in flight, below 0 after a change; None: any number."""
-        most, counts = self.course.max_in_flight, self.course.counts
-        return None if most is None else most - counts.running - counts.posting
-
     def _is_silent(self, now: float) -> bool:
         """Whether POSTs are under way, none of which has come back for long."""
         counts = self.course.counts
@@ -230,11 +176,6 @@ class Outlook:
             self._heard = (back if counts.posting else -1, now)
         return now - self._heard[1] >= _SILENT
 
-    def _is_open(self, now: float) -> bool:
-        """Whether all long windows are."""
-        long = (w for w in self.submits.windows if w.seconds >= _LONG_WINDOW)
-        return all(window.place_at(0, now) <= now for window in long)
-
     def _is_away(self, left: int) -> bool:
         if self.hosts.keeper.absence() is not None:
             return True
@@ -242,11 +183,6 @@ class Outlook:
         return (left > 0 and not self.hosts.submits.is_up) or (
             waits and not self.hosts.polls.is_up
         )
-
-    def forget_tempo(self) -> None:
-        """How fast it went so far tells nothing any more."""
-        self._tempo = Tempo()
-        self._full = (float("-inf"), IN_FLIGHT)
 
     def renew(self) -> None:
         """What the end depends on has changed: whoever looks from outside is told at once."""

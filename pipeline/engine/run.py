@@ -26,6 +26,7 @@ from pipeline.engine.intake import Intake
 from pipeline.engine.outlook import Outlook
 from pipeline.engine.paces import paces
 from pipeline.engine.poll_lanes import PollLanes
+from pipeline.engine.speed import Speed
 from pipeline.engine.steering import Steering, Wheels
 from pipeline.engine.submit_lanes import SubmitLanes
 from pipeline.engine.takeover import take_over
@@ -79,7 +80,8 @@ class Run:
             self._twins.attach()
         self._course.on_change = self._submits.bell.ring
         self._hosts.probe_polls = self._polls.probe
-        self._outlook = Outlook(self._course, settings, submit_pace, poll_pace, self._hosts)
+        speed = Speed(self._course, settings, submit_pace)
+        self._outlook = Outlook(self._course, speed, submit_pace, poll_pace, self._hosts)
         self._refill = Refill(tools.allowance, tools.clock, tools.say)
         self._refill.attach("submits", submit_pace, self._submits.bell.ring)
         self._refill.attach("polls", poll_pace, self._course.poll_bell.ring)

@@ -130,7 +130,7 @@ class Steering:
         if now.finish_by != before.finish_by:
             course.deadline = None if now.finish_by is None else Deadline(now.finish_by)
         course.max_in_flight = now.max_in_flight
-        self.wheels.outlook.forget_tempo()
+        self.wheels.outlook.speed.forget()
         self.say(f"Changed from outside: {told}.")
 
     async def _change_submits(self) -> None:
