@@ -19,54 +19,20 @@ from pipeline.api.outcomes import Usage
 from pipeline.codec import decode, encode
 from pipeline.day import Day, day_at
 from pipeline.errors import BadSettings, BudgetReached
+from pipeline.money.answers import Answers
 from pipeline.money.prices import Price, PriceTable
 from pipeline.money.spent import Spent
 from pipeline.money.totals import Totals
 from pipeline.wording import so_much
 
-_ENOUGH = 50
 # What is learned is told anew after so many answers more; later after such a part of them.
 _FEWEST_NEW, _PARTS = 5, 20
 # Rows with the same bounds share one sum, which a hundred thousand of them have reserved at once.
 _Worst = tuple[str, int, int | None, Day | None]
 _REMEMBERED = 4096
-# Of a normal distribution: 95 % are within.
-_SPREAD = 1.96
 _EULER = 0.5772
 _KOPECK = Decimal("0.01")
 LARGER_BUDGET = "Run the same command with a larger --budget to go on"
-
-
-@dataclass(slots=True)
-class _Answers:
-    """What answers cost each: how many there were, the sum, and the sum of squares.
-
-    `worst`: the most that one of the rows set aside for can cost; 0 while there was no limit.
-    """
-
-    count: int = 0
-    sum: float = 0.0
-    squares: float = 0.0
-    worst: float = 0.0
-
-    def add(self, cost: float) -> None:
-        self.count += 1
-        self.sum += cost
-        self.squares += cost * cost
-
-    @property
-    def mean(self) -> float | None:
-        """None while little is known."""
-        return self.sum / self.count if self.count >= _ENOUGH else None
-
-    def of(self, more: int) -> tuple[float, float] | None:
-        """What so many more will cost, and how far off that may be; None while little is known."""
-        mean = self.mean
-        if mean is None:
-            return None
-        variance = max(self.squares / self.count - mean * mean, 0.0)
-        off = math.sqrt(variance * (more + more * more / self.count))
-        return mean * more, _SPREAD * off
 
 
 def _as_option(amount: Decimal) -> str:
@@ -88,7 +54,7 @@ class Spending:
     _known: Decimal | None = field(init=False)
     _exposed: Decimal = field(init=False, default=Decimal(0))
     _reserved: dict[int, Decimal] = field(init=False, default_factory=dict)
-    _answers: _Answers = field(init=False, default_factory=_Answers)
+    _answers: Answers = field(init=False, default_factory=Answers)
     _told_at: int = field(init=False, default=_FEWEST_NEW)
     _prices: dict[tuple[str, Day | None], Price | None] = field(init=False, default_factory=dict)
     _worsts: dict[_Worst, Decimal] = field(init=False, default_factory=dict)
@@ -297,9 +263,9 @@ class Spending:
     def recall(self, learned: str | None) -> None:
         """Go on from what an earlier process learned; what can't be read is as good as nothing."""
         try:
-            self._answers = convert(decode((learned or "").encode()), _Answers)
+            self._answers = convert(decode((learned or "").encode()), Answers)
         except ValueError:
-            self._answers = _Answers()
+            self._answers = Answers()
         self._told_at = self._answers.count + _FEWEST_NEW
 
 
