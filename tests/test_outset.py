@@ -73,6 +73,14 @@ def test_more_rows_than_were_looked_at_are_taken_to_be_like_these() -> None:
     assert sentence(found, None).startswith("To send, at first 10 rows: roughly 1,800 ")
 
 
+@pytest.mark.parametrize("guessed", [24_600, 25_000, 25_021, 25_400])
+def test_the_hours_are_those_of_the_number_that_is_told(guessed: int) -> None:
+    """Of 25,001 rows the last one would wait for another hour."""
+    said = sentence(outset(*[{"prompt": "П" * 1000}] * 10), guessed)
+    assert said.startswith("To send, about 25,000 rows, ")
+    assert said.endswith("; 4 h 08 min and the last answers, bound by 5,000 an hour.")
+
+
 @pytest.mark.parametrize("limit", [None, ROWS + 1000])
 def test_the_rows_of_a_long_file_follow_from_its_size(tmp_path: Path, limit: int | None) -> None:
     path = tmp_path / "in.jsonl"
