@@ -182,7 +182,7 @@ def unusable(path: Path, report: Report) -> BadData:
     first = report.complaints.first
     what = "is fit to be sent" if report.decoded else "is JSON in UTF-8"
     return BadData(
-        f"{path}: none of its {report.rows:,} lines {what}.",
+        f"{path}: none of its lines {what}.",
         "" if first is None else f"The first: {told(first, str(path))}",
     )
 
