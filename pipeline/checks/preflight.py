@@ -126,7 +126,8 @@ def foretold(report: Report, source: Source, settings: Settings, prices: PriceTa
     same = report.requests.same
     if not same:
         return told
-    return f"{told} Of {report.rows:,} rows looked at, {same:,} ask the same as another."
+    ask = "asks" if same == 1 else "ask"
+    return f"{told} Of {report.rows:,} rows looked at, {same:,} {ask} the same as another."
 
 
 async def look(

@@ -191,7 +191,12 @@ class Run:
         if deadline is None:
             return
         is_known, now = bool(self._course.agenda.latencies()), self._tools.clock.now()
-        told = deadline.foretold(now, fits, latency_known=is_known, local=local_with_zone)
+        told = deadline.foretold(
+            *(now, fits),
+            latency_known=is_known,
+            local=local_with_zone,
+            dedupe=self._settings.dedupe,
+        )
         if told:
             self._tools.say(told)
 
