@@ -1,6 +1,6 @@
 """How numbers of things, and sums of money, are written in English sentences."""
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 _KOPECKS, _DIGITS = 2, 2
 
@@ -17,5 +17,13 @@ def so_much(amount: Decimal | None, currency: str = "") -> str:
     """
     if amount is None:
         return f"an unknown sum of {currency}"
-    places = max(_KOPECKS, _DIGITS - 1 - amount.adjusted()) if amount else _KOPECKS
-    return f"{amount:,.{places}f} {currency}".rstrip()
+    return f"{amount:,.{_places(amount)}f} {currency}".rstrip()
+
+
+def raised(amount: Decimal) -> Decimal:
+    """The next amount up that is shown as it is: a limit that others are counted with."""
+    return amount.quantize(Decimal(1).scaleb(-_places(amount)), ROUND_CEILING)
+
+
+def _places(amount: Decimal) -> int:
+    return max(_KOPECKS, _DIGITS - 1 - amount.adjusted()) if amount else _KOPECKS

@@ -49,7 +49,7 @@ def test_rows_that_were_not_answered_are_taken_to_be_like_the_others() -> None:
 
 def test_a_canary_that_nobody_answered_tells_nothing() -> None:
     canary = Canary(taken(600), 100, {})
-    with pytest.raises(BadData, match="only 3 rows of the canary were answered"):
+    with pytest.raises(BadData, match="the canary has only 3 answers: that"):
         canary.outputs({met.line: 50.0 for met in canary.rows[:3]})
 
 

@@ -310,6 +310,17 @@ def test_the_first_look_tells_how_many_rows_ask_the_same(folder: Path) -> None:
     assert told.endswith("Of 30 rows looked at, 20 ask the same as another.")
 
 
+@pytest.mark.parametrize(("until", "told"), [(3600, "All 250 rows "), (11, "Of 250 rows ")])
+def test_what_is_in_time_is_told_of_rows_that_may_need_no_request(
+    folder: Path, until: int, told: str
+) -> None:
+    said: list[str] = []
+    paced = replace(SETTINGS, rates=(Rate(10, 1.0),), finish_by=EVENING + until)
+    carried(many(folder, 250, 20), service(), paced, say=said.append)
+    (sentence,) = [words for words in said if "at these rates" in words]
+    assert sentence.startswith(f"{told}to submit (fewer where some ask the same)")
+
+
 def test_memory_does_not_grow_with_rows_that_wait(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,8 @@ import pytest
 from pipeline.codec import Json, encode
 from pipeline.estimate.earlier import Earlier
 from pipeline.estimate.fit import Estimate
+from tests.lines import USAGE, answer
+from tests.lines import failed as a_failure
 
 
 def line(asked: int, said: int, model: str = "m", **more: Json) -> bytes:
@@ -58,11 +60,24 @@ def test_a_few_answers_that_are_alike_by_chance_make_nothing_certain() -> None:
 
 
 def test_failures_and_answers_that_were_cut_off_are_counted() -> None:
-    failed = encode({"status": "failed", "error": {}, "input": {}})
+    failed = encode(a_failure())
     cut_off = line(1, 2, finish="truncated")
     earlier = heard(failed, failed, cut_off, line(1, 2, finish="final", emulator=True))
     assert (earlier.answers, earlier.failed, earlier.truncated) == (2, 2, 1)
     assert earlier.emulated == 1
+
+
+def test_an_answer_that_did_not_fit_is_an_answer_and_a_failure() -> None:
+    by_form = a_failure(error={"stage": "answer", "code": "truncated"}, usage=USAGE)
+    earlier = heard(encode(by_form))
+    assert (earlier.answers, earlier.failed, earlier.truncated) == (1, 1, 1)
+
+
+def test_a_row_with_the_answer_of_another_and_a_doubt_that_is_held_are_no_failures() -> None:
+    twin = answer(usage=None, same_as={"line": 17, "id": "line-17"})
+    held = a_failure(error={"stage": "doubt", "code": "no_answer"})
+    earlier = heard(encode(answer()), encode(twin), encode(held))
+    assert (earlier.answers, earlier.failed, earlier.unknown) == (1, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -78,4 +93,4 @@ def test_what_is_no_result_is_passed_over(other: bytes) -> None:
 @pytest.mark.parametrize("usage", [None, {}, {"input_tokens": 1}, 7])
 def test_an_answer_of_unknown_usage_tells_nothing(usage: Json) -> None:
     earlier = heard(encode({"status": "ok", "model": "m", "usage": usage}))
-    assert (earlier.answers, earlier.failed) == (0, 1)
+    assert (earlier.answers, earlier.failed, earlier.unknown) == (0, 0, 1)

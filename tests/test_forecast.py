@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from pipeline.emulator.tokens import count_conversation
 from pipeline.estimate.canary import canary_for
 from pipeline.estimate.census import Stratum
 from pipeline.estimate.fit import Estimate
@@ -151,10 +152,19 @@ def test_money_is_rounded_away_from_the_middle() -> None:
     assert exact.least == exact.likely == exact.most == Decimal("1.0000")
 
 
+@pytest.mark.parametrize("text", ["Повтори слово ответить ", "ответить ", "question, "])
+def test_a_rough_range_holds_what_words_that_come_again_take(text: str) -> None:
+    """Each is one token, however long."""
+    prompt = text * 100
+    stratum = Stratum((LITE, 1, 0, True), count=1, characters=len(prompt))
+    low, high = rough_inputs([stratum])[LITE].interval(1.0)
+    assert low <= count_conversation([("user", prompt)]) <= high
+
+
 def test_characters_alone_give_a_rough_range() -> None:
     stratum = Stratum((LITE, 1, 0, True), count=10, characters=6000)
     found = rough_inputs([stratum])[LITE]
-    assert found.interval(0.95) == (1000 + 140, 2000 + 140)
+    assert found.interval(0.95) == (600 + 140, 2000 + 140)
 
 
 def test_rows_without_a_limit_are_bounded_by_what_the_context_leaves() -> None:

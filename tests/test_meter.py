@@ -87,6 +87,20 @@ def test_a_quota_that_changed_on_the_way_leaves_the_share_unknown() -> None:
     assert meter.use().words == "200 submits, at the fullest 200 of 1,000 an hour"
 
 
+def test_a_window_that_was_in_force_for_a_while_is_not_told_of() -> None:
+    pace = Pace([TEN])
+    meter = Meter(pace)
+    for call in range(300):
+        if call in (100, 200):
+            pace.change([HOURLY] if call == 100 else [Rate(5, 1.0)], START + call)
+            meter.disturb()
+        pace.begin()
+        meter.left(START + call)
+        pace.end(START + call)
+        meter.answered(START + call)
+    assert (meter.use().words, used(meter.use())) == ("300 submits", {"10/s": 2})
+
+
 def test_a_call_that_was_never_sent_is_not_counted() -> None:
     meter = Meter(Pace([TEN]))
     assert meter.use() == Use()

@@ -36,13 +36,13 @@ def sentence(found: Outset, rows: int | None) -> str:
 
 def test_rows_with_limits_have_a_range_of_costs() -> None:
     found = outset(*[{"prompt": "П" * 1000}] * 10)
-    # Ten times 14 tokens and 1,000 characters, of which a token has 3 to 6; answers of 1 to 100.
+    # Ten times 14 tokens and 1,000 characters, of which a token has 3 to 10; answers of 1 to 100.
     price = TABLE.find("yandexgpt-lite")
     assert price is not None
-    least, most = price.of(1807, 10), price.of(3473, 1000)
-    assert (round(least, 2), round(most, 2)) == (Decimal("0.18"), Decimal("0.45"))
+    least, most = price.of(1140, 10), price.of(3473, 1000)
+    assert (round(least, 2), round(most, 2)) == (Decimal("0.12"), Decimal("0.45"))
     assert sentence(found, 10) == (
-        "To send, 10 rows: roughly 1,800 to 3,500 tokens in; 0.18 to 0.45 RUB, "
+        "To send, 10 rows: roughly 1,100 to 3,500 tokens in; 0.12 to 0.45 RUB, "
         "by how long answers will be; 0 s and the last answers, bound by 10 a second."
     )
 
@@ -53,7 +53,7 @@ def test_a_row_without_a_limit_can_have_an_answer_as_long_as_the_context_allows(
     free = Recipe("yandexgpt-lite", "b1g")
     ends = "only the model's context ends"
     said = sentence(outset(*rows, recipe=free), 2)
-    assert f"0.036 to 6.59 RUB, since without --max-tokens {ends} an answer; " in said
+    assert f"0.023 to 6.60 RUB, since without --max-tokens {ends} an answer; " in said
     mixed = outset({"prompt": "a", "max_tokens": 5}, rows[1], recipe=free)
     assert f"RUB, since in 1 row without --max-tokens {ends} the answer; " in sentence(mixed, 2)
 
@@ -67,10 +67,18 @@ def test_more_rows_than_were_looked_at_are_taken_to_be_like_these() -> None:
     found = outset(*[{"prompt": "П" * 1000}] * 10)
     said = sentence(found, 51_234)
     assert said.startswith(
-        "To send, about 51,000 rows, judging by the first 10: roughly 9,300,000"
+        "To send, about 51,000 rows, judging by the first 10: roughly 5,800,000"
     )
     assert said.endswith("bound by 5,000 an hour.")
-    assert sentence(found, None).startswith("To send, at first 10 rows: roughly 1,800 ")
+    assert sentence(found, None).startswith("To send, at first 10 rows: roughly 1,100 ")
+
+
+@pytest.mark.parametrize("guessed", [24_600, 25_000, 25_021, 25_400])
+def test_the_hours_are_those_of_the_number_that_is_told(guessed: int) -> None:
+    """Of 25,001 rows the last one would wait for another hour."""
+    said = sentence(outset(*[{"prompt": "П" * 1000}] * 10), guessed)
+    assert said.startswith("To send, about 25,000 rows, ")
+    assert said.endswith("; 4 h 08 min and the last answers, bound by 5,000 an hour.")
 
 
 @pytest.mark.parametrize("limit", [None, ROWS + 1000])

@@ -77,7 +77,7 @@ def test_what_is_not_known_is_said_to_be_so(folder: Path) -> None:
     legends = [words for picture in found.throughput for _, words in picture.plot.legend]
     assert "as fast as the documented limits allow" in legends
     assert found.throughput[1].caption == (
-        "By the documented quota of 5,000 an hour 5,000 submits fit into a bar at most; "
+        "By the documented quota of 5,000 an hour a bar has room for 5,000 submits at most; "
         "no other one is known of this run."
     )
 

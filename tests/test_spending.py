@@ -242,6 +242,19 @@ def test_whoever_is_at_the_end_of_a_budget_is_told_how_much_is_enough() -> None:
     assert unknown.advice == "Run the same command with a larger --budget to go on."
 
 
+def test_what_is_enough_is_the_sum_of_what_is_told() -> None:
+    """158 times 0.07761 would be 12.27, and of what is shown 12.33."""
+    money = spending("0.45")
+    money.settle(1, None, usage(430), TODAY)
+    reached = money.against(Decimal("0.07761"), 158)
+    assert reached is not None
+    assert "0.43 RUB are spent, or can have been, and the next row can cost 0.078" in str(reached)
+    assert Decimal("0.43") + 158 * Decimal("0.078") == Decimal("12.754")
+    assert reached.advice.endswith(
+        ": --budget 12.76 is enough if none of the 158 rows left can cost more than 0.078 RUB."
+    )
+
+
 def test_the_end_is_an_interval_that_holds_it_19_times_of_20() -> None:
     held = 0
     for seed in range(200):

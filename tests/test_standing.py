@@ -1,24 +1,32 @@
 """What is said of a run from outside, from facts and a moment alone."""
 
+import re
 from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as replaced
 
 from pipeline.clock import stamp
 from pipeline.ending.prospect import Eta
+from pipeline.money.spent import Spent
 from pipeline.money.totals import DoubtTally, Sums, Tally, Totals
 from pipeline.operations.polling import RETENTION
 from pipeline.pacing.rates import Rate
+from pipeline.state.board import Counts
 from pipeline.state.bulletin import sentences
 from pipeline.state.control import Change, InForce
 from pipeline.state.departure import Departure, Vanished
 from pipeline.state.resumption import Called, shareable
 from pipeline.state.standing import Operation, Operations, Outage, Standing, as_json
+from pipeline.view.scene import Scene
 from tests.builders import MODEL, NOW, fields, price_table
+from tests.scratch import table
 
 PRICES = price_table()
 _OK = Tally("ok", MODEL, "final", Sums(70, 0, 7000, 3000, 0, 10_000))
+_STATUS = "## What `status --json` has"
 _NOBODY = Operations(None, 0, None)
 HALF = Standing(
     running=True,
@@ -309,3 +317,32 @@ def test_the_same_is_told_as_json_with_times_in_utc() -> None:
     ]
     assert fields(told_json["totals"])["rows"] == 70
     assert as_json(DONE, NOW, PRICES, stamp)["oldest"] is None
+
+
+def test_every_field_of_status_is_written_down_with_what_it_is_called_elsewhere() -> None:
+    known = replace(
+        HALF,
+        in_force=InForce("p", 0, None, (), False, (), None, None, None),
+        left=Departure(NOW, "signal", 130),
+        spending=Spent(Decimal(1), "RUB", Decimal(1), Decimal(2), Decimal(3)),
+    )
+    whole = as_json(known, NOW, PRICES, stamp)
+    apart = {"in_force", "ended", "rows", "oldest", "totals"}
+    parts = {f"{name}.{part}" for name in apart for part in fields(whole[name])}
+    rows = table(Path(__file__).parent.parent / "docs" / "watching.md", _STATUS)
+    listed = [name for names, *_ in rows for name in re.findall("`([^`]+)`", names)]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == (set(whole) | parts) - {"rows", "totals"}
+    scene = Scene(Counts(), spent=known.spending).to_json(stamp, stamp)
+    elsewhere = {name for *_, names in rows for name in re.findall("`([^`]+)`", names)}
+    assert elsewhere <= set(scene)
+
+
+def test_rows_add_up_as_is_written_down() -> None:
+    states = {"running": 1, "intended": 2, "doubt": 3, "gone": 4, "waiting": 5, "unfit": 6}
+    pending = {**states, "intended again": 7, "intended anew": 8, "twin": 9}
+    standing = replace(HALF, begun=70 + sum(pending.values()), expected=200, states=pending)
+    rows = fields(as_json(standing, NOW, PRICES, stamp)["rows"])
+    assert rows.pop("total") == 200
+    assert sum(int(str(rows.pop(name))) for name in ("ok", "failed", "held")) == rows["done"]
+    assert sum(int(str(number)) for number in rows.values()) == 200

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline.wording import so_many, so_much
+from pipeline.wording import raised, so_many, so_much
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,14 @@ from pipeline.wording import so_many, so_much
 def test_sums_have_kopecks_and_small_ones_two_digits(amount: str, told: str) -> None:
     assert so_much(Decimal(amount)) == told
     assert so_much(Decimal(amount), "RUB") == f"{told} RUB"
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"), [("0", "0"), ("0.07761", "0.078"), ("0.0991", "0.10"), ("3.001", "3.01")]
+)
+def test_a_limit_that_is_shown_is_none_below_it(amount: str, told: str) -> None:
+    assert raised(Decimal(amount)) == Decimal(told)
+    assert Decimal(so_much(raised(Decimal(amount)))) == Decimal(told)
 
 
 def test_a_sum_that_is_not_known_is_none() -> None:

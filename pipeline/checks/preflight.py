@@ -126,7 +126,8 @@ def foretold(report: Report, source: Source, settings: Settings, prices: PriceTa
     same = report.requests.same
     if not same:
         return told
-    return f"{told} Of {report.rows:,} rows looked at, {same:,} ask the same as another."
+    ask = "asks" if same == 1 else "ask"
+    return f"{told} Of {report.rows:,} rows looked at, {same:,} {ask} the same as another."
 
 
 async def look(
@@ -182,7 +183,7 @@ def unusable(path: Path, report: Report) -> BadData:
     first = report.complaints.first
     what = "is fit to be sent" if report.decoded else "is JSON in UTF-8"
     return BadData(
-        f"{path}: none of its {report.rows:,} lines {what}.",
+        f"{path}: none of its lines {what}.",
         "" if first is None else f"The first: {told(first, str(path))}",
     )
 

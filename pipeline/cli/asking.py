@@ -27,6 +27,7 @@ from pipeline.money.totals import Totals
 from pipeline.state.board import Stopped
 from pipeline.terminal.signals import Signals, die_by
 from pipeline.terminal.speech import say
+from pipeline.wording import so_many
 
 _FINISHED = {"ok", "failed"}
 _ITS_OWN = ("input_path", "limit", "as_json")
@@ -87,7 +88,7 @@ def _keep(path: Path, content: bytes) -> None:
 def _another_sample(path: Path, content: bytes) -> BadData:
     was, wanted = path.read_bytes().count(b"\n"), content.count(b"\n")
     then = f"--canary {was}" if was != wanted else "--seed and the rows"
-    return BadData(f"{path} holds another sample, of {was:,} rows.", _as_then(path, then))
+    return BadData(f"{path} holds another sample, of {so_many(was, 'row')}.", _as_then(path, then))
 
 
 def _as_then(path: Path, then: str) -> str:

@@ -17,6 +17,7 @@ from pipeline.estimate.survey import GROUPS, Survey
 from pipeline.input.rows import Row, parse_row
 from pipeline.money.prices import PriceTable
 from pipeline.terminal.speech import say
+from pipeline.wording import so_many
 
 _CONNECTIONS = 20
 _TOLD_APART = 30.0
@@ -52,7 +53,7 @@ class _Heard:
         now = self._clock.now()
         if now - self._told_at >= _TOLD_APART:
             self._told_at = now
-            say(f"{self.counted:,} rows counted")
+            say(f"{so_many(self.counted, 'row')} counted")
         return tokens or 0
 
     def conclude(self) -> None:
@@ -60,8 +61,8 @@ class _Heard:
             raise BadData("the service refuses every row that was counted.", "Try one: --limit 1.")
         if self._refused:
             say(
-                f"The service refuses {self._refused:,} of {self.counted:,} rows counted; in the "
-                "estimate they have no input, but answers like others."
+                f"The service refuses {self._refused:,} of {self.counted:,} rows counted: what it "
+                "refuses has no input in the estimate, but answers like others."
             )
 
 

@@ -35,7 +35,6 @@ from pipeline.view.progress import view_of
 
 # For probes and tokens, beside a connection for each lane.
 _SPARE_CONNECTIONS = 8
-_FOR_PEOPLE = {"auto", "bar", "plain"}
 
 
 def execute(call: Call, signals: Signals, resume: Sequence[str]) -> int:
@@ -131,7 +130,7 @@ async def _carried(
         *(connect, clock, call.prices, [view, *([metrics] if metrics else [])]),
         *(say, _allowance(call, clock)),
         remember=None if call.known is None else partial(_aside, call.known.remember),
-        foretell=say if call.progress in _FOR_PEOPLE else None,
+        foretell=None if call.progress == "none" else say,
         control=call.paths.control,
         endpoint=call.endpoint,
         called=called,

@@ -36,6 +36,7 @@ from pipeline.files.source import Source
 from pipeline.money.prices import PriceTable
 from pipeline.money.totals import Totals, no_price, sum_of
 from pipeline.terminal.speech import say
+from pipeline.wording import so_many
 
 _WIDE = 0.1
 
@@ -132,8 +133,8 @@ def _outputs(
     canary = Canary(census, request.canary, prices)
     answers, totals = asked(context, request.name, canary.rows, census.rows)
     if len(answers) < len(canary.rows):
-        failed = len(canary.rows) - len(answers)
-        say(f"{failed:,} rows of the canary were not answered; the others are taken to be alike.")
+        untold = so_many(len(canary.rows) - len(answers), "row")
+        say(f"Of {untold} of the canary no tokens are known: the others are taken for all.")
     is_emulated = request.access is not None and request.access.emulator
     came_to = Asked(len(canary.rows), _spent(totals, table), is_emulated)
     return canary.outputs(answers), Basis(CANARY, len(answers)), came_to
@@ -161,14 +162,17 @@ def _earlier(request: Request, path: Path, models: Iterable[str]) -> Earlier:
                 source.close()
     if earlier.answers < LEAST:
         raise BadData(
-            f"{path} has {earlier.answers} answers with their tokens: {LEAST} are needed.",
+            f"{path} has {so_many(earlier.answers, 'answer')} with tokens: {LEAST} are needed.",
             "Name the output of an earlier run.",
         )
     if earlier.failed:
-        say(f"{path}: {earlier.failed:,} rows failed there; here none is expected to.")
+        say(f"{path}: {so_many(earlier.failed, 'row')} failed there; here none is expected to.")
+    if earlier.unknown:
+        unknown = so_many(earlier.unknown, "answer")
+        say(f"{path}: {unknown} without tokens: the others are taken for all.")
     if earlier.truncated:
-        share = f"{earlier.truncated:,} of {earlier.answers:,} answers"
-        say(f"{path}: {share} were cut off by max_tokens; another limit gives other lengths.")
+        share = f"{earlier.truncated:,} of {so_many(earlier.answers, 'answer')}"
+        say(f"{path}: max_tokens cut off {share} there; another limit gives other lengths.")
     if earlier.emulated and not (request.access and request.access.emulator):
         say(f"{path} was answered by the emulator: the service's answers are of other lengths.")
     for model in earlier.lacks(models):
@@ -189,7 +193,7 @@ def _as_earlier(
     limits = longest_limits(census.strata)
     longer = earlier.longer_than(limits)
     if longer:
-        share = f"{longer:,} of {earlier.answers:,} answers"
-        say(f"{request.like}: {share} are longer than --max-tokens lets them be: cut there, too.")
+        share = f"{longer:,} of {so_many(earlier.answers, 'answer')}"
+        say(f"{request.like}: --max-tokens would have cut off {share}: counted as if it had.")
     outputs = earlier.outputs(census.by_model(), inputs, limits)
     return outputs, Basis(LIKE, earlier.answers), None

@@ -23,6 +23,7 @@ from pipeline.input.rows import BadRow, Recipe, is_blank, parse_row
 from pipeline.input.sameness import digest_of
 from pipeline.life.facts import Cursor, Span, columns_of, state_of
 from pipeline.money.totals import Sums
+from pipeline.wording import so_many
 
 
 @dataclass(slots=True)
@@ -175,13 +176,15 @@ def _submits(kept: Kept) -> Iterator[str]:
     row = kept.row
     if row.submits < kept.doubts + (row.operation_id is not None):
         yield (
-            f"has {row.submits} submits on record, fewer than its {kept.doubts} doubts"
+            f"has {so_many(row.submits, 'submit')} on record, fewer than "
+            f"its {so_many(kept.doubts, 'doubt')}"
             f"{' and its operation' if row.operation_id is not None else ''}"
         )
     # Only an attempt that ended in doubt can have been forgiven; a retry begins afresh.
     least, most = row.submits - kept.before - kept.doubts, row.submits - kept.before
     if not least <= row.spent <= most:
-        yield f"has spent {row.spent} attempts in {most} submits, {kept.doubts} in doubt"
+        submits = so_many(most, "submit")
+        yield f"has spent {so_many(row.spent, 'attempt')} in {submits}, {kept.doubts} in doubt"
 
 
 def of_twins(name: str, odd: Iterable[int]) -> Iterator[str]:

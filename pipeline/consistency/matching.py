@@ -23,6 +23,7 @@ from pipeline.consistency.evidence import (
 from pipeline.day import Day, day_of
 from pipeline.life.records import UsageRead
 from pipeline.money.totals import Sums
+from pipeline.wording import so_many
 
 _NUMBER = re.compile(rb'\{"line":(\d{1,18}),')
 TOTALS = b'{"totals":'
@@ -258,7 +259,7 @@ def _named(key: Key) -> str:
 
 def _told(sums: Sums) -> str:
     return (
-        f"{sums.rows:,} rows ({sums.unknown:,} of unknown usage), "
+        f"{so_many(sums.rows, 'row')} ({sums.unknown:,} of unknown usage), "
         f"{sums.input_tokens:,} tokens in, {sums.completion_tokens:,} out, "
         f"{sums.reasoning_tokens:,} of reasoning, {sums.total_tokens:,} in all"
     )

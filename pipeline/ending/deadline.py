@@ -61,13 +61,21 @@ class Deadline(Struct, frozen=True):
         return few
 
     def foretold(
-        self, now: float, fits: tuple[int, int] | None, *, latency_known: bool, local: Told
+        self,
+        now: float,
+        fits: tuple[int, int] | None,
+        *,
+        latency_known: bool,
+        local: Told,
+        dedupe: bool = False,
     ) -> str:
         """What to tell of it at the start; empty where no row is to be submitted.
 
-        `fits`: how many rows are in time, of how many; None where these are not counted yet.
+        `fits`: how many rows are in time, of how many; None where these are not counted yet. With
+        `dedupe` some of them may turn out to need no request.
         """
         at = f"--finish-by {local(self.at)}"
+        ahead = "to submit (fewer where some ask the same)" if dedupe else "to submit"
         if self.at <= now and (fits is None or fits[1]):
             return f"{at} is past: no row is submitted."
         match fits:
@@ -78,9 +86,9 @@ class Deadline(Struct, frozen=True):
             case (_, 0):
                 return ""
             case (0, many):
-                return f"None of {so_many(many, 'row')} to submit can be back by {at}."
+                return f"None of {so_many(many, 'row')} {ahead} can be back by {at}."
             case (few, many) if few < many:
-                of_these = f"Of {many:,} rows to submit, about {few:,} can be"
+                of_these = f"Of {many:,} rows {ahead}, about {few:,} can be"
                 if latency_known:
                     return f"{of_these} back by {at} at these rates; the others wait."
                 return (
@@ -88,12 +96,12 @@ class Deadline(Struct, frozen=True):
                     "answers take is not known yet. The others wait."
                 )
             case (_, many):
-                rows = "The only row" if many == 1 else f"All {many:,} rows"
+                rows = "The only row to submit" if many == 1 else f"All {many:,} rows {ahead}"
                 if latency_known:
-                    return f"{rows} to submit can be back by {at} at these rates."
+                    return f"{rows} can be back by {at} at these rates."
                 return (
-                    f"{rows} to submit can be submitted by {at} at these rates; how long answers "
-                    "take is not known yet."
+                    f"{rows} can be submitted by {at} at these rates; how long answers take is "
+                    "not known yet."
                 )
 
 

@@ -191,7 +191,12 @@ class Run:
         if deadline is None:
             return
         is_known, now = bool(self._course.agenda.latencies()), self._tools.clock.now()
-        told = deadline.foretold(now, fits, latency_known=is_known, local=local_with_zone)
+        told = deadline.foretold(
+            *(now, fits),
+            latency_known=is_known,
+            local=local_with_zone,
+            dedupe=self._settings.dedupe,
+        )
         if told:
             self._tools.say(told)
 
@@ -227,7 +232,8 @@ class Run:
         if sending:
             await asyncio.wait(list(sending), timeout=_DRAIN_SECONDS)
         if sending:
-            self._tools.say(f"{len(sending)} requests had no answer in time: they are in doubt.")
+            requests = so_many(len(sending), "request")
+            self._tools.say(f"{requests} without an answer in time: in doubt from now on.")
         # The next process would count them; nobody else is told of them any more.
         self._course.counts.doubts += len(sending)
         for lane in list(sending):

@@ -11,6 +11,7 @@ from pipeline.errors import BadData
 from pipeline.estimate.census import Census, Met
 from pipeline.estimate.fit import Estimate, Fit
 from pipeline.estimate.survey import allotted
+from pipeline.wording import so_many
 
 LEAST = 30
 """From fewer answers nothing is told of others."""
@@ -28,7 +29,7 @@ def canary_for(rows: int) -> int | None:
 
 def _too_few(rows: int) -> BadData:
     return BadData(
-        f"{rows} rows are too few for a canary: {LEAST} are needed.",
+        f"A canary needs {LEAST} rows at least, and has only {rows}.",
         "Estimate with --max-tokens, or just run them.",
     )
 
@@ -67,7 +68,7 @@ class Canary:
         """
         if len(answers) < LEAST // 2:
             raise BadData(
-                f"only {len(answers)} rows of the canary were answered: that tells nothing.",
+                f"the canary has only {so_many(len(answers), 'answer')}: that tells nothing.",
                 "Look at why the others failed.",
             )
         found: dict[str, Estimate] = {}

@@ -17,10 +17,15 @@ _NONE: Mapping[str, int | None] = MappingProxyType({})
 
 @dataclass(slots=True)
 class Earlier:
-    """Input and completion tokens of earlier answers, by model as their rows named it."""
+    """Input and completion tokens of earlier answers, by model as their rows named it.
+
+    An answer that was paid for is one, also where its row `failed` by it. `unknown` are answers
+    whose tokens nobody told.
+    """
 
     by_model: dict[str, list[_Pair]] = field(default_factory=dict)
     failed: int = 0
+    unknown: int = 0
     truncated: int = 0
     emulated: int = 0
 
@@ -36,11 +41,18 @@ class Earlier:
             return
         if not isinstance(result, dict) or "status" not in result:
             return
+        if result.get("same_as"):
+            # The answer of another row, whose line tells of it.
+            return
+        error, is_ok = result.get("error"), result["status"] == "ok"
+        why = error if isinstance(error, dict) else {}
+        # A doubt that is held has no answer, but did not fail.
+        self.failed += not is_ok and why.get("stage") != "doubt"
         pair = usage_of(result)
         if pair is None:
-            self.failed += 1
+            self.unknown += is_ok
             return
-        self.truncated += result.get("finish") == "truncated"
+        self.truncated += "truncated" in (result.get("finish"), why.get("code"))
         self.emulated += result.get("emulator") is True
         self.by_model.setdefault(str(result.get("model")), []).append(pair)
 

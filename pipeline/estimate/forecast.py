@@ -15,9 +15,10 @@ from pipeline.money.prices import LONGEST_CONTEXT, Price, PriceTable
 from pipeline.pacing.rates import Rate
 from pipeline.pacing.window import Window
 
-# The documentation's prose has 5.4 (English) and 5.8 (Russian) characters a token; short and mixed
-# text is denser. The recorded chat template takes 14 tokens.
-_MOST_CHARACTERS, _LEAST_CHARACTERS = 6.0, 3.0
+# The documentation's examples have 5.4 (English), 5.8 and 9.5 (Russian) characters a token: a
+# common word is one token, however long. Short and mixed text is denser, digits and code are even
+# more so than this. The recorded chat template takes 14 tokens.
+_MOST_CHARACTERS, _LEAST_CHARACTERS = 10.0, 3.0
 _TOKENS_AROUND_A_ROW = 14
 # An operation is asked for about twice.
 _POLLS_EACH = 2

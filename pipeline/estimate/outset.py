@@ -50,11 +50,12 @@ class Outset:
         """What to tell; `rows` is how many there are in all, None if that is not known."""
         parts = self._parts(table)
         share = 1.0 if rows is None else rows / self.rows
-        sent = self.rows if rows is None else rows
+        sent = self.rows if rows is None or rows == self.rows else _rounded(rows)
         low, high = total(part.input for part in parts).times(share).interval(1.0)
+        # Of the number that is told: one row more can take an hour more.
         duration = duration_of(sent, rates, poll_rates)
         return (
-            f"{self._named(rows)}: roughly {_round(low)} to {_round(high)} tokens in; "
+            f"{self._named(rows)}: roughly {_rounded(low):,} to {_rounded(high):,} tokens in; "
             f"{self._cost(parts, share, table)}; {lasting(duration)}."
         )
 
@@ -69,7 +70,7 @@ class Outset:
             return f"To send, at first {so_many(self.rows, 'row')}"
         if rows == self.rows:
             return f"To send, {so_many(rows, 'row')}"
-        return f"To send, about {_round(rows)} rows, judging by the first {self.rows:,}"
+        return f"To send, about {_rounded(rows):,} rows, judging by the first {self.rows:,}"
 
     def _cost(self, parts: Sequence[Part], share: float, table: PriceTable) -> str:
         costs = [part.cost for part in parts]
@@ -81,6 +82,6 @@ class Outset:
         return f"{range_of(Sum.of(cost, 1.0), table)}, {why or 'by how long answers will be'}"
 
 
-def _round(number: float) -> str:
+def _rounded(number: float) -> int:
     """Two digits are as much as is known."""
-    return f"{float(f'{number:.2g}'):,.0f}"
+    return round(float(f"{number:.2g}"))

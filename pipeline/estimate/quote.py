@@ -77,7 +77,7 @@ def _counted(basis: Basis) -> str:
         case "sample":
             return f"from {so_many(basis.seen, 'row')} that the tokenizer counted"
         case _:
-            return "a rough guess: 3 to 6 characters a token"
+            return "a rough guess: 3 to 10 characters a token"
 
 
 def _told(forecast: Forecast, like: str) -> str:

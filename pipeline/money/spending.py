@@ -23,7 +23,7 @@ from pipeline.money.answers import Answers
 from pipeline.money.prices import Price, PriceTable
 from pipeline.money.spent import Spent
 from pipeline.money.totals import Totals
-from pipeline.wording import so_much
+from pipeline.wording import raised, so_much
 
 # What is learned is told anew after so many answers more; later after such a part of them.
 _FEWEST_NEW, _PARTS = 5, 20
@@ -111,7 +111,8 @@ class Spending:
         if self.limit is None or self.committed + worst <= self.limit:
             return None
         limit, committed, most = (
-            so_much(amount, self.prices.currency) for amount in (self.limit, self.committed, worst)
+            so_much(amount, self.prices.currency)
+            for amount in (self.limit, self.committed, raised(worst))
         )
         return BudgetReached(
             f"the budget of {limit} is reached: {committed} are spent, or can have been, and the "
@@ -123,7 +124,8 @@ class Spending:
         """How much larger; what is kept in doubt is in it, as it is in all that counts."""
         if not left:
             return ""
-        most = max(worst, Decimal(self._answers.worst))
+        # What is told is to add up: it is counted with as it is shown.
+        most = raised(max(worst, Decimal(str(self._answers.worst))))
         more = self._answers.of(left)
         the_rows = "the only row" if left == 1 else f"the {left:,} rows"
         if more is None:

@@ -4,7 +4,7 @@ What a window held at most is compared with its limit; calls of earlier processe
 held are among them. And the time from the first call to the last is compared with what the
 windows, as they stood before the first, would have made it at least. That is told only where they
 are what they were, all the time and without a pause: nobody knows what a quota allowed that
-changed on the way.
+changed on the way. Of windows those are told of that are in force at the end.
 """
 
 from msgspec import Struct
@@ -100,8 +100,10 @@ class Meter:
     def use(self) -> Use:
         """What came of it by now, when nothing is under way but what is never answered."""
         self._look(self._last)
-        full = tuple(self._fullest.values()) if self._calls else ()
-        return Use(self._calls, full, self._share())
+        # One that was in force for a while saw that while alone.
+        stay = {window.seconds for window in self._pace.windows}
+        full = tuple(full for seconds, full in self._fullest.items() if seconds in stay)
+        return Use(self._calls, full if self._calls else (), self._share())
 
     def _share(self) -> float | None:
         before = [window.rate for window in self._before]

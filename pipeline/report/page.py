@@ -196,7 +196,7 @@ def _used(flow: Flow) -> str:
     if ends is None:
         return ""
     lasted = ends[1] - ends[0] - flow.submitted.width
-    told = f"{rows:,} submits in {span(lasted)}, from the first to the last."
+    told = f"{so_many(rows, 'submit')} in {span(lasted)}, from the first to the last."
     if not flow.rates or not lasted:
         return told
     quiet = flow.submitted.quiet(max(rate.seconds for rate in flow.rates))
@@ -239,7 +239,7 @@ def _quota(report: Report) -> str:
     if rate is None:
         return "No limit on submits was configured."
     is_said = known is not None and known.rates is not None
-    most = f"{flow.ceiling(rate, width):,} submits fit into a bar at most"
+    most = f"a bar has room for {so_many(flow.ceiling(rate, width), 'submit')} at most"
     if is_said:
         return f"By the quota of {rate.words}, as it was configured last, {most}."
     return f"By the documented quota of {rate.words} {most}; no other one is known of this run."

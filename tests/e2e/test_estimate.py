@@ -127,8 +127,25 @@ def test_earlier_answers_are_cut_at_the_limit_of_the_run_to_come(shell: Shell) -
     call = ["estimate", rows, "--emulator", "--like", "old.jsonl", "--max-tokens", 3]
     told = shell.call(*call)
     assert "Output: 120 tokens, as 40 earlier answers in old.jsonl were, all of one" in told.out
-    assert "40 of 40 answers are longer than --max-tokens lets them be: cut there" in told.err
+    assert "--max-tokens would have cut off 40 of 40 answers: counted as if it had." in told.err
     assert shell.call(*call, "--json").json["output_tokens"]["likely"] == 120
+
+
+def test_what_of_earlier_results_is_no_answer_is_told_as_status_tells_it(shell: Shell) -> None:
+    """20 rows ask the same as another: of two that fail the next one is sent, and answered."""
+    lines = (json.dumps({"prompt": f"q {n % 40}", "temperature": 0}) for n in range(60))
+    shell.path("in.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    call = ["run", "in.jsonl", "-o", "old.jsonl", "--dedupe", "--rate", "none"]
+    with shell.emulator(
+        *("--latency", 0.1, "--rate", "1000/s"),
+        *("--fault", "fails@3-4", "--fault", "no-usage@5"),
+    ) as emulator:
+        assert shell.call(*call, *emulator.options).code == 3
+        assert shell.call("status", "old.jsonl", "--json").json["rows"]["failed"] == 2
+        told = shell.call("estimate", "in.jsonl", "--like", "old.jsonl", *emulator.options)
+    assert "old.jsonl: 2 rows failed there; here none is expected to.\n" in told.err
+    assert "old.jsonl: 1 answer without tokens: the others are taken for all.\n" in told.err
+    assert "as 39 earlier answers in old.jsonl were" in told.out
 
 
 def test_a_guess_of_the_input_has_no_confidence(shell: Shell) -> None:
@@ -157,7 +174,7 @@ def test_more_than_all_rows_are_as_good_a_canary_as_all(shell: Shell) -> None:
 def test_a_few_rows_are_too_few_for_a_canary(shell: Shell) -> None:
     refused = shell.call("estimate", shell.write_rows(6), *_EMULATED, "--canary", 30)
     assert refused.code == 65
-    assert "6 rows are too few for a canary: 30 are needed." in refused.err
+    assert "A canary needs 30 rows at least, and has only 6." in refused.err
 
 
 def test_too_few_earlier_answers_are_refused(shell: Shell) -> None:
@@ -165,7 +182,7 @@ def test_too_few_earlier_answers_are_refused(shell: Shell) -> None:
     shell.call("run", rows, "-o", "out.jsonl", "--emulator", *UNLIMITED)
     done = shell.call("estimate", rows, *_EMULATED, "--like", "out.jsonl")
     assert done.code == 65
-    assert "out.jsonl has 5 answers with their tokens: 30 are needed." in done.err
+    assert "out.jsonl has 5 answers with tokens: 30 are needed." in done.err
 
 
 @pytest.mark.promise("P4")
@@ -193,6 +210,16 @@ def test_a_canary_is_paid_for_once_however_often_it_is_asked_about(shell: Shell)
     said = [json.loads(line)["usage"]["completion_tokens"] for line in results[:-1]]
     assert len(said) == 40
     assert max(said) == 5
+
+
+def test_a_canary_that_lacks_an_answer_goes_by_the_others(shell: Shell) -> None:
+    rows = shell.write_rows(60)
+    with shell.emulator("--latency", 0.1, "--fault", "fails@3") as emulator:
+        told = shell.call("estimate", rows, *emulator.options, "--canary", 30)
+    assert (
+        "\nOf 1 row of the canary no tokens are known: the others are taken for all." in told.err
+    )
+    assert "from the 29 answers that a canary had" in told.out
 
 
 def test_another_sample_does_not_take_the_place_of_one_that_was_paid_for(shell: Shell) -> None:
@@ -294,7 +321,7 @@ def test_standard_input_is_read_once(shell: Shell) -> None:
 def test_offline_needs_neither_a_credential_nor_a_folder_and_is_a_range(shell: Shell) -> None:
     done = shell.call("estimate", shell.write_rows(3), "--offline", YC_API_KEY=None)
     assert done.code == 0
-    assert "a rough guess: 3 to 6 characters a token" in done.out
+    assert "a rough guess: 3 to 10 characters a token" in done.out
 
 
 def test_without_a_credential_it_says_how_to_get_one(shell: Shell) -> None:
@@ -356,14 +383,15 @@ def test_a_run_that_begins_says_what_it_will_roughly_come_to_and_a_resume_does_n
     call = ["run", rows, "-o", "out.jsonl", "--emulator", "--max-tokens", 100]
     begun, resumed = shell.call(*call, "--limit", 2), shell.call(*call)
     assert begun.err.splitlines()[0].startswith(
-        "To send, 2 rows: roughly 39 to 49 tokens in; 0.0040 to "
+        "To send, 2 rows: roughly 34 to 49 tokens in; 0.0036 to "
     )
     assert "bound by 10 a second." in begun.err.splitlines()[0]
     assert "To send" not in resumed.err
     assert "To send, 4 rows" in shell.call(*call, "--fresh").err
-    for progress in ("json", "none"):
-        silent = shell.call(*call, "--fresh", "--progress", progress)
-        assert "To send" not in silent.err
+    of_programs = shell.call(*call, "--fresh", "--progress", "json").err.splitlines()
+    told = [line for line in of_programs if not line.startswith("{")]
+    assert told[0].startswith("To send, 4 rows")
+    assert "To send" not in shell.call(*call, "--fresh", "--progress", "none").err
 
 
 @pytest.mark.parametrize(
@@ -371,7 +399,7 @@ def test_a_run_that_begins_says_what_it_will_roughly_come_to_and_a_resume_does_n
     [
         (['{"prompt": 5}', '{"prompt": 6}'], "none of the 2 rows looked at can be sent, though"),
         (['{"q": 5}', '{"q": 6}'], "none of the 2 rows looked at can be sent: they have "),
-        (['{"prompt": 5}'], "none of its 1 lines is fit to be sent."),
+        (['{"prompt": 5}'], "none of its lines is fit to be sent."),
         (["{", "{"], "none of the 2 rows looked at can be sent: a row is a JSON object"),
     ],
 )
