@@ -211,6 +211,31 @@ class Mended(Grown):
             mended.rename(self.rows)
 
 
+@dataclass
+class Overwritten(Mended):
+    """The same, by an editor that writes into the very file."""
+
+    def strike(self, sending: Sending) -> None:
+        if sending.is_submit and self.submits == 6:
+            self.rows.write_bytes(self.rows.read_bytes().replace(b"row 2", self.words))
+
+
+@pytest.mark.promise("P6")
+def test_lines_that_were_moved_meanwhile_are_not_read_from_their_middle(
+    begun: Callable[..., Grown],
+) -> None:
+    moved = Overwritten(begun().folder, words=b"another row 2")
+    outcome = moved.run()
+    assert isinstance(outcome.end, BadData)
+    assert "was changed while the run went on: its lines have other" in str(outcome.end)
+    assert (outcome.exit_code, outcome.grown) == (65, "changed")
+    assert moved.announced == []
+    assert moved.scenes[-1][0] == 10
+    moved.rows.write_bytes(moved.rows.read_bytes().replace(moved.words, b"row 2"))
+    assert moved.run().totals.rows("ok") == 10
+    check(moved.rows, moved.output)
+
+
 @pytest.mark.promise("P6")
 def test_a_line_that_was_changed_meanwhile_is_still_found_by_the_next_start(
     begun: Callable[..., Grown],

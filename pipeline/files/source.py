@@ -26,6 +26,8 @@ except ImportError:
     from backports.zstd import ZstdDecompressor, ZstdError
 
 _BLOCK = 1 << 18
+# As much of what was read is compared before reading on.
+_TAIL = 1 << 10
 _START = Cursor()
 
 
@@ -127,8 +129,11 @@ class Source:
         async with aiofiles.open(self.path, "rb") as file:
             if not self.is_compressed:
                 await file.seek(start.offset)
-            decoder = self._decoder()
+            decoder, taken, tail = self._decoder(), start.offset, b""
             while block := await self._next_block(file):
+                if not self.is_compressed:
+                    self._check_place(file.fileno(), taken, tail)
+                taken, tail = taken + len(block), block[-_TAIL:]
                 data = self._decoded(decoder, block)
                 dropped, skip = min(skip, len(data)), max(skip - len(data), 0)
                 for line in splitter.feed(data[dropped:]):
@@ -140,6 +145,8 @@ class Source:
     def read(self, start: Cursor = _START) -> Iterator[Line]:
         """Every line from a place on, blank ones included. Blocks."""
         splitter = _Splitter(self.path, start)
+        if start.offset and not start.open and not self.is_compressed:
+            self._check_place(self._fd, start.offset, b"\n")
         for block in self.blocks(start.offset):
             yield from splitter.feed(block)
         yield from splitter.rest()
@@ -184,6 +191,23 @@ class Source:
             return await file.read(_BLOCK)
         except OSError as error:
             raise self._unreadable(error) from error
+
+    def _check_place(self, fd: int, end: int, tail: bytes) -> None:
+        """Refuse to read on behind what is not there any more: a line would begin in its middle.
+
+        Raises:
+            BadData: what was read up to a byte does not end there any more.
+
+        """
+        try:
+            stands = os.pread(fd, len(tail), end - len(tail)) == tail
+        except OSError as error:
+            raise self._unreadable(error) from error
+        if not stands:
+            raise BadData(
+                f"{self.path} was changed while the run went on: its lines have other places.",
+                "Put it back as it was, then run the same command again.",
+            )
 
     def _block_at(self, offset: int, size: int = _BLOCK) -> bytes:
         try:
