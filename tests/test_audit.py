@@ -661,6 +661,27 @@ def test_quick_finds_a_change_of_the_last_lines(pending: Place) -> None:
         assert "in.jsonl:7 " in found(pending, quick=True)
 
 
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("which", ["pending", "complete"])
+def test_quick_names_no_line_where_one_before_the_last_has_another_length(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    run: Place = request.getfixturevalue(which)
+    path, size = run.paths.output, 0
+    with run.opened(settings=SETTINGS) as files:
+        size = getattr(files.checkpoint.signature("output"), "size", 0)
+    whole = path.read_bytes()
+    for word in (b"end", b"finally"):
+        spoilt = whole.replace(b"final", word, 1)
+        with changed(path, spoilt + b" " * 9):
+            findings = look(run, quick=True).findings
+            assert findings == [
+                f"{path}: no line ends at byte {size:,}, where the last of this run did; the "
+                "full audit names the lines that were changed."
+            ]
+            assert "out.jsonl:1 (byte 0): the line is not what this run wrote." in found(run)
+
+
 def test_quick_says_where_only_the_full_audit_can_tell(pending: Place) -> None:
     for path in (pending.paths.output, pending.paths.errors, pending.input):
         first, rest = path.read_bytes()[:20], path.read_bytes()[20:]

@@ -91,6 +91,22 @@ def test_an_operation_denied_before_its_time_is_never_submitted_again(tmp_path: 
 
 
 @pytest.mark.promise("P14")
+def test_the_minutes_of_a_denied_operation_are_counted_anew_by_each_process(
+    tmp_path: Path,
+) -> None:
+    rows, output = _rows(tmp_path), tmp_path / "results.jsonl"
+    model = Service(Config(latency_median=60, retention=10))
+    simulate(rows, output, Settings(_RECIPE), model, stop_after=500)
+    assert not output.with_name("results.errors.jsonl").exists()
+
+    outcome, end = simulate(rows, output, Settings(_RECIPE), model, start=EVENING + 510)
+
+    assert outcome.exit_code == 3
+    assert {(e["stage"], e["code"]) for e in _errors(output)} == {("lost", "denied")}
+    assert 600 <= end - (EVENING + 510) < 700
+
+
+@pytest.mark.promise("P14")
 @pytest.mark.promise("P17")
 def test_an_operation_that_never_ends_is_given_up_after_three_days(tmp_path: Path) -> None:
     rows, output = _rows(tmp_path), tmp_path / "results.jsonl"

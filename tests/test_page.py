@@ -17,6 +17,7 @@ from pipeline.report.buckets import Buckets
 from pipeline.report.chronicle import Chronicle
 from pipeline.report.page import Page, Report, page
 from pipeline.report.plots import Zone
+from pipeline.report.stamps import second_of
 from pipeline.results.receipts import receipt
 from pipeline.wording import so_much
 from tests.builders import MODEL, NOW, fields, price_table
@@ -146,6 +147,25 @@ def test_times_are_those_of_the_zone(folder: Path) -> None:
     told = "2026-03-02, with the last answer, 1 min 30 s later"
     assert fact(found, "Ended") == ("01:01:30", told)
     assert "all times are UTC+03:00" in found.made
+
+
+def test_submits_behind_the_last_answer_are_explained_by_rows_that_failed(folder: Path) -> None:
+    line = answer(created_at="2026-03-01T22:00:00Z", finished_at="2026-03-01T22:01:30Z")
+    both = [line, failed(line=2)]
+    sends = Buckets(10)
+    begin = second_of("2026-03-01T22:00:00Z")
+    assert begin is not None
+    for late in (0, 90, 95):
+        sends.add(begin + late)
+    known = replace(_BACKGROUND, state="finished", sends=sends)
+    told = "2026-03-02, with the last answer, 1 min 30 s later"
+    why = "; rows that failed, some of them submitted after that, tell no time of theirs"
+    assert fact(of(folder, *both, background=known), "Ended")[1] == told + why
+    assert fact(of(folder, line, background=known), "Ended")[1] == told
+    before = Buckets(10)
+    before.add(begin)
+    earlier = replace(known, sends=before)
+    assert fact(of(folder, *both, background=earlier), "Ended")[1] == told
 
 
 def test_settings_are_told_with_the_rates_and_without_what_was_not_set(folder: Path) -> None:

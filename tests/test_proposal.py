@@ -56,6 +56,15 @@ def test_rows_that_would_fail_at_once_again_are_not_counted_as_sent() -> None:
     }
 
 
+def test_rows_that_may_get_the_answer_of_another_are_not_promised_to_be_sent() -> None:
+    told = list(replace(proposal("INTERNAL"), dedupe=True).sentences())
+    assert told[1:] == [
+        "A retry would send 2 rows again; nothing was sent.",
+        "Or fewer: by --dedupe a row that asks the same as another gets its answer.",
+    ]
+    assert not any("dedupe" in said for said in proposal("INTERNAL").sentences())
+
+
 def test_a_choice_that_no_row_meets_sends_no_other_row_either() -> None:
     nothing = proposal("internal", pending=2, not_begun=242)
     assert nothing.is_empty

@@ -214,7 +214,12 @@ def test_one_whose_input_is_another_is_not_said_to_go_on() -> None:
             "that you mended go with `yagpt-batch retry out.jsonl --stage input`."
         )
     assert "The same command continues it." in told(replace(half, grown="appended"))
-    assert "input" not in told(replace(HALF, grown="changed"))
+    assert told(replace(HALF, grown="changed")).startswith(
+        "out.jsonl: running, 70 of 100 rows done. Its input has changed since it began: once it "
+        "has ended, `run` refuses it; lines that you mended go with `yagpt-batch retry out.jsonl "
+        "--stage input`.\n"
+    )
+    assert "input" not in told(replace(HALF, grown="appended"))
 
 
 def test_an_unknown_number_of_rows_is_not_made_up() -> None:

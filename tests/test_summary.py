@@ -23,6 +23,7 @@ from pipeline.money.totals import DoubtTally, Sums, Tally, Totals
 from pipeline.pacing.meter import Fullest, Use
 from pipeline.pacing.rates import Rate
 from pipeline.state.board import Complete, Outcome, Stopped
+from pipeline.terminal.step import Step
 
 PRICES = PriceTable("RUB", [PriceList("2026-03-03", {"lite": Price(Decimal(1), Decimal(2))})])
 RESUME = ["yagpt-batch", "run", "my rows.jsonl", "-o", "out.jsonl"]
@@ -209,6 +210,38 @@ def test_scripts_are_not_told_what_may_be_a_secret(tmp_path: Path, given: list[s
     assert shlex.split(str(summary.going_on()).partition(": ")[2]) == words
 
 
+@pytest.mark.parametrize("end", [Stopped(2), BudgetReached("spent"), Unreachable("away")])
+def test_a_call_that_a_changed_input_makes_useless_is_not_named(
+    tmp_path: Path, end: Stopped | RunError
+) -> None:
+    paths, outcome = Paths(tmp_path / "out.jsonl"), Outcome(end, totals(), grown="changed")
+    summary = Summary.of(paths, PRICES, outcome, RESUME)
+    assert (summary.advice(), summary.going_on()) == (None, None)
+    assert (summary.to_json()["resume"], summary.to_json()["input_change"]) == (None, "changed")
+    assert summary.changed == (
+        "Its input has changed since: `run` refuses it; lines that you mended go with "
+        f"`yagpt-batch retry {paths.output} --stage input`."
+    )
+
+
+def test_rows_that_came_too_late_for_a_complete_run_are_told_with_what_sends_them(
+    tmp_path: Path,
+) -> None:
+    paths = Paths(tmp_path / "out.jsonl")
+
+    def of(outcome: Outcome) -> Summary:
+        return Summary.of(paths, PRICES, outcome, RESUME)
+
+    late = of(Outcome(Complete(), totals(), grown="appended"))
+    assert "Rows were appended to its input: the same command goes on." in told_of(late)
+    assert next_words(late)[0] == RESUME
+    # What stands behind the rows of a --limit is left out on purpose.
+    limited = of(Outcome(Complete(), totals(), limited=40, grown="appended"))
+    assert not any("appended" in told for told in told_of(limited))
+    stopped = of(Outcome(Stopped(2), totals(), grown="appended"))
+    assert (stopped.changed, stopped.going_on()) == ("", Step("To continue", RESUME))
+
+
 def test_files_that_do_not_fit_are_not_continued_by_the_same_command(tmp_path: Path) -> None:
     summary = ended(tmp_path / "out.jsonl", BadData("the input was cut"))
     assert summary.going_on() is None
@@ -254,6 +287,7 @@ def test_scripts_have_the_totals_and_all_that_people_are_told(tmp_path: Path) ->
         "failures": [{"stage": "lost", "code": "denied", "rows": 1}],
         "seconds": 25_680.0,
         "submits": USE.to_json(),
+        "input_change": None,
         "resume": "yagpt-batch run 'my rows.jsonl' -o out.jsonl",
         "next": [],
     }

@@ -186,9 +186,14 @@ def _conclude(call: Call, summary: Summary) -> None:
     match summary.outcome.end:
         case RunError() as error:
             say(f"yagpt-batch: {error.told}")
+            if summary.changed:
+                say(summary.changed)
             if advice is not None:
                 say(advice)
         case Stopped():
-            say("Stopped." if advice is None else Step(f"Stopped. {advice.why}", advice.words))
+            if advice is not None:
+                say(Step(f"Stopped. {advice.why}", advice.words))
+            else:
+                say(f"Stopped. {summary.changed}".rstrip())
         case Complete():
             pass

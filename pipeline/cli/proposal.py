@@ -22,6 +22,7 @@ class Proposal(Struct, frozen=True):
 
     `pending` rows were begun and have no line; `not_begun` ones were expected, and never sent.
     `unfit` are rows that would fail at once again, since their lines in the input still are wrong.
+    `dedupe`: some may get the answer of another, and are not sent.
     """
 
     choice: Choice
@@ -29,6 +30,7 @@ class Proposal(Struct, frozen=True):
     pending: int
     not_begun: int
     unfit: Container[int] = ()
+    dedupe: bool = False
 
     @property
     def chosen(self) -> dict[int, Failed]:
@@ -63,6 +65,8 @@ class Proposal(Struct, frozen=True):
         chosen, sent = self.chosen, self.sent
         yield from told(chosen.values())
         yield f"A retry would send {so_many(len(sent), 'row')} again; nothing was sent."
+        if self.dedupe and sent:
+            yield ("Or fewer: by --dedupe a row that asks the same as another gets its answer.")
         if unfit := len(chosen) - len(sent):
             yield (
                 f"Not sent, for no cost: {so_many(unfit, 'row')} whose line in the input is not "

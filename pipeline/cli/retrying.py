@@ -20,7 +20,7 @@ from pipeline.cli.proposal import Proposal
 from pipeline.cli.texts import typed
 from pipeline.codec import Json, encode
 from pipeline.consistency.evidence import Ways
-from pipeline.engine.retry import Budget, Retry
+from pipeline.engine.retry import Budget, Retry, stood
 from pipeline.errors import Busy, Exit
 from pipeline.files.output import seal
 from pipeline.files.paths import Paths
@@ -33,7 +33,8 @@ from pipeline.outside.missing import check_files
 from pipeline.outside.snapshot import Snapshot, looked_at
 from pipeline.resuming.same_input import found_input
 from pipeline.resuming.swap import standing
-from pipeline.store.retrial import Choice, Failed, still_unfit
+from pipeline.settings import DEDUPE
+from pipeline.store.retrial import Choice, Failed, Revision, still_unfit
 from pipeline.terminal.signals import Signals
 from pipeline.terminal.speech import say
 
@@ -86,10 +87,12 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     begun = looked_at(paths.checkpoint, lambda snapshot: Begun.seen(paths, snapshot))
     choice = Choice(frozenset(options["stage"]), frozenset(options["code"]))
     failed = Choice().chosen(whole_lines(begun.errors))
-    proposal = Proposal(choice, failed, begun.pending, begun.not_begun)
+    dedupe = bool(begun.settings.get(DEDUPE))
+    proposal = Proposal(choice, failed, begun.pending, begun.not_begun, dedupe=dedupe)
     if options["dry_run"]:
-        unfit = _still_unfit(paths, begun, options["given_input"], proposal.chosen)
-        proposal = replace(proposal, unfit=unfit)
+        if not proposal.is_empty:
+            unfit = _looked_through(paths, _input(begun, options), proposal.chosen)
+            proposal = replace(proposal, unfit=unfit)
         if options["as_json"]:
             answer([encode(proposal.to_json())])
         else:
@@ -102,8 +105,7 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
         return Exit.OK
     if options["budget"] is not None and begun.settings.get("max-tokens") is None:
         raise click.UsageError(_no_budget(context, paths, begun))
-    given = options["given_input"]
-    source = found_input(begun.inputs if given is None else [given])
+    source = _input(begun, options)
     if options["endpoint"] is None and begun.endpoint is not None:
         say(f"As the run was: --endpoint {begun.endpoint}")
         # What was begun against one host must not go to another unasked.
@@ -120,21 +122,32 @@ def execute(context: click.Context, options: Mapping[str, Any]) -> int:
     return running.execute(replace(call, retry=retry), signals, resume)
 
 
-def _still_unfit(
-    paths: Paths, begun: Begun, given: Path | None, chosen: Mapping[int, Failed]
-) -> frozenset[int]:
-    """Rows whose lines would be found wrong again; none where the input is nowhere."""
-    wrong = [line for line, one in chosen.items() if one.stage == "input"]
-    path = next(filter(Path.exists, begun.inputs if given is None else (given,)), None)
-    if not wrong or path is None:
-        return frozenset()
+def _input(begun: Begun, options: Mapping[str, Any]) -> Path:
+    given = options["given_input"]
+    return found_input(begun.inputs if given is None else [given])
 
-    def see(snapshot: Snapshot) -> tuple[Recipe, dict[int, Span]]:
-        rows = filter(None, map(snapshot.rows.of, wrong))
-        return Ways.of(snapshot.settings()).recipe, {row.line: row.span for row in rows}
 
-    recipe, were = looked_at(paths.checkpoint, see)
+def _looked_through(paths: Paths, path: Path, chosen: Mapping[int, Failed]) -> frozenset[int]:
+    """Rows whose lines would be found wrong again.
+
+    Raises:
+        BadData: the input is one that a retry of these rows refuses.
+
+    """
     with closing(Source(path)) as source:
+
+        def see(snapshot: Snapshot) -> tuple[Recipe, dict[int, Span]]:
+            recipe = Ways.of(snapshot.settings()).recipe
+            rows = [row for row in map(snapshot.rows.of, chosen) if row is not None]
+            unsent = frozenset(row.line for row in rows if not row.submits)
+            if source.signature() != snapshot.signature("input"):
+                begun = ((row.line, row.span) for row in snapshot.rows.begun())
+                revision = Revision(str(path), recipe, unsent, seal)
+                revision.compare(stood(source), begun, snapshot.cursor().rows)
+            wrong = (row for row in rows if chosen[row.line].stage == "input")
+            return recipe, {row.line: row.span for row in wrong}
+
+        recipe, were = looked_at(paths.checkpoint, see)
         lines = ((line.number, line.data) for line in source.read())
         return still_unfit(lines, were, recipe, seal)
 

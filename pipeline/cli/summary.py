@@ -24,6 +24,7 @@ from pipeline.errors import (
     StorageFailed,
 )
 from pipeline.estimate.quote import span
+from pipeline.files import alteration
 from pipeline.files.paths import Paths
 from pipeline.files.reading import whole_lines
 from pipeline.money.prices import PriceTable
@@ -86,6 +87,7 @@ class Summary(Struct, frozen=True):
             "failures": None if self.failures is None else [asdict(one) for one in self.failures],
             "seconds": round(outcome.seconds, 3),
             "submits": outcome.use.to_json(),
+            "input_change": outcome.grown,
             "resume": None if going_on is None else shlex.join(shareable(going_on.words)),
             "next": [step.command for step in self.next_steps()],
         }
@@ -109,16 +111,29 @@ class Summary(Struct, frozen=True):
         if totals.doubt_count:
             worst = totals.doubt_cost(self.prices)
             yield in_doubt(totals.doubt_count, worst, self.prices.currency)
+        if isinstance(outcome.end, Complete) and self.changed:
+            yield self.changed
         yield from self.next_steps()
 
     def _troubles(self) -> list[tuple[str, int]]:
         totals = self.outcome.totals
         return [("failed", totals.rows("failed")), ("held in doubt", totals.rows("held"))]
 
+    @property
+    def changed(self) -> str:
+        """What an input that has changed means for the next call; empty where that is nothing."""
+        if self.outcome.limited is not None:
+            return ""
+        is_complete = isinstance(self.outcome.end, Complete)
+        output = str(self.paths.output)
+        return alteration.told(self.outcome.grown, output, is_complete=is_complete)
+
     def going_on(self) -> Step | None:
         """What continues a run that is not complete; None where that would not help."""
         match self.outcome.end:
             case Complete() | BadData() | BadSettings():
+                return None
+            case _ if self.outcome.grown == "changed":
                 return None
             case _:
                 return Step("To continue", self.resume)
@@ -126,6 +141,8 @@ class Summary(Struct, frozen=True):
     def advice(self) -> Step | None:
         """The same for people: a value that ended the run is left for them to fill in."""
         match self.outcome.end:
+            case _ if self.outcome.grown == "changed":
+                return None
             case BudgetReached():
                 return with_more(self.resume)
             case DeadlineReached():
@@ -150,9 +167,11 @@ class Summary(Struct, frozen=True):
         """What can be done with a complete run."""
         if not isinstance(self.outcome.end, Complete):
             return
-        others = None if self.outcome.limited is None else unlimited(self.resume)
-        if others is not None:
+        limited_to, others = self.outcome.limited, unlimited(self.resume)
+        if limited_to is not None and others is not None:
             yield others
+        if limited_to is None and self.outcome.grown in {"appended", "unknown"}:
+            yield Step("To send rows that were appended", self.resume)
         yield from self._retries()
         if self.outcome.totals.rows("ok"):
             output = _word(self.paths.output)

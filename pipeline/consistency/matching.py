@@ -131,7 +131,16 @@ class Matching:
 
 
 def of_last(name: str, line: Stood, row: Recorded | None, ways: Ways) -> Iterator[str]:
-    """The last line is the one that its row ended with, and stands where it should."""
+    """The last line is the one that its row ended with, and stands where it should.
+
+    An empty one stands for none that ends there: which it would be, only those before it tell.
+    """
+    if not line.data:
+        yield (
+            f"{name}: no line ends at byte {line.span.offset + 1:,}, where the last of this run "
+            "did; the full audit names the lines that were changed."
+        )
+        return
     written = read_line(line.data)
     if row is None or not _stands(line, row) or _begin(row) != line.span.offset:
         yield f"{where_is(name, line)}: the line is not what this run wrote."

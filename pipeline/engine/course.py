@@ -19,7 +19,19 @@ from pipeline.errors import RunError
 from pipeline.events import ANSWERED, FAILED, WRITTEN
 from pipeline.input.form import Form
 from pipeline.input.rows import Row
-from pipeline.life.facts import COSTS, FORMS, Doubt, End, Fact, Move, Note, Replaced
+from pipeline.life.facts import (
+    COSTS,
+    FORMS,
+    ROWS,
+    Begin,
+    Cursor,
+    Doubt,
+    End,
+    Fact,
+    Move,
+    Note,
+    Replaced,
+)
 from pipeline.life.item import (
     Doubted,
     Forgiven,
@@ -68,6 +80,8 @@ class Course:
     """What the lanes share.
 
     Attributes:
+        cursor: where the input goes on behind the last row begun.
+        growth: rung when the input had more rows than were known.
         max_in_flight: how many operations may be at once.
         pause: no row is submitted meanwhile.
         asked: the operations for which a GET is under way, which the agenda is without; by line.
@@ -85,6 +99,8 @@ class Course:
     ending: Ending
     counts: Counts
     spending: Spending
+    cursor: Cursor = field(default_factory=Cursor)
+    growth: Bell = field(default_factory=Bell)
     deadline: Deadline | None = None
     max_in_flight: int | None = None
     pause: Pause | None = None
@@ -110,6 +126,24 @@ class Course:
             return None
         message = f"no price is known for {row.model}, so that --budget can't be kept"
         return Failure("submit", "no_price", message)
+
+    def expect(self, total: int | None) -> None:
+        """So many rows there are: let those know who watch, and those who look from outside."""
+        self.counts.total = total
+        self.recorder.post(_expected(total))
+
+    def begin(self, begin: Begin) -> list[Fact]:
+        """Count a row begun; return what is to be recorded of that, in one transaction.
+
+        One more than was known is expected from then on: no kill leaves more begun than expected.
+        """
+        self.cursor, known = begin.cursor, self.counts.total
+        self.counts.open += 1
+        if known is None or begin.cursor.rows <= known:
+            return [begin]
+        self.counts.total = begin.cursor.rows
+        self.growth.ring()
+        return [begin, _expected(begin.cursor.rows)]
 
     def reserve(self, row: Row, now: float) -> None:
         """A row's POST is about to be made."""
@@ -246,7 +280,13 @@ class Course:
 
     def end_if_complete(self) -> None:
         """End the run once every row has its line and no other can come."""
+        if self.intake.exhausted and self.counts.total != self.cursor.rows:
+            self.expect(self.cursor.rows)
         if self.intake.exhausted and self.counts.open == 0:
             self.ending.set(Complete())
         elif self.are_last:
             self.poll_bell.ring()
+
+
+def _expected(total: int | None) -> Note:
+    return Note(ROWS, None if total is None else str(total))

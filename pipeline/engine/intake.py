@@ -38,7 +38,7 @@ class Intake:
         self._spans = spans
         self._source = source
         self._recipe = recipe
-        self._limit = limit
+        self.limit = limit
         self._fresh = self._fresh_entries(start)
         self._back: deque[Entry] = deque()
         self._before: dict[int, State | None] = {}
@@ -124,7 +124,7 @@ class Intake:
                 yield before
 
     async def _fresh_entries(self, start: Cursor) -> AsyncIterator[Entry]:
-        if self._limit is not None and start.rows >= self._limit:
+        if self.limit is not None and start.rows >= self.limit:
             return
         async for line in self._source.lines(start):
             if is_blank(line.data):
@@ -132,7 +132,7 @@ class Intake:
             row = parse_row(line.number, line.data, self._recipe)
             span = Span(line.offset, len(line.data), seal(line.data))
             yield Entry(row, span, Waiting(), line.next)
-            if self._limit is not None and line.next.rows >= self._limit:
+            if self.limit is not None and line.next.rows >= self.limit:
                 return
 
     async def _read_rows(self, lines: list[int]) -> list[tuple[Row | BadRow, Span]]:

@@ -117,7 +117,7 @@ class Retry:
             )
         else:
             with closing(checkpoint.begun()) as begun:
-                revision.compare(_stood(source), begun, checkpoint.cursor().rows)
+                revision.compare(stood(source), begun, checkpoint.cursor().rows)
         return revision
 
     def _put_back(
@@ -186,7 +186,7 @@ class _Places:
         return zip(self._rows, self._offsets, strict=True)
 
 
-def _stood(source: Source) -> Iterator[Stood]:
+def stood(source: Source) -> Iterator[Stood]:
     """Every line of the input as it stands now."""
     for line in source.read():
         data = line.data

@@ -17,9 +17,9 @@ from functools import partial
 from pipeline.calls.service import Service
 from pipeline.clock import local_with_zone
 from pipeline.ending.deadline import Deadline
-from pipeline.engine.completion import complete
+from pipeline.engine.completion import complete, grown
 from pipeline.engine.course import Course
-from pipeline.engine.expectation import count, counted, expect
+from pipeline.engine.expectation import counted, follow
 from pipeline.engine.forgiveness import Forgiveness
 from pipeline.engine.hosts import Hosts
 from pipeline.engine.intake import Intake
@@ -105,7 +105,7 @@ class Run:
         begun = self._tools.clock.now()
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(self._guarded(self._course.recorder.run))
-            expect(self._course, total)
+            self._course.expect(total)
             self._course.counts.unfit = unfit
             if extent_note is not None:
                 self._course.recorder.post(Note(COUNTED, extent_note))
@@ -161,7 +161,8 @@ class Run:
         use, limit = self._submits.meter.use(), self._files.checkpoint.meta(LIMIT)
         limited = int(limit) if limit and isinstance(end, Complete) else None
         running = self._course.counts.running
-        return Outcome(end, totals, use, seconds, left, same, limited, to_fetch=running)
+        changed = grown(self._files)
+        return Outcome(end, totals, use, seconds, left, same, limited, running, changed)
 
     async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:
         """What ends a run may arise in any part of it; even a bug ends it in order."""
@@ -219,7 +220,7 @@ class Run:
             *(partial(self._show, view) for view in self._tools.views),
             self._outlook.watch,
             self._steering.watch,
-            self._count,
+            self._follow,
         ]
         return [group.create_task(self._guarded(part)) for part in parts]
 
@@ -245,8 +246,8 @@ class Run:
             view.show(self._outlook.scene())
             await asyncio.sleep(view.interval)
 
-    async def _count(self) -> None:
-        await count(self._files, self._course, self._settings.limit)
+    async def _follow(self) -> None:
+        await follow(self._files, self._course, self._tools.say)
 
     async def _complete(self) -> None:
         for told in self._files.keep_in_place():
@@ -272,8 +273,9 @@ def _course(files: Files, settings: Settings, tools: Tools, ending: Ending) -> C
         ending,
         Counts(),
         _spending(files, settings, tools.prices),
-        None if finish_by is None else Deadline(finish_by, tools.clock.now()),
-        settings.max_in_flight,
+        cursor,
+        deadline=None if finish_by is None else Deadline(finish_by, tools.clock.now()),
+        max_in_flight=settings.max_in_flight,
     )
 
 

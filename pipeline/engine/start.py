@@ -55,7 +55,9 @@ async def carry(
         if not begins and noted is None:
             report = await look(source, settings.recipe, cursor, settings.limit)
         _tell(report, source, settings, tools, begins=begins)
-        note, total = None, within(settings.limit, noted, cursor.rows)
+        note, total = None, None
+        if noted is not None:
+            total = within(settings.limit, noted, cursor.rows)
         if noted is None and report.complete:
             total = cursor.rows + report.rows
             note = extent.noted(total, before) if settings.limit is None else None

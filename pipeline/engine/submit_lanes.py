@@ -123,8 +123,7 @@ class SubmitLanes:
     def _begin(self, entry: Entry, state: State | None) -> None:
         begin = entry.begin(state)
         if begin is not None:
-            self._course.counts.open += 1
-            self._course.recorder.post(begin)
+            self._course.recorder.post(*self._course.begin(begin))
 
     def _announce(self, entry: Entry, row: Row, before: State) -> _Posting:
         now = self._course.clock.now()
@@ -135,11 +134,9 @@ class SubmitLanes:
         self._course.reserve(row, now)
         self._pace.begin()
         begin = entry.begin(state)
-        if begin is not None:
-            self._course.counts.open += 1
-        sent, intent = Sent(self._number, now), begin or Move(row.line, state)
-        marks = self._course.marked(row)
-        recorded = self._course.recorder.announce(sent, intent, *marks, line=row.line)
+        intent = [Move(row.line, state)] if begin is None else self._course.begin(begin)
+        facts = [Sent(self._number, now), *intent, *self._course.marked(row)]
+        recorded = self._course.recorder.announce(*facts, line=row.line)
         self._course.counts.posting += 1
         return _Posting(entry, row, state, self._number, now, recorded)
 

@@ -47,10 +47,9 @@ class TwinLane:
 
     async def screened(self, entries: Sequence[Entry]) -> list[Entry]:
         """Begin rows, and leave those that are to be sent or written off."""
-        facts = [fact for entry in entries for fact in _facts(entry)]
+        facts = [fact for entry in entries for fact in self._facts(entry)]
         if facts:
             await self.course.recorder.record(*facts)
-        self.course.counts.open += sum(entry.cursor is not None for entry in entries)
         lines = [entry.row.line for entry in entries]
         states = await self.course.recorder.see(self.checkpoint.states, lines)
         twins = [line for line in lines if isinstance(states[line], Twin)]
@@ -64,6 +63,16 @@ class TwinLane:
             for entry in entries
             if not isinstance(states[entry.row.line], Twin)
         ]
+
+    def _facts(self, entry: Entry) -> Iterable[Fact]:
+        """A row begun, if it was not before, and what it asks."""
+        begin = entry.begin(entry.state)
+        if begin is not None:
+            yield from self.course.begin(begin)
+        if isinstance(entry.row, Row) and isinstance(entry.state, Waiting):
+            digest = digest_of(entry.row.body)
+            if digest is not None:
+                yield Ask(entry.row.line, digest)
 
     def ended(self, line: int) -> None:
         """A row that was sent has its line: others may wait for it."""
@@ -143,14 +152,3 @@ def _answered(sender: int, line: bytes, twins: Sequence[int]) -> list[End]:
     assert isinstance(result, dict)  # noqa: S101 - it is a line of ours
     same, most = Same(sender, result), max(_MOST_TOGETHER // len(line), 1)
     return [End(twin, same) for twin in twins[:most]]
-
-
-def _facts(entry: Entry) -> Iterable[Fact]:
-    """A row begun, if it was not before, and what it asks."""
-    begin = entry.begin(entry.state)
-    if begin is not None:
-        yield begin
-    if isinstance(entry.row, Row) and isinstance(entry.state, Waiting):
-        digest = digest_of(entry.row.body)
-        if digest is not None:
-            yield Ask(entry.row.line, digest)

@@ -12,9 +12,18 @@ def mended(output: str) -> str:
     return f"yagpt-batch retry {shlex.quote(output)} --stage input"
 
 
-def told(growth: Growth | None, output: str, *, is_complete: bool) -> str:
+def told(
+    growth: Growth | None, output: str, *, is_complete: bool, is_running: bool = False
+) -> str:
     """One sentence; empty where what is told of the run without it is right."""
     match growth:
+        case "changed" if is_running:
+            return (
+                "Its input has changed since it began: once it has ended, `run` refuses it; "
+                f"lines that you mended go with `{mended(output)}`."
+            )
+        case _ if is_running:
+            return ""
         case "changed":
             return (
                 "Its input has changed since: `run` refuses it; "

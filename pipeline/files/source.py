@@ -26,6 +26,9 @@ except ImportError:
     from backports.zstd import ZstdDecompressor, ZstdError
 
 _BLOCK = 1 << 18
+# As much of what was read is compared before reading on.
+_TAIL = 1 << 10
+_START = Cursor()
 
 
 class Line(Struct, frozen=True):
@@ -116,7 +119,7 @@ class Source:
         return self._decoder is not _Plain
 
     def signature(self) -> Signature:
-        status = self.path.stat()
+        status = os.fstat(self._fd)
         return Signature(status.st_size, status.st_mtime_ns)
 
     async def lines(self, start: Cursor) -> AsyncIterator[Line]:
@@ -126,8 +129,11 @@ class Source:
         async with aiofiles.open(self.path, "rb") as file:
             if not self.is_compressed:
                 await file.seek(start.offset)
-            decoder = self._decoder()
+            decoder, taken, tail = self._decoder(), start.offset, b""
             while block := await self._next_block(file):
+                if not self.is_compressed:
+                    self._check_place(file.fileno(), taken, tail)
+                taken, tail = taken + len(block), block[-_TAIL:]
                 data = self._decoded(decoder, block)
                 dropped, skip = min(skip, len(data)), max(skip - len(data), 0)
                 for line in splitter.feed(data[dropped:]):
@@ -136,24 +142,29 @@ class Source:
         for line in splitter.rest():
             yield line
 
-    def read(self) -> Iterator[Line]:
-        """Every line of the whole file, blank ones included. Blocks."""
-        splitter = _Splitter(self.path, Cursor())
-        for block in self.blocks():
+    def read(self, start: Cursor = _START) -> Iterator[Line]:
+        """Every line from a place on, blank ones included. Blocks."""
+        splitter = _Splitter(self.path, start)
+        if start.offset and not start.open and not self.is_compressed:
+            self._check_place(self._fd, start.offset, b"\n")
+        for block in self.blocks(start.offset):
             yield from splitter.feed(block)
         yield from splitter.rest()
 
-    def blocks(self) -> Iterator[bytes]:
-        """The whole file, decompressed, in pieces as they come. Blocks."""
-        decoder, taken = self._decoder(), 0
+    def blocks(self, offset: int = 0) -> Iterator[bytes]:
+        """The file from a byte on, decompressed, in pieces as they come. Blocks."""
+        decoder = self._decoder()
+        taken, skip = (0, offset) if self.is_compressed else (offset, 0)
         while block := self._block_at(taken):
             taken += len(block)
-            yield self._decoded(decoder, block)
+            data = self._decoded(decoder, block)
+            dropped, skip = min(skip, len(data)), max(skip - len(data), 0)
+            yield data[dropped:]
         self._check_end(decoder)
 
-    def count_rows(self) -> int:
-        """How many lines the whole file has that are not blank. Blocks."""
-        return sum(not is_blank(line.data) for line in self.read())
+    def count_rows(self, start: Cursor = _START) -> int:
+        """How many rows the file has, of which those before a place are known. Blocks."""
+        return start.rows + sum(not is_blank(line.data) for line in self.read(start))
 
     def fetch(self, spans: Iterable[Span]) -> Iterator[bytes]:
         """The lines at spans, which must ascend. Blocks; one pass, whatever their number."""
@@ -180,6 +191,23 @@ class Source:
             return await file.read(_BLOCK)
         except OSError as error:
             raise self._unreadable(error) from error
+
+    def _check_place(self, fd: int, end: int, tail: bytes) -> None:
+        """Refuse to read on behind what is not there any more: a line would begin in its middle.
+
+        Raises:
+            BadData: what was read up to a byte does not end there any more.
+
+        """
+        try:
+            stands = os.pread(fd, len(tail), end - len(tail)) == tail
+        except OSError as error:
+            raise self._unreadable(error) from error
+        if not stands:
+            raise BadData(
+                f"{self.path} was changed while the run went on: its lines have other places.",
+                "Put it back as it was, then run the same command again.",
+            )
 
     def _block_at(self, offset: int, size: int = _BLOCK) -> bytes:
         try:

@@ -16,7 +16,6 @@ from pipeline.files.alteration import Growth
 from pipeline.files.output import seal
 from pipeline.files.source import Source
 from pipeline.life.facts import Cursor, Span
-from pipeline.outside.snapshot import Snapshot
 
 # What may stand behind a line: one that was the end of its file may have got CR and LF since.
 _ENDS = (b"", b"\n", b"\r")
@@ -48,20 +47,15 @@ def changed_lines(
             yield line, span
 
 
-def growth_of(path: Path, size: int, seen: Snapshot) -> Growth:
-    """What became of an input that has another size than the run knew."""
-    last = seen.rows.last()
+def growth_of(path: Path, size: int, known: int, last: Span | None, cursor: Cursor) -> Growth:
+    """What became of an input that has another size than the one known; `last` row was begun."""
     if last is None:
         return "appended"
     try:
         with closing(Source(path)) as source:
             if source.is_compressed:
                 return "unknown"
-            (data,) = source.fetch([with_next(last.span)])
+            (data,) = source.fetch([with_next(last)])
     except RunError:
         return "unknown"
-    return (
-        "appended"
-        if size > seen.signature("input").size and stands(data, last.span, seen.cursor())
-        else "changed"
-    )
+    return "appended" if size > known and stands(data, last, cursor) else "changed"

@@ -143,10 +143,12 @@ def _growth(paths: Paths, seen: Snapshot) -> Growth | None:
     for path in seen.input_paths(paths.output):
         now = signature_of(path)
         if now is not None:
-            if now.size == seen.signature("input").size:
+            known, last = seen.signature("input").size, seen.rows.last()
+            if now.size == known:
                 return None
             # It can read every input, and takes its time to load.
             from pipeline.outside.growth import growth_of  # noqa: PLC0415
 
-            return growth_of(path, now.size, seen)
+            span = None if last is None else last.span
+            return growth_of(path, now.size, known, span, seen.cursor())
     return None

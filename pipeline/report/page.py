@@ -167,8 +167,17 @@ def _ends(report: Report) -> Iterator[Fact]:
     if begun is not None and last is not None:
         is_over = report.background is None or report.background.state == "finished"
         day, time = report.zone.moment(last).split()
-        told = f"{day}, with the last answer, {span(last - begun)} later"
+        told = f"{day}, with the last answer, {span(last - begun)} later{_untold(report, last)}"
         yield Fact("Ended" if is_over else "Until now", time, told)
+
+
+def _untold(report: Report, last: int) -> str:
+    """Why there are submits behind the last answer, where rows failed: these tell no time."""
+    totals, submitted = report.account.totals, report.flow.submitted
+    ends, has_failed = submitted.span, totals.rows("failed") or totals.rows("held")
+    if ends is None or not has_failed or ends[1] - submitted.width <= last:
+        return ""
+    return "; rows that failed, some of them submitted after that, tell no time of theirs"
 
 
 def _settings(known: Background | None) -> Iterator[tuple[str, str]]:

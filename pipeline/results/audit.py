@@ -208,10 +208,12 @@ def _other_time(path: Path) -> str:
 
 
 def _look_at_file(case: Case, file: File, report: Report) -> None:
+    before = report.count
     with opened(file, report) as fd:
         if fd is None:
             return
-        if file.committed:
+        # Of one that was cut, the last line is not there.
+        if file.committed and report.count == before:
             last = _last_line(fd, file)
             number = number_of(last.data)
             row = None if number is None else case.snapshot.rows.of(number)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from pipeline.api.outcomes import Usage
 from pipeline.errors import Exit, RunError
+from pipeline.files.alteration import Growth
 from pipeline.money.totals import Totals
 from pipeline.pacing.meter import Use
 from pipeline.state.departure import COMPLETE, SIGNAL, Departure
@@ -116,7 +117,8 @@ class Outcome:
     The rest is of this process alone: what it used of the quota of submits, and how many seconds
     it took. `left` rows have no line yet, None where it is not known how many there are; of these
     `to_fetch` were accepted, and the next process has but to ask for their answers.
-    `limited`: how many --limit let through of more, where the run is complete.
+    `limited`: how many --limit let through of more, where the run is complete. `grown`: how its
+    input has changed.
     """
 
     end: Complete | Stopped | RunError
@@ -127,6 +129,7 @@ class Outcome:
     same: int = 0
     limited: int | None = None
     to_fetch: int = 0
+    grown: Growth | None = None
 
     @property
     def name(self) -> str:

@@ -47,12 +47,13 @@ def sentences(
 def _headline(name: str, standing: Standing) -> str:
     of_all = "" if standing.expected is None else f" of {standing.expected:,}"
     done = f"{standing.totals.rows():,}{of_all} rows done."
+    changed = standing.of_input(name)
     match standing.state:
         case "running":
-            return f"running, {done}"
+            return f"running, {done} {changed}".rstrip()
         case "finished":
             return f"finished, {done}"
-        case _ if changed := standing.of_input(name):
+        case _ if changed:
             return f"{'finished' if standing.complete else 'not running'}, {done} {changed}"
         case _ if isinstance(standing.left, Departure) and standing.left.why is not None:
             # Whether the same command would help, stands beside why it ended.

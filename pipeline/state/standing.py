@@ -110,9 +110,9 @@ class Standing:
 
     def of_input(self, output: str) -> str:
         """What an input that has changed means for the next call; empty where that is nothing."""
-        if self.running:
-            return ""
-        return alteration.told(self.grown, output, is_complete=self.complete)
+        return alteration.told(
+            self.grown, output, is_complete=self.complete, is_running=self.running
+        )
 
     def pending(self, *states: str) -> int:
         return sum(self.states.get(name, 0) for name in states)

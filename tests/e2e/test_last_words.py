@@ -2,10 +2,11 @@
 
 import re
 import shlex
+import signal
 
 import pytest
 
-from tests.e2e.command import UNLIMITED, Shell
+from tests.e2e.command import UNLIMITED, Shell, count_lines
 from tests.e2e.hostile import RUDE, Fault, HangUp, Hostile
 from tests.oracle import check
 
@@ -82,3 +83,30 @@ def test_a_second_call_has_used_nothing(shell: Shell, service: Hostile) -> None:
         ],
     }
     assert second == {"count": 0, "share": None, "windows": []}
+
+
+@pytest.mark.promise("P6")
+def test_one_that_is_stopped_after_lines_were_mended_names_the_retry_that_sends_them(
+    shell: Shell, service: Hostile
+) -> None:
+    bad = shell.path("in.jsonl")
+    bad.write_text('{"prompt": 1}\n{"prompt": 2}\n', encoding="utf-8")
+    rows, output = shell.write_rows(60, first=3), shell.path("out.jsonl")
+    call = ["run", rows, "-o", output, *service.options, "--rate", "20/s"]
+    with shell.started(*call) as running:
+        running.until(lambda: count_lines(output) >= 2)
+        mended = rows.read_text(encoding="utf-8")
+        for number in "12":
+            mended = mended.replace(f'"prompt": {number}}}', f'"prompt": "{number}"}}')
+        shell.path("mended").write_text(mended, encoding="utf-8")
+        shell.path("mended").rename(rows)
+        assert "since it began: once it has ended" in shell.call("status", output).out
+        running.signal(signal.SIGINT)
+        done = running.wait(11)
+    (told,) = re.findall(r"^Stopped\. (.*)$", done.err, re.MULTILINE)
+    assert "To continue" not in done.err
+    assert told in shell.call("status", output).out
+    assert shell.call(*call).code == 65
+    _, *retry = shlex.split(told.partition("go with `")[2].partition("`")[0])
+    assert shell.call(*retry, *service.retry_options).code == 0
+    assert len(check(rows, output).results) == 62

@@ -79,13 +79,33 @@ def test_a_dry_run_counts_and_sends_nothing(failed: Failed) -> None:
         "Not sent, for no cost: 1 row whose line in the input is not mended, and would fail "
         "again.\n"
     )
+    assert failed.call("--dry-run", "--stage", "doubt").out.startswith("doubt held: 1 row\nA ")
     failed.mend()
     assert "A retry would send 3 rows again" in failed.call("--dry-run").out
     failed.rows.write_text(failed.rows.read_text().replace("sieben", '", 7: "'))
     assert failed.call("--dry-run", "--json").json["unfit"] == 1
-    assert failed.call("--dry-run", "--stage", "doubt").out.startswith("doubt held: 1 row\nA ")
     assert len(failed.service.submits) == posts
     assert count_lines(errors_of(failed.output)) == 3
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize("stage", [[], ["--stage", "doubt"]])
+def test_a_dry_run_refuses_the_input_that_a_retry_refuses(
+    failed: Failed, stage: list[str]
+) -> None:
+    failed.mend()
+    # A row that is not retried was mended; and the rows of another file are others.
+    other = failed.shell.write_rows(12, "other.jsonl", first=50)
+    calls: list[list[object]] = [[*stage, "--input", other], [*stage, "--input", "nowhere.jsonl"]]
+    calls += [[*stage]] if stage else []
+    for options in calls:
+        for dry in ([], ["--dry-run"], ["--dry-run", "--json"]):
+            refused = failed.call(*options, *dry)
+            assert (refused.code, refused.out) == (65, ""), refused
+    # Where nothing would be sent, no input is looked at.
+    nothing = failed.call("--dry-run", "--code", "unheard_of", "--input", other)
+    assert nothing.out.startswith("Nothing to retry")
+    assert nothing.code == 0
 
 
 def test_rows_are_chosen_by_stage_and_code(failed: Failed) -> None:
