@@ -1,5 +1,6 @@
 """What a watching person and `status` are told while a run goes on, under virtual time."""
 
+import asyncio
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -15,12 +16,13 @@ from pipeline.emulator.schedules import Fault
 from pipeline.ending.prospect import ANSWERS, DENIED, IN_FLIGHT, SERVICE, Eta, is_soon, words
 from pipeline.files.paths import Paths
 from pipeline.input.rows import Recipe
-from pipeline.life.facts import COSTS, ETA, Fact, Note
+from pipeline.life.facts import COSTS, ETA, End, Fact, Note
 from pipeline.network.carrier import Reply
 from pipeline.outside.snapshot import looked_at
 from pipeline.pacing.rates import Rate
 from pipeline.settings import Settings
 from pipeline.state.board import Counts
+from pipeline.store.recorder import Recorder
 from pipeline.view.progress import JsonLines
 from pipeline.view.scene import Scene
 from tests.simulation import EVENING, AwayCarrier, Sending, black_hole, refused, simulate
@@ -110,8 +112,6 @@ def test_an_end_that_is_known_is_noted_once_a_minute_at_most(
     rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[str | None] = []
-    from pipeline.store.recorder import Recorder  # noqa: PLC0415
-
     post = Recorder.post
 
     def posted(recorder: Recorder, *facts: Fact) -> None:
@@ -132,8 +132,6 @@ def test_what_answers_cost_is_noted_as_it_is_learned_and_when_the_process_ends(
     rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[int] = []
-    from pipeline.store.recorder import Recorder  # noqa: PLC0415
-
     post = Recorder.post
 
     def posted(recorder: Recorder, *facts: Fact) -> None:
@@ -150,6 +148,29 @@ def test_what_answers_cost_is_noted_as_it_is_learned_and_when_the_process_ends(
     assert noted[:3] == [5, 10, 15]
     assert noted[-1] == answered
     assert max(b - a for a, b in pairwise(noted)) <= max(answered // 20, 5)
+
+
+def test_a_row_whose_line_is_being_written_stays_submitted(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Recorder.write
+
+    async def slowly(recorder: Recorder, *ends: End) -> None:
+        await asyncio.sleep(0.7)
+        await write(recorder, *ends)
+
+    monkeypatch.setattr(Recorder, "write", slowly)
+    seen: list[tuple[int, int]] = []
+
+    class Counting(Watching):
+        def show(self, scene: Scene) -> None:
+            seen.append((scene.counts.submitted, scene.counts.arrived))
+
+    fast = replace(_settings(), rates=(Rate(10, 1.0),))
+    simulate(rows, tmp_path / "out.jsonl", fast, _model(5.0), view=Counting(0.2))
+    assert max(arrived for _, arrived in seen) > 3
+    assert all(a <= b for (a, _), (b, _) in pairwise(seen))
+    assert seen[-1] == (250, 0)
 
 
 def test_while_the_service_is_away_there_is_no_end(rows: Path, tmp_path: Path) -> None:
@@ -170,8 +191,6 @@ def test_an_end_that_is_near_is_noted_every_few_seconds(
     rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[str] = []
-    from pipeline.store.recorder import Recorder  # noqa: PLC0415
-
     post = Recorder.post
 
     def posted(recorder: Recorder, *facts: Fact) -> None:
@@ -251,13 +270,24 @@ def test_no_end_but_that_is_in_sight_while_a_run_stops(rows: Path, tmp_path: Pat
     assert EVENING + 8 < max(eta.at for eta in view.etas) <= EVENING + 10
 
 
+def test_places_in_flight_that_are_never_all_taken_bind_nothing(
+    rows: Path, tmp_path: Path
+) -> None:
+    view, settings = Watching(0.5), replace(_settings(max_in_flight=60), rates=(Rate(10, 1.0),))
+    model = Service(Config(latency_median=1.0, latency_sigma=0.2))
+    simulate(rows, tmp_path / "out.jsonl", settings, model, view=view)
+    early = [eta for eta in view.etas if eta.at < EVENING + 20]
+    assert len(early) > 30
+    assert {eta.bound_by for eta in early} == {Rate(10, 1.0)}
+
+
 def test_no_end_is_told_before_it_is_seen_how_fast_places_in_flight_come_free(
     rows: Path, tmp_path: Path
 ) -> None:
     view, settings = Watching(1.0), replace(_settings(max_in_flight=3), rates=(Rate(2, 1.0),))
     model = Service(Config(latency_median=6.0, latency_sigma=0.1))
     _, end = simulate(rows, tmp_path / "out.jsonl", settings, model, view=view)
-    soon = [eta for eta in view.etas if eta.at < EVENING + 9]
+    soon = [eta for eta in view.etas if EVENING + 3 < eta.at < EVENING + 9]
     assert {(eta.bound_by, eta.submitted, eta.likely) for eta in soon} == {(IN_FLIGHT, None, None)}
     known = [eta for eta in view.etas if EVENING + 30 < eta.at < EVENING + 60 and eta.likely]
     assert len(known) > 20

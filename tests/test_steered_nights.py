@@ -465,6 +465,31 @@ def test_whoever_looks_from_outside_is_told_of_a_change_at_once(
     assert unpaused["likely"] is not None
 
 
+def test_after_a_change_no_end_is_told_that_only_the_rates_allow(folder: Path) -> None:
+    told: list[tuple[float, str | None, float | None]] = []
+
+    class Watching(Hand):
+        interval = 1.0
+
+        def show(self, scene: Scene) -> None:
+            super().show(scene)
+            if scene.eta is not None:
+                told.append((scene.now - EVENING, str(scene.eta.bound_by), scene.eta.likely))
+
+    many = (Rate(10, 1.0), Rate(300, 3600.0))
+    prompts, output = rows(folder, 5000), folder / "results.jsonl"
+    hand = Watching(output, [Deed(100.0, Change(rates=(), max_in_flight=40))])
+    model = Service(replace(FREE, latency_median=5.0))
+    settings = Settings(RECIPE, rates=many)
+    simulate(prompts, output, settings, model, view=hand, steered=True, stop_after=240.0)
+    changed = [one for one in told if one[0] > 100 + HEARS]
+    soon = [one for one in changed if one[0] < 109]
+    assert {(by, likely) for _, by, likely in soon} == {("max-in-flight", None)}
+    # 40 at once, of about 6 seconds each: some 700 seconds for 4,700 rows.
+    later = [likely for at, _, likely in changed if at > 130]
+    assert all(likely is not None and 600 < likely - EVENING < 1200 for likely in later)
+
+
 @pytest.mark.promise("P19")
 @pytest.mark.parametrize(
     ("asked", "code", "why"),

@@ -251,6 +251,7 @@ class Course:
                 self.counts.ok += 1
         self.counts.add(end.usage)
         self.counts.open -= 1
+        self.counts.arrived -= asking is not None
         if self.on_end is not None:
             self.on_end(end.line)
         if _log.isEnabledFor(logging.INFO):

@@ -31,8 +31,6 @@ _TOLD_APART, _SOON_APART = 60.0, 5.0
 _NEAR = 180.0
 # So long after a change what is seen of the end changes, too.
 _UNSETTLED_FOR = 60.0
-# About as long as operations take on average: by then so many are over.
-_ON_AVERAGE = 0.6
 _LOOKS = 4
 # Where some POSTs are under way, and none has come back for so long, nobody knows when one will.
 _SILENT = 10.0
@@ -47,7 +45,7 @@ class Outlook:
     submits: Pace
     polls: Pace
     hosts: Hosts
-    _begun: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
+    _unsent: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     _heard: tuple[int, float] = (-1, 0.0)
     _last: Eta | None = None
     _changed_at: float = float("-inf")
@@ -105,9 +103,8 @@ class Outlook:
 
     def _squeeze(self) -> tuple[int, float]:
         """How many of the last rows a budget lets through ever slower, and for how long."""
-        counts, known = self.course.counts, self.course.agenda.latencies()
-        takes = sum(share * latency.age_of(0.0, _ON_AVERAGE) for share, latency in known)
-        return self.course.spending.squeeze(counts.running + counts.posting, takes)
+        counts, takes = self.course.counts, self.course.agenda.average()
+        return self.course.spending.squeeze(counts.running + counts.posting, takes or 0.0)
 
     def _within_limits(self, left: int) -> tuple[int, str | None]:
         """How many of the rows left the user's own limits let through, and which of them binds."""
@@ -162,10 +159,10 @@ class Outlook:
             return None
         begun = counts.finished + counts.open
         fresh = 0 if self.course.intake.exhausted else counts.total - begun
-        # A row between its answer and its line looks like one to be submitted again, for a moment:
-        # those that are stay so from one look to the next.
-        self._begun.append(counts.open - counts.twins - counts.running - counts.posting)
-        return max(max(fresh, 0) + max(min(self._begun), 0) - counts.unfit, 0)
+        # A row whose acceptance is being recorded looks like one to be submitted again, for a
+        # moment: those that are stay so from one look to the next.
+        self._unsent.append(counts.unsent)
+        return max(max(fresh, 0) + max(min(self._unsent), 0) - counts.unfit, 0)
 
     def _is_silent(self, now: float) -> bool:
         """Whether POSTs are under way, none of which has come back for long."""

@@ -199,6 +199,7 @@ class PollLanes:
                 course.agenda.put(seen, at)
             case Conclude(end, usage):
                 course.counts.running -= 1
+                course.counts.arrived += 1
                 await course.finish(End(line, end, usage), asking)
             case GiveUpLost():
                 course.counts.running -= 1

@@ -56,9 +56,10 @@ class Speed:
         nobody knows how fast places come free.
         """
         by, free = self._full_by(), self._free()
-        if by is None and free is not None and free < left:
+        come_free = self.course.agenda.average()
+        if by is None and free is not None and free < left and come_free is not None:
             takes = Curve(self.submits.windows, now, free + 1).at(free) - now
-            by = IN_FLIGHT if takes < _FULL_FOR else None
+            by = IN_FLIGHT if takes < min(come_free, _FULL_FOR) else None
         if by is not None:
             self._full = (now, by)
         is_unknown = left > 0 and self.achieved() is None

@@ -27,6 +27,8 @@ _MOST_MODELS = 16
 _EXPIRY_BEGINS = RETENTION / 2
 # Ages are differences of seconds since 1970; this is in bins.
 _ROUNDING = 1e-3
+# By the average age so many operations are over, as lognormal latencies have it.
+_ON_AVERAGE = 0.6
 _Queue = list[tuple[float, int, Asking]]
 
 
@@ -134,6 +136,12 @@ class Agenda:
         """What is known of each model, with the share of all known operations that it has."""
         known = [share.latency for share in self._shares.values() if share.latency.known]
         return [(latency.known / sum(one.known for one in known), latency) for latency in known]
+
+    def average(self) -> float | None:
+        """About how many seconds operations take on average; None while none is over."""
+        known = self.latencies()
+        takes = (share * latency.age_of(0.0, _ON_AVERAGE) for share, latency in known)
+        return sum(takes) if known else None
 
     def due_at(self, now: float) -> float | None:
         """When something is due: now, later, or never."""

@@ -62,7 +62,8 @@ class Counts:
     """Rows by where they stand, now. `total` is None while the input has not been counted.
 
     `unfit` of those without a line are known not to be fit to be sent.
-    `open` are those without a line; `twins` of them have another row sent for them.
+    `open` are those without a line; `twins` of them have another row sent for them, `arrived` of
+    them an answer that is being written.
     `submits` are all POSTs that were announced, also of earlier processes, refused and taken back
     ones too; tokens are those of all lines so far.
     """
@@ -74,6 +75,7 @@ class Counts:
     open: int = 0
     posting: int = 0
     running: int = 0
+    arrived: int = 0
     doubts: int = 0
     twins: int = 0
     unfit: int = 0
@@ -106,8 +108,13 @@ class Counts:
 
     @property
     def submitted(self) -> int:
-        """Rows that need no POST any more: they are waited for, or have their line."""
-        return self.finished + self.running
+        """Rows that need no POST any more: they are waited for, being written or have a line."""
+        return self.finished + self.arrived + self.running
+
+    @property
+    def unsent(self) -> int:
+        """Rows begun that need a POST, or are between one and what comes of it."""
+        return self.open - self.twins - self.arrived - self.running - self.posting
 
 
 @dataclass(frozen=True, slots=True)
