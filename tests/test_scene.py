@@ -1,5 +1,6 @@
 """What is told of a run at one moment, on a terminal of any width, on a line and as values."""
 
+import gc
 import io
 import os
 import shlex
@@ -238,6 +239,20 @@ def test_a_terminal_that_is_narrower_already_than_it_says_keeps_no_rest(
     panel.close()
     lines = Screen(40, folds=True).feed(terminal.getvalue()).text.rstrip().splitlines()
     assert [len(lines[0]), lines[1:]] == [39, laid_out(NIGHT.told(local_day_and_time), 39)]
+
+
+def test_a_panel_that_is_closed_and_taken_apart_lets_the_next_one_stand(
+    terminal: _Terminal,
+) -> None:
+    first, second = Panel(), Panel()
+    first.show(NIGHT)
+    first.close()
+    second.show(NIGHT)
+    del first
+    gc.collect()
+    say("One thing.")
+    second.close()
+    assert "One thing.\n" in terminal.on(80).text
 
 
 def test_what_is_said_stands_above_the_panel_whole(terminal: _Terminal) -> None:

@@ -69,6 +69,12 @@ def test_a_run_that_was_changed_says_what_is_in_force() -> None:
     assert "\nIn force: submits 5,000 an hour; polls 50 a second; a budget of 9.00 RUB;" in words
 
 
+def test_what_the_service_was_found_to_allow_is_told_too() -> None:
+    found = replace(HALF, allowed=(Rate(3000, 3600.0),))
+    assert "The service was found to allow 3,000 an hour: the run keeps to that." in told(found)
+    assert "The service was found" not in told(HALF)
+
+
 def test_of_a_finished_run_is_told_that_it_took_the_first_rows_only() -> None:
     others = Called(["yagpt-batch", "run", "in.jsonl", "--limit", "70", "-o", "out.jsonl"], "/n")
     words = told(replace(DONE, limited=(70, others.unlimited("/n"))))

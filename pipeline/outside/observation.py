@@ -76,6 +76,7 @@ def standing_of(
         spending=None if expected is None else _seen(spending, to_pay, eta, running=running),
         pause=None if complete and not running else pause,
         in_force=in_force,
+        allowed=() if in_force is None else seen.found_out(in_force.rates),
         left=left,
         missing=missing,
         resume=_resumption(seen, left) if can_go_on else None,

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from pipeline.life.facts import (
     ETA,
     IN_FORCE,
     OUTAGES,
+    QUOTAS,
     RATES,
     RETRIES,
     REWRITTEN,
@@ -33,6 +34,7 @@ from pipeline.life.facts import (
 from pipeline.money.totals import Sums, Totals
 from pipeline.outside.bystander import Disturbed, database
 from pipeline.outside.recorded import RESTORE, RecordedRows
+from pipeline.pacing.learned import Learned
 from pipeline.pacing.rates import Rate
 from pipeline.state.control import InForce
 from pipeline.state.departure import DEPARTURE, Left, noted
@@ -163,6 +165,12 @@ class Snapshot:
         found = self.meta(IN_FORCE)
         with self._readable(IN_FORCE):
             return None if found is None else msgspec.json.decode(found, type=InForce)
+
+    def found_out(self, configured: Collection[str]) -> tuple[Rate, ...]:
+        """What the service allows for submits, where that is not what a run of these rates was."""
+        learned = Learned.parse(self.meta(QUOTAS["submits"])).quotas
+        known = (one for one in learned if one.is_of(configured))
+        return tuple(Rate(one.known, one.seconds) for one in known)
 
     def rates(self) -> tuple[Rate, ...] | None:
         """The limits on submits that its last process kept to; None where it did not say."""

@@ -1,5 +1,6 @@
 """What a pace learned beyond what was configured, as a note for the next process. Pure."""
 
+from collections.abc import Collection
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -8,7 +9,7 @@ from msgspec import Meta, Struct
 from pipeline import codec
 from pipeline.codec import Json
 from pipeline.pacing.quota import UNLIMITED
-from pipeline.pacing.rates import LONGEST_WINDOW
+from pipeline.pacing.rates import LONGEST_WINDOW, Rate
 
 _Seconds = Annotated[float, Meta(gt=0, le=LONGEST_WINDOW)]
 _Number = Annotated[int, Meta(gt=0, le=UNLIMITED)]
@@ -21,6 +22,10 @@ class KnownQuota(Struct, frozen=True):
     seconds: _Seconds
     known: _Number
     configured: int | None = None
+
+    def is_of(self, rates: Collection[str]) -> bool:
+        """Whether it still tells anything where the user asks for these rates."""
+        return self.configured is None or str(Rate(self.configured, self.seconds)) in rates
 
 
 class Shared(Struct, frozen=True):

@@ -34,6 +34,9 @@ def sentences(
     yield _rows(standing)
     if standing.in_force is not None and standing.in_force.changed is not None:
         yield standing.in_force.sentence(prices.currency, local)
+    if standing.allowed:
+        found = " and ".join(rate.words for rate in standing.allowed)
+        yield f"The service was found to allow {found}: the run keeps to that."
     yield from _end_in_sight(standing, now, local)
     yield from _operations(standing.operations, now, local)
     yield from (_outage(outage, standing, local) for outage in standing.outages)

@@ -15,6 +15,7 @@ from pipeline.money.prices import PriceTable
 from pipeline.money.spent import Spent
 from pipeline.money.totals import Totals
 from pipeline.operations.polling import RETENTION
+from pipeline.pacing.rates import Rate
 from pipeline.state.control import InForce
 from pipeline.state.departure import Left
 from pipeline.state.resumption import Resumption
@@ -73,10 +74,11 @@ class Standing:
     all rows that the run knows of have their lines. `grown`: how its input has changed. `eta`: the
     end as the process saw it within about a minute; `spending`: what the whole will cost; `pause`:
     one that is in force, or that the next process begins with; `in_force`: what a running process
-    goes by; `left`: how the last one left it, where none has it now and that is noted; `missing`:
-    files that it wrote and that are not there, as sentences with what to do; `resume`: what goes
-    on with it, where that is known and would help; `limited`: of a complete run that
-    took the first rows only, how many, and what sends the others.
+    goes by; `allowed`: what the service was found to allow it instead; `left`: how the last one
+    left it, where none has it now and that is noted; `missing`: files that it wrote and that are
+    not there, as sentences with what to do; `resume`: what goes on with it, where that is known
+    and would help; `limited`: of a complete run that took the first rows only, how many, and what
+    sends the others.
     """
 
     running: bool
@@ -93,6 +95,7 @@ class Standing:
     spending: Spent | None = None
     pause: Pause | None = None
     in_force: InForce | None = None
+    allowed: Sequence[Rate] = ()
     left: Left | None = None
     missing: Sequence[str] = ()
     resume: Resumption | None = None
@@ -169,6 +172,7 @@ def steered_json(standing: Standing, utc: Told) -> dict[str, Json]:
         "state": standing.state,
         "paused_since": None if standing.pause is None else utc(standing.pause.since),
         "in_force": None if standing.in_force is None else standing.in_force.to_json(utc),
+        "allowed": [str(rate) for rate in standing.allowed],
     }
 
 

@@ -70,6 +70,9 @@ class Drawing(_Bar):
 
     def close(self) -> None:
         """Leave the last picture, and the cursor below it."""
+        if self._is_last:
+            # Whoever takes it apart closes it once more, when another may stand there.
+            return
         self._is_last = True
         super().close()
         self._suspension.end()
