@@ -16,13 +16,14 @@ import pytest
 
 from pipeline.errors import BadData, RunError, StorageFailed
 from pipeline.files.output import Lines
-from pipeline.life.facts import RATES, Cursor, Ended, Note, Sent
+from pipeline.life.facts import QUOTAS, RATES, Cursor, Ended, Note, Sent
 from pipeline.life.item import Doubtful, Running
 from pipeline.money.totals import Totals
 from pipeline.operations.polling import RETENTION
 from pipeline.outside import bystander, snapshot
 from pipeline.outside.bystander import is_running, steadily
 from pipeline.outside.snapshot import Snapshot, looked_at
+from pipeline.pacing.learned import KnownQuota, Learned
 from pipeline.pacing.rates import Rate
 from pipeline.store.checkpoint import Checkpoint
 from tests.builders import MODEL, NOW, Place, begin_all, finish, move, place
@@ -447,3 +448,16 @@ def test_a_run_that_begins_or_ends_meanwhile_is_seen_as_what_it_is_then(tmp_path
         assert looked_at(run.paths.checkpoint, look) == 3
     assert looked_at(run.paths.checkpoint, look) == 3
     assert seen == [(True, 3), (False, 3)]
+
+
+def test_what_was_found_out_of_quotas_is_seen_while_the_rates_are_those(tmp_path: Path) -> None:
+    run = ended(tmp_path)
+    learned = Learned((KnownQuota(3600.0, 3000, 5000), KnownQuota(60.0, 200)))
+    with run.opened() as files:
+        files.checkpoint.record([Note(QUOTAS["submits"], learned.text)], {})
+
+    def found(*rates: str) -> tuple[Rate, ...]:
+        return looked_at(run.paths.checkpoint, lambda seen: seen.found_out(rates))
+
+    assert found("10/s", "5000/h") == (Rate(3000, 3600.0), Rate(200, 60.0))
+    assert found("10/s", "4000/h") == (Rate(200, 60.0),)
