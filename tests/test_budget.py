@@ -294,6 +294,32 @@ def test_the_end_in_sight_is_that_of_the_rows_that_will_be_submitted(
         assert spent.high is not None
 
 
+def test_denied_operations_that_end_last_bind_whatever_the_budget_lets_through(
+    folder: Path,
+) -> None:
+    seen: list[Eta] = []
+
+    class View:
+        interval = 5.0
+
+        def show(self, scene: Scene) -> None:
+            if scene.eta is not None:
+                seen.append(scene.eta)
+
+        def close(self) -> None: ...
+
+    model = Service(Config(latency_median=20, latency_sigma=0.1))
+    model.suffer(Ailments((Fault.parse("forgotten@100"),), 1, EVENING))
+    outcome, end = simulate(
+        *(rows(folder, 4000), folder / "results.jsonl", settings("1")), model, view=View()
+    )
+    assert outcome.exit_code == 80
+    assert end > EVENING + 600
+    alone = [eta for eta in seen if eta.denied and eta.likely is None]
+    assert len(alone) > 20
+    assert {eta.bound_by for eta in alone} == {"denied"}
+
+
 @pytest.mark.parametrize("in_flight", [None, 5])
 def test_a_deadline_passes_while_nothing_can_be_submitted(
     folder: Path, in_flight: int | None

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from pipeline.codec import Json, encode
-from pipeline.estimate.earlier import Earlier
+from pipeline.estimate.earlier import Earlier, Reach
 from pipeline.estimate.fit import Estimate
 from tests.lines import USAGE, answer
 from tests.lines import failed as a_failure
@@ -27,6 +27,27 @@ def test_answers_are_as_long_as_earlier_ones_to_prompts_of_that_length() -> None
     earlier = heard(*(line(asked, 50 + 2 * asked) for asked in range(100, 200)))
     found = earlier.outputs({"m": 1000}, {"m": Estimate(1000 * 180.0)})
     assert found["m"].likely == pytest.approx(1000 * (50 + 2 * 180))
+
+
+@pytest.mark.parametrize("length", [20.0, 51.0])
+def test_of_prompts_of_other_lengths_than_all_earlier_ones_a_range_is_told(length: float) -> None:
+    earlier = heard(*(line(31 + n % 3, 75 + n % 3 * 3) for n in range(60)))
+    inputs = {"m": Estimate(400 * length, 1e4, 20)}
+    found = earlier.outputs({"m": 400}, inputs)["m"]
+    assert found.likely is None
+    # As long as the nearest, three more with each token, or in proportion.
+    nearest, edge = (81, 33) if length > 33 else (75, 31)
+    each = sorted([nearest, nearest + 3 * (length - edge), nearest * length / edge])
+    assert found.interval(0.95) == pytest.approx((400 * each[0], 400 * each[2]))
+    assert list(earlier.out_of_reach({"m": 400}, inputs)) == [(length, Reach(31, 33))]
+    assert earlier.outputs({"m": 400}, inputs, {"m": 60})["m"].interval(0.95)[1] <= 400 * 60
+
+
+def test_of_prompts_that_are_hardly_longer_the_line_is_told() -> None:
+    earlier = heard(*(line(asked, 50 + 2 * asked) for asked in range(100, 200)))
+    inputs = {"m": Estimate(1000 * 210.0)}
+    assert earlier.outputs({"m": 1000}, inputs)["m"].likely == pytest.approx(1000 * 470)
+    assert not list(earlier.out_of_reach({"m": 1000}, inputs))
 
 
 def test_what_is_not_sure_of_the_prompts_is_not_sure_of_the_answers() -> None:

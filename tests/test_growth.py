@@ -145,8 +145,17 @@ def test_it_is_known_before_their_turn_and_said_once(begun: Callable[..., Grown]
     known = next(done for total, done in grown.scenes if total == 50)
     assert known < 20
     assert grown.announced == [
-        f"Rows were appended to {grown.rows}: they are sent, too, 50 in all."
+        f"Rows were appended to {grown.rows}: they are taken up, too, 50 in all."
     ]
+
+
+def test_rows_that_were_counted_are_no_news_to_whoever_looks(begun: Callable[..., Grown]) -> None:
+    grown = begun(when=3, appended=40)
+    grown.run(stop_after=12.0)
+    standing = observed(Paths(grown.output), shipped_prices(), EVENING + 12)
+    assert (standing.state, standing.grown, standing.expected) == ("stopped", None, 50)
+    grown.write(51, 1)
+    assert observed(Paths(grown.output), shipped_prices(), EVENING + 12).grown == "appended"
 
 
 @pytest.mark.promise("P6")

@@ -104,7 +104,7 @@ def test_who_goes_on_takes_back_what_an_earlier_process_told(rows: Path, tmp_pat
     output = tmp_path / "out.jsonl"
     model = _model()
     simulate(rows, output, _settings(), model, stop_after=600.0)
-    simulate(rows, output, _settings(), model, start=EVENING + 700, stop_after=2.0)
+    simulate(rows, output, _settings(), model, start=EVENING + 700, stop_after=0.5)
     assert looked_at(Paths(output).checkpoint, lambda seen: seen.eta()) is None
 
 

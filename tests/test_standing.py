@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from pipeline.clock import stamp
-from pipeline.ending.prospect import Eta
+from pipeline.ending.prospect import Eta, Pause
 from pipeline.money.spent import Spent
 from pipeline.money.totals import DoubtTally, Sums, Tally, Totals
 from pipeline.operations.polling import RETENTION
@@ -60,6 +60,17 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
     assert "out.jsonl: running, 70 of 100 rows done." in words
     assert "Rows: 70 ok, 9 waited for, 1 being submitted, 20 not begun." in words
     assert "7,000 tokens in, 3,000 out, cost so far 1.00 RUB (prices of 2026-03-03)" in words
+
+
+def test_a_paused_run_is_bound_by_its_pause() -> None:
+    paused = replace(HALF, pause=Pause(NOW - 60, "yagpt-batch unpause out.jsonl"))
+    told = as_json(paused, NOW, PRICES, stamp)
+    assert (told["bound_by"], told["denied"], told["eta"]) == (
+        *("paused", 0),
+        dict.fromkeys(("all_submitted", "earliest", "likely", "latest")),
+    )
+    stopped = as_json(replace(paused, running=False), NOW, PRICES, stamp)
+    assert stopped["bound_by"] is None
 
 
 def test_a_run_that_was_changed_says_what_is_in_force() -> None:

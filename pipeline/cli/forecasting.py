@@ -195,5 +195,11 @@ def _as_earlier(
     if longer:
         share = f"{longer:,} of {so_many(earlier.answers, 'answer')}"
         say(f"{request.like}: --max-tokens would have cut off {share}: counted as if it had.")
+    for length, reach in earlier.out_of_reach(census.by_model(), inputs):
+        say(
+            f"{request.like}: prompts had {reach.shortest:,.0f} to {reach.longest:,.0f} tokens "
+            f"there, here they have {length:,.0f} on average. So answers are told as a range, "
+            "without a confidence: --canary asks some of these rows."
+        )
     outputs = earlier.outputs(census.by_model(), inputs, limits)
     return outputs, Basis(LIKE, earlier.answers), None

@@ -46,7 +46,7 @@ async def follow(files: Files, course: Course, say: Callable[[str], None]) -> No
         total, now = course.counts.total or 0, course.clock.now()
         if total > expected and now - told_at >= _TOLD_APART:
             told_at = now
-            say(f"Rows were appended to {source.path}: they are sent, too, {total:,} in all.")
+            say(f"Rows were appended to {source.path}: they are taken up, too, {total:,} in all.")
         expected = total
 
 

@@ -10,6 +10,7 @@ from pipeline.codec import encode
 from pipeline.ending.eta import SAMPLES, Situation, estimate, prolonged
 from pipeline.ending.prospect import (
     BUDGET,
+    DENIED,
     FINISH_BY,
     PAUSED,
     SERVICE,
@@ -26,7 +27,7 @@ from pipeline.operations.polling import Asking
 from pipeline.pacing.pace import Pace
 from pipeline.view.scene import Scene
 
-_FIRST_TOLD_AFTER = 5.0
+_FIRST_TOLD_AFTER = 1.0
 _TOLD_APART, _SOON_APART = 60.0, 5.0
 _NEAR = 180.0
 # So long after a change what is seen of the end changes, too.
@@ -75,10 +76,12 @@ class Outlook:
             # The last ones are just being asked for.
             return self._last
         seen = estimate(situation)
-        if slow and seen.bound_by != SERVICE:
+        if slow and seen.bound_by not in {SERVICE, DENIED}:
             seen = prolonged(seen, longer)
-        self._last = replace(seen, bound_by=limited_by, used=None) if limited_by else seen
-        return self._last
+        if limited_by and seen.bound_by != DENIED:
+            seen = replace(seen, bound_by=limited_by, used=None)
+        self._last = seen
+        return seen
 
     def _situation(self, now: float, left: int) -> Situation:
         """What the end follows from, where so many rows are to be submitted."""

@@ -1,8 +1,10 @@
 """Earlier results as a pattern: how long answers were, for prompts of which length."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from pipeline import codec
 from pipeline.codec import Json
@@ -11,6 +13,8 @@ from pipeline.estimate.fit import Estimate, Fit
 LEAST = 30
 """From fewer answers nothing is told of others."""
 
+# Prompts so many times longer than all that are known are still like them.
+_LITTLE_MORE = 1.1
 _Pair = tuple[float, float]
 _NONE: Mapping[str, int | None] = MappingProxyType({})
 
@@ -76,8 +80,26 @@ class Earlier:
         of_all, own = _cut(self._all(), limit), _cut(self.by_model.get(model, ()), limit)
         every = Fit.of(of_all)
         fit = Fit.of(own) if len(own) >= LEAST else every
+        reach = self.reach(model)
+        if not reach.holds(_middle(asked) / rows):
+            return _beyond(fit, reach, rows, asked, limit)
         # Where a model has few answers, theirs scatter as those of all do.
         return _answered(fit.scattered(every.spread / (every.mean_y**2 or 1.0)), rows, asked)
+
+    def reach(self, model: str) -> "Reach":
+        """From the shortest to the longest prompt of those that tell how this model answers."""
+        own = self.by_model.get(model, ())
+        lengths = [asked for asked, _ in (own if len(own) >= LEAST else self._all())]
+        return Reach(min(lengths), max(lengths))
+
+    def out_of_reach(
+        self, rows: Mapping[str, int], inputs: Mapping[str, Estimate]
+    ) -> "Iterator[tuple[float, Reach]]":
+        """How many tokens prompts have, where all earlier ones were clearly shorter or longer."""
+        for model, count in rows.items():
+            length, reach = _middle(inputs[model]) / count, self.reach(model)
+            if not reach.holds(length):
+                yield length, reach
 
     def longer_than(self, limits: Mapping[str, int | None]) -> int:
         """How many earlier answers a limit would have cut off."""
@@ -97,8 +119,35 @@ def _cut(pairs: Iterable[_Pair], limit: int | None) -> list[_Pair]:
     return [(asked, said if limit is None else min(said, limit)) for asked, said in pairs]
 
 
+class Reach(Struct, frozen=True):
+    """Lengths of prompts, in tokens, between which answers are known."""
+
+    shortest: float
+    longest: float
+
+    def holds(self, length: float) -> bool:
+        """Whether these answers tell of such prompts, on average."""
+        return self.shortest / _LITTLE_MORE <= length <= self.longest * _LITTLE_MORE
+
+    def nearest(self, length: float) -> float:
+        return min(max(length, self.shortest), self.longest)
+
+
+def _beyond(fit: Fit, reach: Reach, rows: int, asked: Estimate, limit: int | None) -> Estimate:
+    """What other prompts draw: as the nearest do, more or less by the line, or in proportion."""
+    length = _middle(asked) / rows
+    nearest = fit.at(reach.nearest(length))
+    ways = (nearest, fit.at(length), nearest * length / reach.nearest(length))
+    each = [min(way, limit or way) for way in ways]
+    return Estimate(low=rows * min(each), high=rows * max(each))
+
+
+def _middle(found: Estimate) -> float:
+    return found.centre + (found.low + found.high) / 2
+
+
 def _answered(fit: Fit, rows: int, asked: Estimate) -> Estimate:
-    told = fit.anew(rows, asked.centre + (asked.low + asked.high) / 2)
+    told = fit.anew(rows, _middle(asked))
     return told + Estimate(variance=asked.variance * fit.slope**2, freedom=asked.freedom)
 
 

@@ -145,6 +145,10 @@ class Fit:
         """The variance of a row about the line."""
         return self.strays[0] / self.known
 
+    def at(self, size: float) -> float:
+        """What the line says of one row."""
+        return max(self.mean_y + self.slope * (size - self.mean_x), 0.0)
+
     def scattered(self, relative: float) -> "Fit":
         """The same with a spread of so much of the squared mean at least.
 

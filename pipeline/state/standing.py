@@ -161,7 +161,7 @@ def as_json(standing: Standing, now: float, prices: PriceTable, utc: Told) -> di
         "projected": None
         if standing.spending is None
         else standing.spending.to_json()["projected"],
-        **prospect.as_json(standing.eta if standing.running else None, utc),
+        **prospect.as_json(_eta(standing, now), utc),
         "totals": totals.to_json(prices),
     }
 
@@ -174,6 +174,13 @@ def steered_json(standing: Standing, utc: Told) -> dict[str, Json]:
         "in_force": None if standing.in_force is None else standing.in_force.to_json(utc),
         "allowed": [str(rate) for rate in standing.allowed],
     }
+
+
+def _eta(standing: Standing, now: float) -> Eta | None:
+    """The end in sight of a process that has the run."""
+    if standing.running and standing.pause is not None:
+        return Eta(now, bound_by=prospect.PAUSED, pause=standing.pause)
+    return standing.eta if standing.running else None
 
 
 def _oldest(oldest: Operation | None, now: float, utc: Told) -> Json:
