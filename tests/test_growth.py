@@ -151,7 +151,7 @@ def test_it_is_known_before_their_turn_and_said_once(begun: Callable[..., Grown]
 
 def test_rows_that_were_counted_are_no_news_to_whoever_looks(begun: Callable[..., Grown]) -> None:
     grown = begun(when=3, appended=40)
-    grown.run(stop_after=12.0)
+    assert grown.run(stop_after=12.0).grown is None
     standing = observed(Paths(grown.output), shipped_prices(), EVENING + 12)
     assert (standing.state, standing.grown, standing.expected) == ("stopped", None, 50)
     grown.write(51, 1)

@@ -33,6 +33,7 @@ from pipeline.engine.takeover import take_over
 from pipeline.engine.tools import Tools
 from pipeline.engine.twin_lane import TwinLane
 from pipeline.errors import Exit, RunError, StorageFailed
+from pipeline.files.alteration import unexpected
 from pipeline.life.facts import COSTS, COUNTED, LIMIT, Note
 from pipeline.money.prices import PriceTable
 from pipeline.money.spending import Spending
@@ -161,7 +162,8 @@ class Run:
         use, limit = self._submits.meter.use(), self._files.checkpoint.meta(LIMIT)
         limited = int(limit) if limit and isinstance(end, Complete) else None
         running = self._course.counts.running
-        changed = grown(self._files)
+        total = self._course.counts.total
+        changed = unexpected(grown(self._files), counted(self._files), total)
         return Outcome(end, totals, use, seconds, left, same, limited, running, changed)
 
     async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:

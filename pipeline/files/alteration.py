@@ -12,6 +12,15 @@ def mended(output: str) -> str:
     return f"yagpt-batch retry {shlex.quote(output)} --stage input"
 
 
+def unexpected(growth: Growth | None, rows: int | None, expected: int | None) -> Growth | None:
+    """The same, but for rows that the run has counted, and goes on to; it may have read the end.
+
+    `rows` are those that were counted in the input as it is now, if they were.
+    """
+    are_expected = rows is not None and expected is not None and rows <= expected
+    return None if growth == "appended" and are_expected else growth
+
+
 def told(
     growth: Growth | None, output: str, *, is_complete: bool, is_running: bool = False
 ) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.ending.prospect import FINISH_BY, Eta, Pause
 from pipeline.errors import BadSettings
 from pipeline.files import extent
-from pipeline.files.alteration import Growth
+from pipeline.files.alteration import Growth, unexpected
 from pipeline.files.paths import Paths
 from pipeline.life.facts import COSTS, COUNTED, LIMIT
 from pipeline.money.prices import PriceTable
@@ -153,8 +153,5 @@ def _growth(paths: Paths, seen: Snapshot) -> Growth | None:
 
             span = None if last is None else last.span
             grown = growth_of(path, now.size, known, span, seen.cursor())
-            # The process counts what is appended; it may have read the end before.
-            rows, expected = extent.rows_of(seen.meta(COUNTED), now), seen.expected()
-            is_expected = rows is not None and expected is not None and rows <= expected
-            return None if grown == "appended" and is_expected else grown
+            return unexpected(grown, extent.rows_of(seen.meta(COUNTED), now), seen.expected())
     return None
