@@ -294,6 +294,32 @@ def test_the_end_in_sight_is_that_of_the_rows_that_will_be_submitted(
         assert spent.high is not None
 
 
+def test_the_end_that_a_budget_makes_stays_while_a_burst_is_in_flight(folder: Path) -> None:
+    seen: list[Eta] = []
+
+    class View:
+        interval = 10.0
+
+        def show(self, scene: Scene) -> None:
+            if scene.eta is not None and scene.eta.likely is not None:
+                seen.append(scene.eta)
+
+        def close(self) -> None: ...
+
+    limits = settings("8", rates=(Rate(5, 1.0), Rate(350, 600.0)))
+    model = Service(Config(latency_median=20, latency_sigma=0.6, submit_rates=(), poll_rates=()))
+    outcome, end = simulate(
+        *(rows(folder, 6000), folder / "results.jsonl", limits), model, view=View()
+    )
+    assert outcome.exit_code == 80
+    # At each new window 150 are in flight at once, and nearly none most of the time.
+    told = [eta for eta in seen if EVENING + 120 < eta.at < EVENING + 2400]
+    likely = [eta.likely for eta in told if eta.likely is not None]
+    assert {eta.bound_by for eta in told} == {"budget"}
+    assert max(likely) - min(likely) < 60
+    assert all((eta.earliest or 0) < end < (eta.latest or 0) + 30 for eta in told)
+
+
 def test_denied_operations_that_end_last_bind_whatever_the_budget_lets_through(
     folder: Path,
 ) -> None:

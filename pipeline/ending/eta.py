@@ -130,18 +130,23 @@ def estimate(seen: Situation) -> Eta:
     return replace(eta, bound_by=DENIED, used=None, earliest=None, likely=None, latest=until)
 
 
-def prolonged(eta: Eta, seconds: float) -> Eta:
-    """The same where submitting takes so much longer at its end, give or take a quarter."""
+def prolonged(eta: Eta, seconds: float, doubtful: float) -> Eta:
+    """The same where submitting takes so much longer at its end, give or take a quarter.
 
-    def later(moment: float | None, of_it: float) -> float | None:
-        return None if moment is None else moment + of_it * seconds
+    Of the rows to be submitted such a share may be more, or fewer.
+    """
+    submitted = eta.submitted or eta.at
+    unsure = _UNSURE * seconds + doubtful * (submitted - eta.at + seconds)
+
+    def later(moment: float | None, by: float) -> float | None:
+        return None if moment is None else max(moment + seconds + by, eta.at)
 
     return replace(
         eta,
-        submitted=(eta.submitted or eta.at) + seconds,
-        earliest=later(eta.earliest, 1 - _UNSURE),
-        likely=later(eta.likely, 1.0),
-        latest=later(eta.latest, 1 + _UNSURE),
+        submitted=submitted + seconds,
+        earliest=later(eta.earliest, -unsure),
+        likely=later(eta.likely, 0.0),
+        latest=later(eta.latest, unsure),
     )
 
 

@@ -28,7 +28,7 @@ from pipeline.pacing.pace import Pace
 from pipeline.view.scene import Scene
 
 _FIRST_TOLD_AFTER = 1.0
-_TOLD_APART, _SOON_APART = 60.0, 5.0
+_LOOKS_APART, _TOLD_APART = 5.0, 60.0
 _NEAR = 180.0
 # So long after a change what is seen of the end changes, too.
 _UNSETTLED_FOR = 60.0
@@ -50,6 +50,7 @@ class Outlook:
     _heard: tuple[int, float] = (-1, 0.0)
     _last: Eta | None = None
     _changed_at: float = float("-inf")
+    _told: tuple[float, str, tuple[object, bool] | None] = (float("-inf"), "", None)
     _bell: Bell = field(default_factory=Bell)
 
     def eta(self) -> Eta | None:
@@ -66,7 +67,10 @@ class Outlook:
         if self._is_silent(now):
             return Eta(now, self.course.counts.running, SERVICE)
         left, limited_by = self._within_limits(left)
-        slow, longer = self._squeeze() if limited_by == BUDGET else (0, 0.0)
+        slow, longer, doubtful = 0, 0.0, 0.0
+        if limited_by == BUDGET:
+            slow, longer = self._squeeze()
+            doubtful = self.course.spending.doubtful(left)
         left = max(left - slow, 0)
         held_by = self.speed.held_by(now, left)
         if held_by is not None:
@@ -76,8 +80,8 @@ class Outlook:
             # The last ones are just being asked for.
             return self._last
         seen = estimate(situation)
-        if slow and seen.bound_by not in {SERVICE, DENIED}:
-            seen = prolonged(seen, longer)
+        if limited_by == BUDGET and seen.bound_by not in {SERVICE, DENIED}:
+            seen = prolonged(seen, longer, doubtful)
         if limited_by and seen.bound_by != DENIED:
             seen = replace(seen, bound_by=limited_by, used=None)
         self._last = seen
@@ -106,8 +110,13 @@ class Outlook:
 
     def _squeeze(self) -> tuple[int, float]:
         """How many of the last rows a budget lets through ever slower, and for how long."""
-        counts, takes = self.course.counts, self.course.agenda.average()
-        return self.course.spending.squeeze(counts.running + counts.posting, takes or 0.0)
+        takes = self.course.agenda.average() or 0.0
+        # What the windows let through in that time is in flight in the long run, but for bursts.
+        each = (rate.limit / rate.seconds for rate in self.submits.rates)
+        counts, let_through = self.course.counts, min(each, default=0.0) * takes
+        at_once = let_through or counts.running + counts.posting
+        most = self.course.max_in_flight or at_once
+        return self.course.spending.squeeze(min(at_once, most), takes)
 
     def _within_limits(self, left: int) -> tuple[int, str | None]:
         """How many of the rows left the user's own limits let through, and which of them binds."""
@@ -191,21 +200,31 @@ class Outlook:
 
     async def watch(self) -> None:
         """Note in the checkpoint what is seen, where that is new; for ever."""
-        told = ""
         self.course.recorder.post(Note(ETA, None))
         await self._bell.wait(_FIRST_TOLD_AFTER)
         while True:
-            eta = self.eta()
+            eta, now = self.eta(), self.course.clock.now()
             said = "" if eta is None else words(eta, local_day_and_time)
-            # What is told of a moment by how near it is, must not grow old.
-            if said != told or (eta is not None and is_soon(eta)):
+            if self._is_news(eta, said, now):
                 is_known = eta is not None and eta.pause is None and said
                 value = encode(asdict(eta)).decode() if eta is not None and is_known else None
                 self.course.recorder.post(Note(ETA, value))
-                told = said
-            is_settled = self.course.clock.now() - self._changed_at >= _UNSETTLED_FOR
-            is_calm = is_settled and not _is_near(eta)
-            await self._bell.wait(_TOLD_APART if is_calm else _SOON_APART)
+                self._told = now, said, _binds(eta)
+            await self._bell.wait(_LOOKS_APART)
+
+    def _is_news(self, eta: Eta | None, said: str, now: float) -> bool:
+        """Whether those outside are to be told: of a far end, once a minute at most."""
+        told_at, before, bound_by = self._told
+        # What is told of a moment by how near it is, must not grow old.
+        if said == before and not (eta is not None and is_soon(eta)):
+            return False
+        is_settled = now - self._changed_at >= _UNSETTLED_FOR and _binds(eta) == bound_by
+        return now - told_at >= _TOLD_APART or not is_settled or _is_near(eta)
+
+
+def _binds(eta: Eta | None) -> tuple[object, bool] | None:
+    """What binds, and whether the end is known."""
+    return None if eta is None else (eta.bound_by, eta.likely is not None)
 
 
 def _is_near(eta: Eta | None) -> bool:

@@ -178,13 +178,18 @@ class Spending:
         # For the last one its worst case must be left.
         return max(int((float(self.limit - self._beyond()) - expected) / each), 0)
 
-    def squeeze(self, at_once: int, seconds: float) -> tuple[int, float]:
+    def doubtful(self, rows: int) -> float:
+        """By what share of them the limit may pay for more or fewer rows than it is likely to."""
+        more = self._answers.of(rows)
+        return 0.0 if more is None or not more[0] else more[1] / more[0]
+
+    def squeeze(self, at_once: float, seconds: float) -> tuple[int, float]:
         """Of the last rows that the limit pays for: how many come ever slower, and for how long.
 
         What is left of the limit holds so many worst cases; once these are fewer than the rows
-        `at_once` in flight, each answer, after `seconds`, takes what it cost from what is left. So
-        it takes worst / mean answers until one row less may be in flight, and while n are, these
-        come in seconds / n each.
+        that would else be in flight `at_once`, each answer, after `seconds`, takes what it cost
+        from what is left. So it takes worst / mean answers until one row less may be in flight,
+        and while n are, these come in seconds / n each.
         """
         each, worst = self._answers.mean, self._answers.worst
         if self.limit is None or not each or not worst:
