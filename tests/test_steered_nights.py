@@ -259,9 +259,14 @@ def test_a_change_is_forgotten_with_its_process_and_that_is_said(folder: Path) -
     settings = Settings(RECIPE, rates=(Rate(5, 1.0),), budget=Decimal("0.3"))
     raised = [Deed(5, Change(budget="0.9", rates=("7/s",)))]
     outcome, now = simulate(
-        *(prompts, output, settings, model), steered=True, view=Hand(output, raised)
+        *(prompts, output, settings, model),
+        steered=True,
+        view=Hand(output, raised),
+        say=said.append,
     )
     assert outcome.exit_code == 80
+    assert said[-1] == "It was changed to --rate 7/s --budget 0.9: that ends with this process."
+    said.clear()
     assert "the budget of 0.90 RUB" in str(outcome.end)
     paid = len(model.submit_times)
     # The file still says so, to a process that is no more.

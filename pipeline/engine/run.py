@@ -132,6 +132,8 @@ class Run:
             view.close()
         if isinstance(self._course.ending.reason, Complete):
             await self._guarded(self._complete)
+        else:
+            self._steering.leave()
         end = await self._course.ending.wait()
         if isinstance(end, Broken):
             self._note_departure(Departure(self._tools.clock.now(), BUG, Exit.UNEXPECTED))
@@ -162,7 +164,6 @@ class Run:
         use, limit = self._submits.meter.use(), self._files.checkpoint.meta(LIMIT)
         limited = int(limit) if limit and isinstance(end, Complete) else None
         running = self._course.counts.running
-        total = self._course.counts.total
         changed = unexpected(grown(self._files), counted(self._files), total)
         return Outcome(end, totals, use, seconds, left, same, limited, running, changed)
 

@@ -74,8 +74,7 @@ class Steering:
             return
         checkpoint = self.files.checkpoint
         before = _noted(checkpoint)
-        if before is not None and before.changed is not None:
-            options = " ".join(before.changed.options(local_to_the_second))
+        if before is not None and (options := _changed(before)):
             self.say(f"The process before this one was changed to {options}; that ended with it.")
         await self._look()
         self._note()
@@ -85,6 +84,11 @@ class Steering:
         while self.path is not None:
             await asyncio.sleep(_LOOKS_APART)
             await self._look()
+
+    def leave(self) -> None:
+        """Say what does not outlast the process, though rows are left."""
+        if options := _changed(self._now):
+            self.say(f"It was changed to {options}: that ends with this process.")
 
     def end(self) -> None:
         """Every row has its line: there is nothing left that could be paused."""
@@ -199,3 +203,8 @@ def _noted(checkpoint: Checkpoint) -> InForce | None:
 
 def _rates(texts: tuple[str, ...]) -> tuple[Rate, ...]:
     return tuple(map(Rate.parse, texts))
+
+
+def _changed(now: InForce) -> str:
+    """What a process was told since it began, as options; empty if nothing."""
+    return "" if now.changed is None else " ".join(now.changed.options(local_to_the_second))
