@@ -166,11 +166,11 @@ def test_a_row_whose_line_is_being_written_stays_submitted(
         def show(self, scene: Scene) -> None:
             seen.append((scene.counts.submitted, scene.counts.arrived))
 
-    fast = replace(_settings(), rates=(Rate(10, 1.0),))
+    fast = replace(_settings(limit=40), rates=(Rate(10, 1.0),))
     simulate(rows, tmp_path / "out.jsonl", fast, _model(5.0), view=Counting(0.2))
     assert max(arrived for _, arrived in seen) > 3
     assert all(a <= b for (a, _), (b, _) in pairwise(seen))
-    assert seen[-1] == (250, 0)
+    assert seen[-1] == (40, 0)
 
 
 def test_while_the_service_is_away_there_is_no_end(rows: Path, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ from pipeline.pacing.pace import Pace
 from pipeline.view.scene import Scene
 
 _FIRST_TOLD_AFTER = 1.0
-_LOOKS_APART, _TOLD_APART = 5.0, 60.0
+# Where nothing is about to change, it is looked at less often.
+_LOOKS_APART, _TOLD_APART = (5.0, 20.0), 60.0
 _NEAR = 180.0
 # So long after a change what is seen of the end changes, too.
 _UNSETTLED_FOR = 60.0
@@ -210,16 +211,21 @@ class Outlook:
                 value = encode(asdict(eta)).decode() if eta is not None and is_known else None
                 self.course.recorder.post(Note(ETA, value))
                 self._told = now, said, _binds(eta)
-            await self._bell.wait(_LOOKS_APART)
+            is_calm = self._is_settled(eta, now) and not _is_near(eta)
+            await self._bell.wait(_LOOKS_APART[is_calm])
 
     def _is_news(self, eta: Eta | None, said: str, now: float) -> bool:
         """Whether those outside are to be told: of a far end, once a minute at most."""
-        told_at, before, bound_by = self._told
+        told_at, before, _ = self._told
         # What is told of a moment by how near it is, must not grow old.
         if said == before and not (eta is not None and is_soon(eta)):
             return False
-        is_settled = now - self._changed_at >= _UNSETTLED_FOR and _binds(eta) == bound_by
-        return now - told_at >= _TOLD_APART or not is_settled or _is_near(eta)
+        is_old = now - told_at >= _TOLD_APART
+        return is_old or not self._is_settled(eta, now) or _is_near(eta)
+
+    def _is_settled(self, eta: Eta | None, now: float) -> bool:
+        """Whether the same binds as was told, and nothing was changed lately."""
+        return now - self._changed_at >= _UNSETTLED_FOR and _binds(eta) == self._told[2]
 
 
 def _binds(eta: Eta | None) -> tuple[object, bool] | None:
