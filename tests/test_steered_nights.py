@@ -495,6 +495,33 @@ def test_after_a_change_no_end_is_told_that_only_the_rates_allow(folder: Path) -
     assert all(likely is not None and 600 < likely - EVENING < 1200 for likely in later)
 
 
+def test_while_a_window_is_full_a_limit_on_operations_in_flight_counts_for_the_end(
+    folder: Path,
+) -> None:
+    told: list[tuple[float, str | None, float | None]] = []
+
+    class Watching(Hand):
+        interval = 5.0
+
+        def show(self, scene: Scene) -> None:
+            super().show(scene)
+            if scene.eta is not None:
+                told.append((scene.now - EVENING, str(scene.eta.bound_by), scene.eta.likely))
+
+    many = (Rate(10, 1.0), Rate(300, 3600.0))
+    prompts, output = rows(folder, 3000), folder / "results.jsonl"
+    hand = Watching(output, [Deed(600.0, Change(max_in_flight=1))])
+    settings = Settings(RECIPE, rates=many)
+    simulate(prompts, output, settings, Service(FREE), view=hand, steered=True, stop_after=700.0)
+    before = [likely for at, _, likely in told if 500 < at < 600]
+    after = [(by, likely) for at, by, likely in told if at > 620]
+    assert all(likely is not None and likely - EVENING < 11 * 3600 for likely in before)
+    # One at once, of some 35 seconds each: 26 hours for 2,700 rows.
+    assert len(after) > 10
+    assert {by for by, _ in after} == {"max-in-flight"}
+    assert all(likely and 20 * 3600 < likely - EVENING < 40 * 3600 for _, likely in after)
+
+
 @pytest.mark.promise("P19")
 @pytest.mark.parametrize(
     ("asked", "code", "why"),

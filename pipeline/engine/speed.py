@@ -12,6 +12,8 @@ from pipeline.settings import Settings
 _LONG_WINDOW = 60.0
 # A place that comes free is taken at once: it does not mean that there is room.
 _FULL_FOR = 10.0
+# A pace that was not seen is as sure as one of so many rows.
+_PRESUMED = 30.0
 
 
 @dataclass(slots=True)
@@ -46,8 +48,16 @@ class Speed:
         self._full = (float("-inf"), IN_FLIGHT)
 
     def achieved(self) -> Achieved | None:
-        """How fast it went lately where the windows would have let it; None if not seen."""
-        return self._tempo.achieved()
+        """How fast it went lately where the windows would have let it; None if nobody knows.
+
+        Where that was not seen, so many places in flight let rows through as they come free
+        (Little's law).
+        """
+        seen, takes = self._tempo.achieved(), self.course.agenda.average()
+        most = self.course.max_in_flight
+        if seen is not None or most is None or not takes:
+            return seen
+        return Achieved(most / takes, _PRESUMED, IN_FLIGHT)
 
     def held_by(self, now: float, left: int) -> str | None:
         """What makes that no more may be in flight, where it was not seen yet what comes of it.
@@ -62,7 +72,7 @@ class Speed:
             by = IN_FLIGHT if takes < min(come_free, _FULL_FOR) else None
         if by is not None:
             self._full = (now, by)
-        is_unknown = left > 0 and self.achieved() is None
+        is_unknown = left > 0 and self._tempo.achieved() is None
         return self._full[1] if is_unknown and now - self._full[0] < _FULL_FOR else None
 
     def _hindrance(self, now: float) -> str | None:
