@@ -56,6 +56,19 @@ _UNSURE = 0.25
 _FOR_EVER = 10 * 365 * 86400.0
 
 
+class Cut(Struct, frozen=True):
+    """What ends submitting before the last row of the input: `by` which of the user's own limits.
+
+    The last `slow` of the rows that it lets through take `longer` seconds, whatever the windows
+    hold; and of all of them a share `doubtful` may be more, or fewer.
+    """
+
+    by: str
+    slow: int = 0
+    longer: float = 0.0
+    doubtful: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """Where a run stands; moments in seconds since 1970.
@@ -63,7 +76,8 @@ class Situation:
     `to_submit` rows need a POST yet, none of which leaves before `opens_at`; `running` operations
     are waited for. `flights` is a sample of these; `coming`, by share, what is known of those to
     come. `away`: a host is that is needed. `throttled`: by a 429. Beside the running there are the
-    `denied`, the last of which are over by `denied_until`, None where that is not known.
+    `denied`, the last of which are over by `denied_until`, None where that is not known. `cut`:
+    what lets no more rows through than these.
     """
 
     now: float
@@ -79,6 +93,12 @@ class Situation:
     achieved: Achieved | None = None
     denied: int = 0
     denied_until: float | None = None
+    cut: Cut | None = None
+
+    @property
+    def at_pace(self) -> int:
+        """Rows to be submitted as fast as the windows, and what else holds them up, let them."""
+        return self.to_submit if self.cut is None else max(self.to_submit - self.cut.slow, 0)
 
 
 class _Submits(Struct, frozen=True):
@@ -118,32 +138,34 @@ def hindrance(
 
 def estimate(seen: Situation) -> Eta:
     """When a run ends, and what binds."""
-    others = _of_others(seen)
+    others = _of_others(seen) if seen.cut is None else _cut_short(seen, seen.cut)
     if not seen.denied:
         return others
     eta = replace(others, waiting=seen.running + seen.denied, denied=seen.denied)
     until = seen.denied_until
-    if seen.to_submit or seen.running or seen.away:
+    if seen.at_pace or seen.running or seen.away:
         if eta.likely is None or eta.latest is None or until is None or until <= eta.likely:
             return eta
         until = max(until, eta.latest)
     return replace(eta, bound_by=DENIED, used=None, earliest=None, likely=None, latest=until)
 
 
-def prolonged(eta: Eta, seconds: float, doubtful: float) -> Eta:
-    """The same where submitting takes so much longer at its end, give or take a quarter.
-
-    Of the rows to be submitted such a share may be more, or fewer.
-    """
-    submitted = eta.submitted or eta.at
-    unsure = _UNSURE * seconds + doubtful * (submitted - eta.at + seconds)
+def _cut_short(seen: Situation, cut: Cut) -> Eta:
+    """The same where a limit ends it: its last rows take longer, give or take a quarter."""
+    eta = _of_others(replace(seen, to_submit=seen.at_pace))
+    if eta.bound_by == SERVICE:
+        return eta
+    submits_until = (eta.submitted or eta.at) + cut.longer
+    unsure = _UNSURE * cut.longer + cut.doubtful * (submits_until - eta.at)
 
     def later(moment: float | None, by: float) -> float | None:
-        return None if moment is None else max(moment + seconds + by, eta.at)
+        return None if moment is None else max(moment + cut.longer + by, eta.at)
 
     return replace(
         eta,
-        submitted=submitted + seconds,
+        bound_by=cut.by,
+        used=None,
+        submitted=submits_until if seen.to_submit else None,
         earliest=later(eta.earliest, -unsure),
         likely=later(eta.likely, 0.0),
         latest=later(eta.latest, unsure),

@@ -1,16 +1,14 @@
 """What a run is seen to come to: gathers where it stands, and tells who looks from outside."""
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 from pipeline.bell import Bell
 from pipeline.clock import local_day_and_time
 from pipeline.codec import encode
-from pipeline.ending.eta import SAMPLES, Situation, estimate, prolonged
+from pipeline.ending.eta import SAMPLES, Cut, Situation, estimate
 from pipeline.ending.prospect import (
     BUDGET,
-    DENIED,
     FINISH_BY,
     PAUSED,
     SERVICE,
@@ -33,7 +31,6 @@ _LOOKS_APART, _TOLD_APART = (5.0, 20.0), 60.0
 _NEAR = 180.0
 # So long after a change what is seen of the end changes, too.
 _UNSETTLED_FOR = 60.0
-_LOOKS = 4
 # Where some POSTs are under way, and none has come back for so long, nobody knows when one will.
 _SILENT = 10.0
 
@@ -47,7 +44,6 @@ class Outlook:
     submits: Pace
     polls: Pace
     hosts: Hosts
-    _unsent: deque[int] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     _heard: tuple[int, float] = (-1, 0.0)
     _last: Eta | None = None
     _changed_at: float = float("-inf")
@@ -67,28 +63,17 @@ class Outlook:
             return None
         if self._is_silent(now):
             return Eta(now, self.course.counts.running, SERVICE)
-        left, limited_by = self._within_limits(left)
-        slow, longer, doubtful = 0, 0.0, 0.0
-        if limited_by == BUDGET:
-            slow, longer = self._squeeze()
-            doubtful = self.course.spending.doubtful(left)
-        left = max(left - slow, 0)
-        held_by = self.speed.held_by(now, left)
+        situation = self._situation(now, *self._within_limits(left))
+        held_by = self.speed.held_by(now) if situation.at_pace else None
         if held_by is not None:
             return Eta(now, self.course.counts.running, held_by)
-        situation = self._situation(now, left)
-        if self._last is not None and situation.running and not (left or situation.flights):
-            # The last ones are just being asked for.
-            return self._last
-        seen = estimate(situation)
-        if limited_by == BUDGET and seen.bound_by not in {SERVICE, DENIED}:
-            seen = prolonged(seen, longer, doubtful)
-        if limited_by and seen.bound_by != DENIED:
-            seen = replace(seen, bound_by=limited_by, used=None)
-        self._last = seen
-        return seen
+        are_asked_for = situation.running and not (situation.at_pace or situation.flights)
+        if self._last is None or not are_asked_for:
+            # While the last ones are just being asked for, no more is known of them.
+            self._last = estimate(situation)
+        return self._last
 
-    def _situation(self, now: float, left: int) -> Situation:
+    def _situation(self, now: float, left: int, cut: Cut | None) -> Situation:
         """What the end follows from, where so many rows are to be submitted."""
         agenda, counts, denied = self.course.agenda, self.course.counts, self._denied()
         gate = self.submits.gate_opens_at(now)
@@ -107,26 +92,28 @@ class Outlook:
             achieved=self.speed.achieved(),
             denied=len(denied),
             denied_until=_until(denied),
+            cut=cut,
         )
 
-    def _squeeze(self) -> tuple[int, float]:
-        """How many of the last rows a budget lets through ever slower, and for how long."""
+    def _within_limits(self, left: int) -> tuple[int, Cut | None]:
+        """How many of the rows left the user's own limits let through, and which of them binds."""
+        in_time, paid_for = self.rows_in_time(), self.course.spending.rows()
+        cut = None
+        if paid_for is not None and paid_for < left and self.spent().is_certain:
+            left, cut = paid_for, self._by_budget(paid_for)
+        if in_time is not None and in_time[0] < left:
+            left, cut = in_time[0], Cut(FINISH_BY)
+        return left, cut
+
+    def _by_budget(self, rows: int) -> Cut:
+        """What becomes of the rows that a budget lets through: the last ones come ever slower."""
         takes = self.course.agenda.average() or 0.0
         # What the windows let through in that time is in flight in the long run, but for bursts.
         each = (rate.limit / rate.seconds for rate in self.submits.rates)
         counts, let_through = self.course.counts, min(each, default=0.0) * takes
         at_once = let_through or counts.running + counts.posting
-        most = self.course.max_in_flight or at_once
-        return self.course.spending.squeeze(min(at_once, most), takes)
-
-    def _within_limits(self, left: int) -> tuple[int, str | None]:
-        """How many of the rows left the user's own limits let through, and which of them binds."""
-        in_time, paid_for = self.rows_in_time(), self.course.spending.rows()
-        if paid_for is not None and paid_for < left and self.spent().is_certain:
-            left, binds = paid_for, BUDGET
-        else:
-            binds = None
-        return (in_time[0], FINISH_BY) if in_time and in_time[0] < left else (left, binds)
+        most, spending = self.course.max_in_flight or at_once, self.course.spending
+        return Cut(BUDGET, *spending.squeeze(min(at_once, most), takes), spending.doubtful(rows))
 
     def rows_in_time(self) -> tuple[int, int] | None:
         """How many rows can be submitted in time, of how many; None without a deadline."""
@@ -172,10 +159,7 @@ class Outlook:
             return None
         begun = counts.finished + counts.open
         fresh = 0 if self.course.intake.exhausted else counts.total - begun
-        # A row whose acceptance is being recorded looks like one to be submitted again, for a
-        # moment: those that are stay so from one look to the next.
-        self._unsent.append(counts.unsent)
-        return max(max(fresh, 0) + max(min(self._unsent), 0) - counts.unfit, 0)
+        return max(max(fresh, 0) + counts.unsent - counts.unfit, 0)
 
     def _is_silent(self, now: float) -> bool:
         """Whether POSTs are under way, none of which has come back for long."""

@@ -35,6 +35,9 @@ class Speed:
             # How fast it went in company tells nothing of how fast it goes alone.
             self._has_company = has_company
             self.forget()
+        full_by = self._full_by() or self._soon_full_by(now, left)
+        if full_by is not None:
+            self._full = (now, full_by)
         by, free = self._hindrance(now), self._free()
         # Where more are in flight than may be, nothing is submitted until these are over.
         is_held = is_held or (free is not None and free < 0)
@@ -59,20 +62,13 @@ class Speed:
             return seen
         return Achieved(most / takes, _PRESUMED, IN_FLIGHT)
 
-    def held_by(self, now: float, left: int) -> str | None:
+    def held_by(self, now: float) -> str | None:
         """What makes that no more may be in flight, where it was not seen yet what comes of it.
 
         They are as many as may be: now, lately or soon. So it is not the quota that binds, and
         nobody knows how fast places come free.
         """
-        by, free = self._full_by(), self._free()
-        come_free = self.course.agenda.average()
-        if by is None and free is not None and free < left and come_free is not None:
-            takes = Curve(self.submits.windows, now, free + 1).at(free) - now
-            by = IN_FLIGHT if takes < min(come_free, _FULL_FOR) else None
-        if by is not None:
-            self._full = (now, by)
-        is_unknown = left > 0 and self._tempo.achieved() is None
+        is_unknown = self._tempo.achieved() is None
         return self._full[1] if is_unknown and now - self._full[0] < _FULL_FOR else None
 
     def _hindrance(self, now: float) -> str | None:
@@ -91,6 +87,14 @@ class Speed:
         if free is not None and free <= 0:
             return IN_FLIGHT
         return SET_ASIDE if self.course.spending.is_full else None
+
+    def _soon_full_by(self, now: float, left: int) -> str | None:
+        """The same of the next seconds: places are taken sooner than they come free."""
+        free, come_free = self._free(), self.course.agenda.average()
+        if free is None or come_free is None or not 0 <= free < left:
+            return None
+        takes = Curve(self.submits.windows, now, free + 1).at(free) - now
+        return IN_FLIGHT if takes < min(come_free, _FULL_FOR) else None
 
     def _free(self) -> int | None:
         """How many more operations may be in flight, below 0 after a change; None: any number."""

@@ -113,8 +113,9 @@ class Counts:
 
     @property
     def unsent(self) -> int:
-        """Rows begun that need a POST, or are between one and what comes of it."""
-        return self.open - self.twins - self.arrived - self.running - self.posting
+        """Rows begun that need a POST. One that was just accepted is both posting and running."""
+        begun = self.open - self.twins - self.arrived - self.running - self.posting
+        return max(begun, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def _rows(counts: Counts) -> Iterator[Family]:
         "held": counts.held,
         "in_flight": counts.running,
         "posting": counts.posting,
-        "waiting": max(counts.unsent, 0),
+        "waiting": counts.unsent,
         "same_as_another": counts.twins,
     }
     if counts.total is not None:
