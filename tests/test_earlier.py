@@ -43,6 +43,12 @@ def test_of_prompts_of_other_lengths_than_all_earlier_ones_a_range_is_told(lengt
     assert earlier.outputs({"m": 400}, inputs, {"m": 60})["m"].interval(0.95)[1] <= 400 * 60
 
 
+def test_earlier_prompts_without_a_token_are_no_measure() -> None:
+    earlier = heard(*(line(0, 50) for _ in range(60)))
+    found = earlier.outputs({"m": 10}, {"m": Estimate(200.0)})["m"]
+    assert found.interval(0.95) == (500.0, 500.0)
+
+
 def test_of_prompts_that_are_hardly_longer_the_line_is_told() -> None:
     earlier = heard(*(line(asked, 50 + 2 * asked) for asked in range(100, 200)))
     inputs = {"m": Estimate(1000 * 210.0)}

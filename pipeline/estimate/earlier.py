@@ -19,6 +19,20 @@ _Pair = tuple[float, float]
 _NONE: Mapping[str, int | None] = MappingProxyType({})
 
 
+class Reach(Struct, frozen=True):
+    """Lengths of prompts, in tokens, between which answers are known."""
+
+    shortest: float
+    longest: float
+
+    def holds(self, length: float) -> bool:
+        """Whether these answers tell of such prompts, on average."""
+        return self.shortest / _LITTLE_MORE <= length <= self.longest * _LITTLE_MORE
+
+    def nearest(self, length: float) -> float:
+        return min(max(length, self.shortest), self.longest)
+
+
 @dataclass(slots=True)
 class Earlier:
     """Input and completion tokens of earlier answers, by model as their rows named it.
@@ -77,24 +91,21 @@ class Earlier:
         self, model: str, rows: int, asked: Estimate, limits: Mapping[str, int | None]
     ) -> Estimate:
         limit = limits.get(model)
-        of_all, own = _cut(self._all(), limit), _cut(self.by_model.get(model, ()), limit)
-        every = Fit.of(of_all)
-        fit = Fit.of(own) if len(own) >= LEAST else every
+        every, fit = Fit.of(_cut(self._all(), limit)), Fit.of(_cut(self._own(model), limit))
         reach = self.reach(model)
         if not reach.holds(_middle(asked) / rows):
             return _beyond(fit, reach, rows, asked, limit)
         # Where a model has few answers, theirs scatter as those of all do.
         return _answered(fit.scattered(every.spread / (every.mean_y**2 or 1.0)), rows, asked)
 
-    def reach(self, model: str) -> "Reach":
+    def reach(self, model: str) -> Reach:
         """From the shortest to the longest prompt of those that tell how this model answers."""
-        own = self.by_model.get(model, ())
-        lengths = [asked for asked, _ in (own if len(own) >= LEAST else self._all())]
+        lengths = [asked for asked, _ in self._own(model)]
         return Reach(min(lengths), max(lengths))
 
     def out_of_reach(
         self, rows: Mapping[str, int], inputs: Mapping[str, Estimate]
-    ) -> "Iterator[tuple[float, Reach]]":
+    ) -> Iterator[tuple[float, Reach]]:
         """How many tokens prompts have, where all earlier ones were clearly shorter or longer."""
         for model, count in rows.items():
             length, reach = _middle(inputs[model]) / count, self.reach(model)
@@ -109,6 +120,11 @@ class Earlier:
     def _all(self) -> list[_Pair]:
         return [pair for pairs in self.by_model.values() for pair in pairs]
 
+    def _own(self, model: str) -> list[_Pair]:
+        """Those that tell how a model answers: its own, or all where it has too few."""
+        own = self.by_model.get(model, [])
+        return own if len(own) >= LEAST else self._all()
+
     def lacks(self, models: Iterable[str]) -> list[str]:
         """Models of which there are too few answers to go by."""
         return [model for model in models if len(self.by_model.get(model, ())) < LEAST]
@@ -119,25 +135,13 @@ def _cut(pairs: Iterable[_Pair], limit: int | None) -> list[_Pair]:
     return [(asked, said if limit is None else min(said, limit)) for asked, said in pairs]
 
 
-class Reach(Struct, frozen=True):
-    """Lengths of prompts, in tokens, between which answers are known."""
-
-    shortest: float
-    longest: float
-
-    def holds(self, length: float) -> bool:
-        """Whether these answers tell of such prompts, on average."""
-        return self.shortest / _LITTLE_MORE <= length <= self.longest * _LITTLE_MORE
-
-    def nearest(self, length: float) -> float:
-        return min(max(length, self.shortest), self.longest)
-
-
 def _beyond(fit: Fit, reach: Reach, rows: int, asked: Estimate, limit: int | None) -> Estimate:
     """What other prompts draw: as the nearest do, more or less by the line, or in proportion."""
     length = _middle(asked) / rows
-    nearest = fit.at(reach.nearest(length))
-    ways = (nearest, fit.at(length), nearest * length / reach.nearest(length))
+    known = reach.nearest(length)
+    nearest = fit.at(known)
+    # In proportion to what has no length nobody can tell.
+    ways = (nearest, fit.at(length), nearest * length / (known or length))
     each = [min(way, limit or way) for way in ways]
     return Estimate(low=rows * min(each), high=rows * max(each))
 
